@@ -55,9 +55,12 @@ std::string_view name_of(Fault fault);
 
 /// The value of a Result, or return its error from the enclosing function. The only macro that changes control flow
 /// (a statement expression: GCC and Clang).
-#define TRY(expression)                                                              \
-  ({                                                                                 \
-    auto try_result_ = (expression);                                                 \
-    if (!try_result_) return std::unexpected(std::move(try_result_).error());        \
-    *std::move(try_result_);                                                         \
+#define TRY(expression) DOZO_TRY_COUNTED(expression, __COUNTER__)
+#define DOZO_TRY_COUNTED(expression, number) DOZO_TRY_NUMBERED(expression, number)  // so that the counter is expanded before ##
+#define DOZO_TRY_NUMBERED(expression, number) DOZO_TRY_NAMED(expression, try_result_##number)
+#define DOZO_TRY_NAMED(expression, name)                        \
+  ({                                                            \
+    auto name = (expression);                                   \
+    if (!name) return std::unexpected(std::move(name).error()); \
+    *std::move(name);                                           \
   })

@@ -1,0 +1,222 @@
+// Local messages: what `dozo` asks of the daemon of a home, and what it answers, as plain values. One request has one answer, but
+// for `put`, whose answer may be preceded by any number of Progress.
+//
+// Not foreign in the sense of the wire (the socket lies in a directory of mode 0700), yet decoded with the same bounded archive: a
+// client of another version must get one clear line, never a crash.
+// A library is named by its title or by its id in hex. Paths are those shown, without a leading slash.
+// Threads: values.
+#pragma once
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+
+namespace dozo::node::local {
+
+inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
+inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
+
+// ---- requests --------------------------------------------------------------------------------------------------------
+struct StatusRequest {};
+struct PeersRequest {};
+struct LibrariesRequest {};
+struct ReplicasRequest {
+  std::string library;
+};
+/// Entries of a folder ("" is the top) in byte order of their shown paths, from beyond `after`, at most `limit`.
+struct ListRequest {
+  std::string library, folder, after;
+  bool recursive{};
+  std::uint32_t limit{1000};
+};
+struct LogRequest {
+  std::string library, path;
+  std::uint64_t before{};  ///< only commits below this number; 0: from the newest
+  std::uint32_t limit{100};
+};
+/// Saves a file, a symlink or a whole folder of this machine under `target` ("" : its own name at the top).
+struct PutRequest {
+  std::string library, source, target, text;
+  std::vector<std::string> exclude;
+  bool contents_only{};  ///< a folder's contents rather than the folder itself
+};
+struct MoveRequest {
+  std::string library, from, to, text;
+};
+struct RemoveRequest {
+  std::string library, path, text;
+  bool recursive{};
+};
+struct ConflictsRequest {
+  std::string library;
+};
+/// Ends the conflicts of the document shown at `path`: with the content shown there, or (`use`) with that shown at another path of it.
+struct ResolveRequest {
+  std::string library, path, text;
+  std::optional<std::string> use;
+};
+/// What is shown at `path`, for reading: answered by Stat.
+struct StatRequest {
+  std::string library, path;
+};
+struct ReadRequest {
+  std::string library;
+  PieceId manifest;
+  std::uint64_t offset{};
+  std::uint32_t length{};
+};
+/// Authority documents to be checked and taken in, as a peer would offer them.
+struct OfferRequest {
+  std::vector<Bytes> envelopes;
+};
+/// A person's session: later saves are signed by it until it ends, or until the daemon stops.
+struct SessionRequest {
+  Bytes certificate, signature, session_seed;
+  std::string role, who;
+};
+struct ExplainRequest {
+  std::string who, action, library;
+};
+/// Heads of every feed known of a node's: what a cut names.
+struct HeadsRequest {
+  NodeId node;
+};
+/// The documents held, newest of each, for taking elsewhere.
+struct DocumentsRequest {};
+
+using Request =
+    std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
+                 ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest, DocumentsRequest>;
+
+// ---- answers ---------------------------------------------------------------------------------------------------------
+struct Refusal {
+  std::uint8_t fault{};  ///< dozo::Fault
+  std::string text;
+};
+struct Done {
+  std::string text;
+};
+struct LibraryRow {
+  LibraryId id;
+  std::string title;    ///< empty where this node cannot read it
+  std::string holding;  ///< full, blind, none
+  std::uint32_t epoch{};
+  std::uint64_t documents{}, entries{}, packs{}, pack_bytes{}, packs_missing{}, conflicts{}, refused{};
+};
+struct Status {
+  NodeId node;
+  std::string name, kind, state;  ///< state: fresh, stale, expired, locked
+  RealmId realm;
+  std::uint64_t policy{}, freshness{};
+  std::uint32_t peers_up{}, peers{};
+  std::uint64_t sent_bytes{}, received_bytes{};
+  std::vector<LibraryRow> libraries;
+  std::vector<std::string> notices;
+};
+struct PeerRow {
+  NodeId id;
+  std::string name, kind, zone, address;
+  bool up{};
+  std::uint64_t sent_bytes{}, received_bytes{};
+};
+struct Peers {
+  std::vector<PeerRow> rows;
+};
+struct Libraries {
+  std::vector<LibraryRow> rows;
+};
+struct ReplicaRow {
+  NodeId node;
+  std::string name, holding, statement;  ///< statement: none, held, opened
+  std::uint64_t number{};
+  std::int64_t time_ms{};
+  std::uint64_t entries_behind{};  ///< of what this node holds
+};
+struct Replicas {
+  std::vector<ReplicaRow> rows;
+  std::uint32_t copies_wanted{};
+  bool is_protected{};
+};
+struct ListRow {
+  std::string path;  ///< shown; a folder's ends in /
+  std::string kind;  ///< file, symlink, folder
+  DocumentId document;
+  PieceId manifest;
+  Digest sha256;
+  std::uint64_t size{};
+  std::int64_t time_ms{};  ///< of the save
+  bool executable{}, in_conflict{};
+};
+struct Listing {
+  std::vector<ListRow> rows;
+  bool more{};
+};
+struct LogRow {
+  std::uint64_t number{};
+  std::string commit, author, text;
+  std::int64_t time_ms{};
+  std::vector<std::string> paths;
+  bool paths_cut{};
+};
+struct Log {
+  std::vector<LogRow> rows;
+  bool more{};
+};
+struct Progress {
+  std::uint64_t files{}, bytes{}, files_total{}, bytes_total{};
+};
+struct Saved {
+  std::uint64_t files{}, unchanged{}, bytes{}, new_bytes{}, records{};
+  FeedId feed;
+  Sequence sequence;
+  std::vector<std::string> skipped;  ///< one line each: the thing and why
+};
+struct ConflictRow {
+  std::string kind, path;
+  DocumentId document;
+  std::vector<std::string> paths;  ///< all that is shown of it
+};
+struct Conflicts {
+  std::vector<ConflictRow> rows;
+};
+struct Stat {
+  ListRow row;
+  std::uint32_t mode{};
+  std::int64_t modified_ns{};
+};
+struct Data {
+  Bytes bytes;
+};
+struct Offered {
+  std::vector<std::string> refused;  ///< one line each
+  std::uint64_t policy{};
+};
+struct Explained {
+  bool allowed{};
+  std::string text;
+};
+struct HeadRow {
+  FeedId feed;
+  Sequence sequence;
+  Digest root;
+};
+struct Heads {
+  std::vector<HeadRow> rows;
+};
+struct Documents {
+  std::vector<Bytes> envelopes;
+};
+
+using Answer =
+    std::variant<Done, Refusal, Status, Peers, Libraries, Replicas, Listing, Log, Progress, Saved, Conflicts, Stat, Data, Offered, Explained, Heads, Documents>;
+
+Bytes encode_request(const Request& request);
+Result<Request> decode_request(ByteView bytes);
+Bytes encode_answer(const Answer& answer);
+Result<Answer> decode_answer(ByteView bytes);
+
+}  // namespace dozo::node::local

@@ -1,0 +1,156 @@
+// Goal: keys at rest, in shares, in grants and in certificates open for whom they are meant, and for nobody else.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "crypto/checkpoint.h"
+#include "crypto/epoch.h"
+#include "crypto/hash.h"
+#include "crypto/key_file.h"
+#include "crypto/local_seal.h"
+#include "crypto/random.h"
+#include "crypto/session.h"
+#include "crypto/shares.h"
+#include "crypto/start.h"
+
+using namespace dozo;
+using namespace dozo::crypto;
+
+namespace {
+const bool started = start().has_value();  // before any test draws a key
+Unlocking by_key(std::uint8_t fill) { return {Protection::key, SecretBytes(Bytes(32, fill))}; }
+Unlocking by_passphrase(std::string_view text) { return {Protection::passphrase, SecretBytes(bytes_of(text))}; }
+}  // namespace
+
+TEST_CASE("crypto: has started") { REQUIRE(started); }
+
+TEST_CASE("key file: opens with its passphrase alone, also in a child") {
+  const std::string text = protect(view_of("secret"), view_of("public"), by_passphrase("土蔵")).value();
+  CHECK(text_of(read_key_file(text).value().public_part) == "public");
+  CHECK(text_of(unlock_in_child(text, by_passphrase("土蔵")).value().reveal()) == "secret");
+  CHECK(unlock_in_child(text, by_passphrase("土")).error().fault == Fault::denied);
+  CHECK(unlock(text, by_key(1)).error().fault == Fault::denied);
+  CHECK(!protect(view_of("secret"), {}, by_passphrase("")));
+}
+
+TEST_CASE("key file: every changed or missing character is refused") {
+  const std::string text = protect(view_of("secret"), view_of("public"), by_key(7)).value();
+  REQUIRE(unlock(text, by_key(7)));
+  CHECK(unlock(text, by_key(8)).error().fault == Fault::denied);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n' && i > 20) continue;  // where its lines break says nothing
+    std::string changed = text;
+    changed[i] = changed[i] == 'A' ? 'B' : 'A';
+    CHECK(!unlock(changed, by_key(7)));
+    if (i + 1 < text.size()) CHECK(!unlock(text.substr(0, i), by_key(7)));
+  }
+}
+
+TEST_CASE("shares: any k make the secret again, fewer or mixed or damaged ones do not") {
+  const SharedSecret secret = SharedSecret::random();
+  const auto shares = split(secret, 3, 5).value();
+  const auto others = split(secret, 3, 5).value();
+  CHECK(std::set<std::string>(shares.begin(), shares.end()).size() == 5);
+  for (unsigned mask = 0; mask < 32; ++mask) {
+    std::vector<std::string> some;
+    for (unsigned i = 0; i < 5; ++i) {
+      if ((mask >> i & 1) != 0) some.push_back(shares[i]);
+    }
+    const auto back = combine(some);
+    if (some.size() < 3)
+      CHECK(back.error().fault == Fault::not_found);
+    else
+      CHECK(back.value().equals(secret));
+  }
+  CHECK(combine(std::vector{shares[0], shares[0], shares[0]}).error().fault == Fault::not_found);
+  CHECK(combine(std::vector{shares[0], shares[1], others[2]}).error().fault == Fault::not_authentic);
+  for (std::size_t i = 0; i < shares[0].size(); ++i) {
+    std::string changed = shares[0];
+    changed[i] = changed[i] == 'A' ? 'B' : 'A';
+    CHECK(!combine(std::vector{changed, shares[1], shares[2]}));
+  }
+  CHECK(!split(secret, 0, 3));
+  CHECK(!split(secret, 4, 3));
+}
+
+TEST_CASE("epoch: a key is opened by its receiver, is the published one, and leads to all before it") {
+  const LibraryId library = random_id<LibraryId>();
+  const EpochKey first = EpochKey::random(), second = EpochKey::random();
+  const SealKey node = SealKey::generate();
+  const Digest published = commitment_of(second, library, Epoch{2});
+  const Bytes grant = seal_epoch_key(second, node.public_key());
+  CHECK(open_epoch_key(node, grant, library, Epoch{2}, published).value().equals(second));
+  CHECK(!open_epoch_key(SealKey::generate(), grant, library, Epoch{2}, published));
+  CHECK(!open_epoch_key(node, grant, library, Epoch{3}, published));
+  CHECK(!open_epoch_key(node, seal_epoch_key(first, node.public_key()), library, Epoch{2}, published));
+  Bytes wrapped = wrap_predecessor(second, first, library, Epoch{2});
+  const Digest before = commitment_of(first, library, Epoch{1});
+  CHECK(unwrap_predecessor(second, wrapped, library, Epoch{2}, before).value().equals(first));
+  CHECK(!unwrap_predecessor(first, wrapped, library, Epoch{2}, before));
+  CHECK(!unwrap_predecessor(second, wrapped, LibraryId{}, Epoch{2}, before));
+  CHECK(!unwrap_predecessor(second, wrapped, library, Epoch{2}, published));
+  for (std::uint8_t& byte : wrapped) {
+    byte ^= 1;
+    CHECK(!unwrap_predecessor(second, wrapped, library, Epoch{2}, before));
+    byte ^= 1;
+  }
+}
+
+TEST_CASE("local seal: a value opens in its place alone; names differ by use") {
+  const LocalKey key(LocalKey::Root::random()), other(LocalKey::Root::random());
+  const Bytes sealed = key.seal(view_of("value"), view_of("place"));
+  CHECK(text_of(key.open(sealed, view_of("place")).value()) == "value");
+  CHECK(key.open(sealed, view_of("elsewhere")).error().fault == Fault::corrupt);
+  CHECK(!other.open(sealed, view_of("place")));
+  for (std::size_t i = 0; i < sealed.size(); ++i) {
+    Bytes changed = sealed;
+    changed[i] ^= 0x80;
+    CHECK(!key.open(changed, view_of("place")));
+    CHECK(!key.open(ByteView(sealed).first(i), view_of("place")));
+  }
+  CHECK(key.keyed("piece", view_of("x")) == key.keyed("piece", view_of("x")));
+  CHECK(key.keyed("piece", view_of("x")) != key.keyed("path", view_of("x")));
+  CHECK(key.keyed("piec", view_of("ex")) != key.keyed("piece", view_of("x")));
+}
+
+TEST_CASE("checkpoint: what was signed opens to the same, and no other text does") {
+  const SigningKey key = SigningKey::generate();
+  const Checkpoint it{"dozo/feed/00ff", 42, sha256(view_of("root"))};
+  const std::string note = sign_checkpoint(it, key);
+  CHECK(open_checkpoint(note, it.origin, key.public_key()).value() == it);
+  CHECK(!open_checkpoint(note, "dozo/feed/00fe", key.public_key()));
+  CHECK(!open_checkpoint(note, it.origin, SigningKey::generate().public_key()));
+  CHECK(!open_checkpoint(note + "\n", it.origin, key.public_key()));
+  CHECK(open_checkpoint(std::string(2000, 'x'), it.origin, key.public_key()).error().fault == Fault::over_limit);
+  for (std::size_t i = 0; i < note.size(); ++i) {
+    for (const char other : {'0', '\n', 'A', ' '}) {
+      std::string changed = note;
+      if (changed[i] == other) continue;
+      changed[i] = other;
+      CHECK(!open_checkpoint(changed, it.origin, key.public_key()));
+    }
+    CHECK(!open_checkpoint(note.substr(0, i), it.origin, key.public_key()));
+  }
+}
+
+TEST_CASE("session: a certificate is the person's, for at most twelve hours") {
+  const SigningKey person = SigningKey::generate();
+  SessionCertificate it{random_id<PersonId>(), random_id<NodeId>(), {random_id<LibraryId>()}, SigningKey::generate().public_key(), 1000,
+                        1000 + session_ms_most};
+  const Bytes issued = issue(it, person);
+  CHECK(open_certificate(issued, person.public_key()).value() == it);
+  CHECK(read_certificate(issued).value() == it);
+  CHECK(it.covers(it.libraries[0]));
+  CHECK(!it.covers(LibraryId{}));
+  CHECK(!open_certificate(issued, SigningKey::generate().public_key()));
+  for (std::size_t i = 0; i < issued.size(); ++i) {
+    Bytes changed = issued;
+    changed[i] ^= 2;
+    CHECK(!open_certificate(changed, person.public_key()));
+    CHECK(!open_certificate(ByteView(issued).first(i), person.public_key()));
+  }
+  ++it.not_after_ms;
+  CHECK(!open_certificate(issue(it, person), person.public_key()));
+  it.not_after_ms = 1000;
+  CHECK(!open_certificate(issue(it, person), person.public_key()));
+}

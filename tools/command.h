@@ -1,0 +1,64 @@
+// Command: what the verbs of `dozo` share: the home, the question to its daemon, how results and failures are shown.
+//
+// A verb is a function Result<void>(options); main turns its error into one line and an exit status (docs/cli.md).
+// Threads: one.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "node/local_messages.h"
+
+namespace CLI {
+class App;
+}
+
+namespace dozo::tools {
+
+/// Options that every verb has.
+struct Common {
+  std::string home;  ///< --home or DOZO_HOME
+  bool json{};
+};
+
+/// `LIBRARY:PATH`.
+struct Place {
+  std::string library, path;
+};
+/// Takes a leading slash off the path. Fault: malformed (no colon, or no library before it).
+Result<Place> parse_place(std::string_view text);
+
+/// One question to the daemon of `common.home`. Progress answers are shown on a terminal while waiting. Faults: unavailable (no daemon), what
+/// the daemon refused, malformed.
+Result<node::local::Answer> ask(const Common& common, const node::local::Request& request);
+
+/// The same, where the answer must be a T.
+template <class T>
+Result<T> ask_for(const Common& common, const node::local::Request& request) {
+  node::local::Answer answer = TRY(ask(common, request));
+  if (T* it = std::get_if<T>(&answer)) return std::move(*it);
+  return fail(Fault::malformed, "the daemon answered something else; are dozo and dozod of the same version?");
+}
+
+/// Text as it may stand on a terminal: control and format characters (newline, U+202E and their like) and stray bytes as \xNN.
+std::string shown(std::string_view text);
+std::string size_text(std::uint64_t bytes);   ///< 12.3 MiB
+std::string time_text(std::int64_t time_ms);  ///< 2026-11-23 14:05, in the local time zone
+bool on_terminal(int descriptor);
+
+int exit_status(Fault fault);
+
+/// Each adds its verbs to the command line; `run` is set to what the chosen verb does.
+void add_document_verbs(CLI::App& app, Common& common);
+void add_node_verbs(CLI::App& app, Common& common);
+void add_authority_verbs(CLI::App& app, Common& common);
+
+/// A verb's callback: throws Failed, which main catches.
+struct Failed {
+  Error error;
+};
+inline void finish(Result<void> result) {
+  if (!result) throw Failed{std::move(result.error())};
+}
+
+}  // namespace dozo::tools

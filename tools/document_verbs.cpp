@@ -1,0 +1,420 @@
+// The verbs that people use on documents: put, get, ls, log, mv, rm, conflicts, resolve. Each is a thin question to the daemon; only `get`
+// does work of its own: it writes files, each under a temporary name first, and checks their SHA-256 as they come.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "crypto/hash.h"
+#include "tools/command.h"
+
+namespace dozo::tools {
+namespace {
+
+namespace local = node::local;
+using nlohmann::json;
+
+/// JSON strings are UTF-8; stray bytes of a name become U+FFFD there, and `path_hex` has the exact bytes.
+json path_json(const std::string& path) { return json::parse(json(path).dump(-1, ' ', false, json::error_handler_t::replace)); }
+void print(const json& value) { std::printf("%s\n", value.dump(-1, ' ', false, json::error_handler_t::replace).c_str()); }
+
+json row_json(const local::ListRow& row) {
+  return {{"path", path_json(row.path)},
+          {"path_hex", to_hex(view_of(row.path))},
+          {"kind", row.kind},
+          {"document", row.document.hex()},
+          {"sha256", row.sha256.hex()},
+          {"size", row.size},
+          {"time_ms", row.time_ms},
+          {"executable", row.executable},
+          {"conflict", row.in_conflict}};
+}
+
+std::string failure(std::string_view doing, const std::string& what) { return std::string(doing) + " " + shown(what) + ": " + std::strerror(errno); }
+Fault fault_of_errno() { return errno == ENOSPC || errno == EDQUOT ? Fault::unavailable : errno == EEXIST ? Fault::exists : Fault::denied; }
+
+// ---- put -------------------------------------------------------------------------------------------------------------
+struct PutOptions {
+  std::vector<std::string> sources;
+  std::string text;
+  std::vector<std::string> exclude;
+  unsigned held = 0;
+  unsigned timeout_s = 600;
+};
+
+Result<unsigned> copies_of(const Common& common, const std::string& library) {
+  const auto replicas = TRY(ask_for<local::Replicas>(common, local::ReplicasRequest{library}));
+  unsigned count = 0;
+  for (const local::ReplicaRow& row : replicas.rows) count += row.statement != "none" && row.entries_behind == 0 ? 1 : 0;
+  return count;
+}
+
+Result<void> put(const Common& common, const PutOptions& options) {
+  if (options.sources.size() < 2) return fail(Fault::malformed, "put needs a source and a place, as in: dozo put FOLDER works:");
+  const Place place = TRY(parse_place(options.sources.back()));
+  local::Saved total;
+  for (std::size_t i = 0; i + 1 < options.sources.size(); ++i) {
+    std::error_code code;
+    std::string source = options.sources[i];
+    const bool contents_only = source.ends_with("/");
+    while (source.size() > 1 && source.ends_with("/")) source.pop_back();
+    const std::string absolute = std::filesystem::absolute(source, code).lexically_normal().string();
+    std::string target = place.path;
+    const bool is_folder = std::filesystem::is_directory(std::filesystem::symlink_status(absolute, code));
+    if (!(is_folder && contents_only) && (target.empty() || target.ends_with("/") || options.sources.size() > 2)) {
+      if (!target.empty() && !target.ends_with("/")) target += "/";
+      target += std::filesystem::path(absolute).filename().string();
+    }
+    while (target.ends_with("/")) target.pop_back();
+    const auto saved = TRY(ask_for<local::Saved>(common, local::PutRequest{place.library, absolute, target, options.text, options.exclude, contents_only}));
+    total.files += saved.files;
+    total.unchanged += saved.unchanged;
+    total.bytes += saved.bytes;
+    total.new_bytes += saved.new_bytes;
+    total.records += saved.records;
+    total.feed = saved.feed;
+    total.sequence = saved.sequence;
+    total.skipped.insert(total.skipped.end(), saved.skipped.begin(), saved.skipped.end());
+  }
+  for (const std::string& line : total.skipped) std::fprintf(stderr, "dozo: not saved: %s\n", shown(line).c_str());
+  if (options.held > 0) {
+    for (unsigned waited_s = 0; TRY(copies_of(common, place.library)) < options.held; ++waited_s) {
+      if (waited_s >= options.timeout_s) return fail(Fault::unavailable, "saved here, but not yet held by " + std::to_string(options.held) + " other nodes");
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+  }
+  if (common.json) {
+    print({{"files", total.files},
+           {"unchanged", total.unchanged},
+           {"bytes", total.bytes},
+           {"stored_bytes", total.new_bytes},
+           {"records", total.records},
+           {"skipped", total.skipped}});
+  } else {
+    std::printf("saved %llu, unchanged %llu, %s read, %s stored\n", static_cast<unsigned long long>(total.files),
+                static_cast<unsigned long long>(total.unchanged), size_text(total.bytes).c_str(), size_text(total.new_bytes).c_str());
+  }
+  if (!total.skipped.empty()) return fail(Fault::denied, std::to_string(total.skipped.size()) + " not saved, named above; all else is");
+  return {};
+}
+
+// ---- get -------------------------------------------------------------------------------------------------------------
+struct GetOptions {
+  std::string place, target;
+  bool force = false;
+};
+
+/// Calls `each` for every row at or below the place, page by page.
+Result<void> for_each_row(const Common& common, const Place& place, bool recursive, const std::function<Result<void>(const local::ListRow&)>& each) {
+  std::string after;
+  for (bool more = true; more;) {
+    const auto page = TRY(ask_for<local::Listing>(common, local::ListRequest{place.library, place.path, after, recursive, 1000}));
+    for (const local::ListRow& row : page.rows) TRY(each(row));
+    more = page.more && !page.rows.empty();
+    if (more) after = page.rows.back().path;
+  }
+  return {};
+}
+
+Result<void> write_all(int descriptor, ByteView bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return fail(fault_of_errno(), failure("write", name));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+/// Streams one content to `descriptor`, hashing on the way.
+Result<void> copy_content(const Common& common, const std::string& library, const local::ListRow& row, int descriptor, const std::string& name) {
+  crypto::Sha256 hash;
+  for (std::uint64_t offset = 0; offset < row.size;) {
+    const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(local::read_bytes_most, row.size - offset));
+    const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{library, row.manifest, offset, length}));
+    if (data.bytes.empty()) return fail(Fault::corrupt, shown(row.path) + " ends early");
+    hash.update(data.bytes);
+    TRY(write_all(descriptor, data.bytes, name));
+    offset += data.bytes.size();
+  }
+  if (hash.finish() != row.sha256) return fail(Fault::corrupt, shown(row.path) + " is not what was saved; run dozo fsck");
+  return {};
+}
+
+Result<void> get_symlink(const Common& common, const std::string& library, const local::ListRow& row, const std::string& target, bool force) {
+  const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{library, row.manifest, 0, local::read_bytes_most}));
+  const std::string link(text_of(data.bytes));
+  if (force) ::unlink(target.c_str());
+  if (::symlink(link.c_str(), target.c_str()) != 0) return fail(fault_of_errno(), failure("make link", target));
+  return {};
+}
+
+Result<void> get_file(const Common& common, const std::string& library, const local::ListRow& row, const std::string& target, bool force) {
+  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{library, row.path}));
+  std::string temporary = std::filesystem::path(target).parent_path().string();
+  temporary += (temporary.empty() ? "" : "/") + std::string(".dozo-get-XXXXXX");
+  const int descriptor = ::mkstemp(temporary.data());
+  if (descriptor < 0) return fail(fault_of_errno(), failure("write beside", target));
+  Result<void> done = copy_content(common, library, row, descriptor, target);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(descriptor, (row.executable ? 0777 : 0666) & ~mask);
+  const timespec times[2] = {{0, UTIME_OMIT}, {stat.modified_ns / 1'000'000'000, stat.modified_ns % 1'000'000'000}};
+  ::futimens(descriptor, times);
+  if (::close(descriptor) != 0 && done) done = fail(fault_of_errno(), failure("write", target));
+  const int renamed = !done   ? 0
+                      : force ? ::rename(temporary.c_str(), target.c_str())
+                              : ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE);
+  if (done && renamed != 0)
+    done = fail(fault_of_errno(), errno == EEXIST ? shown(target) + " exists; use --force to replace it" : failure("rename to", target));
+  if (!done) ::unlink(temporary.c_str());
+  return done;
+}
+
+Result<void> get(const Common& common, const GetOptions& options) {
+  const Place place = TRY(parse_place(options.place));
+  std::optional<local::Stat> one;
+  if (!place.path.empty()) {
+    Result<local::Stat> stat = ask_for<local::Stat>(common, local::StatRequest{place.library, place.path});
+    if (stat && stat->row.kind != "folder") one = std::move(*stat);
+    if (!stat && stat.error().fault != Fault::not_found) return std::unexpected(stat.error());
+  }
+  if (one && options.target == "-") return copy_content(common, place.library, one->row, STDOUT_FILENO, "standard output");
+  if (options.target == "-") return fail(Fault::malformed, "only a file can go to standard output");
+  std::error_code code;
+  if (one) {
+    std::string target = options.target;
+    if (std::filesystem::is_directory(target, code)) target += "/" + std::filesystem::path(one->row.path).filename().string();
+    return one->row.kind == "symlink" ? get_symlink(common, place.library, one->row, target, options.force)
+                                      : get_file(common, place.library, one->row, target, options.force);
+  }
+  std::uint64_t files = 0;
+  const std::size_t prefix = place.path.empty() ? 0 : place.path.size() + 1;
+  std::string made;
+  TRY(for_each_row(common, place, true, [&](const local::ListRow& row) -> Result<void> {
+    std::string below = row.path.substr(std::min(prefix, row.path.size()));
+    while (below.ends_with("/")) below.pop_back();
+    const std::string target = options.target + (below.empty() ? "" : "/" + below);
+    const std::string folder = row.kind == "folder" ? target : std::filesystem::path(target).parent_path().string();
+    if (folder != made && !std::filesystem::create_directories(folder, code) && code) {
+      errno = code.value();
+      return fail(fault_of_errno(), failure("make folder", folder));
+    }
+    made = folder;
+    if (row.kind == "folder") return {};
+    ++files;
+    return row.kind == "symlink" ? get_symlink(common, place.library, row, target, options.force) : get_file(common, place.library, row, target, options.force);
+  }));
+  if (files == 0 && !std::filesystem::exists(options.target, code))
+    return fail(Fault::not_found, shown(place.path.empty() ? place.library : place.path) + " is not there or is empty");
+  if (!common.json)
+    std::printf("wrote %llu files\n", static_cast<unsigned long long>(files));
+  else
+    print({{"files", files}});
+  return {};
+}
+
+// ---- ls, log ---------------------------------------------------------------------------------------------------------
+struct ListOptions {
+  std::string place;
+  bool recursive = false, wide = false, nul = false;
+};
+
+Result<void> list(const Common& common, const ListOptions& options) {
+  const Place place = TRY(parse_place(options.place));
+  json rows = json::array();
+  std::uint64_t count = 0;
+  TRY(for_each_row(common, place, options.recursive, [&](const local::ListRow& row) -> Result<void> {
+    ++count;
+    if (common.json) {
+      rows.push_back(row_json(row));
+    } else if (options.nul) {
+      std::fwrite(row.path.data(), 1, row.path.size() + 1, stdout);
+    } else if (options.wide) {
+      std::printf("%-8s %10s  %s  %s%s\n", row.kind.c_str(), row.kind == "folder" ? "" : size_text(row.size).c_str(),
+                  row.kind == "folder" ? "                " : time_text(row.time_ms).c_str(), shown(row.path).c_str(), row.in_conflict ? "   [conflict]" : "");
+    } else {
+      std::printf("%s%s\n", shown(row.path).c_str(), row.in_conflict ? "   [conflict]" : "");
+    }
+    return {};
+  }));
+  if (count == 0 && !place.path.empty()) {
+    const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, place.path}));
+    if (common.json)
+      rows.push_back(row_json(stat.row));
+    else
+      std::printf("%s\n", shown(stat.row.path).c_str());
+  }
+  if (common.json) print(rows);
+  return {};
+}
+
+struct LogOptions {
+  std::string place;
+  unsigned count = 20;
+};
+
+Result<void> log(const Common& common, const LogOptions& options) {
+  const Place place = TRY(parse_place(options.place.find(':') == std::string::npos ? options.place + ":" : options.place));
+  json rows = json::array();
+  std::uint64_t before = 0;
+  for (unsigned left = options.count; left > 0;) {
+    const auto page = TRY(ask_for<local::Log>(common, local::LogRequest{place.library, place.path, before, std::min(left, 100U)}));
+    for (const local::LogRow& row : page.rows) {
+      if (common.json) {
+        json paths = json::array();
+        for (const std::string& path : row.paths) paths.push_back(path_json(path));
+        rows.push_back({{"number", row.number},
+                        {"commit", row.commit},
+                        {"author", path_json(row.author)},
+                        {"text", path_json(row.text)},
+                        {"time_ms", row.time_ms},
+                        {"paths", paths},
+                        {"paths_cut", row.paths_cut}});
+      } else {
+        std::printf("%s %s  %s  %s\n", row.commit.substr(0, 12).c_str(), time_text(row.time_ms).c_str(), shown(row.author).c_str(), shown(row.text).c_str());
+        std::size_t shown_paths = 0;
+        for (const std::string& path : row.paths) {
+          if (++shown_paths > 10) break;
+          std::printf("    %s\n", shown(path).c_str());
+        }
+        if (row.paths.size() > 10 || row.paths_cut) std::printf("    and more\n");
+      }
+      before = row.number;
+    }
+    left -= std::min<unsigned>(left, static_cast<unsigned>(page.rows.size()));
+    if (!page.more || page.rows.empty()) break;
+  }
+  if (common.json) print(rows);
+  return {};
+}
+
+// ---- mv, rm, conflicts, resolve --------------------------------------------------------------------------------------
+struct ChangeOptions {
+  std::string place, to, text, use, with;
+  bool recursive = false;
+};
+
+Result<void> report(const Common& common, const local::Saved& saved) {
+  if (common.json) print({{"files", saved.files}, {"records", saved.records}});
+  return {};
+}
+
+Result<void> move(const Common& common, const ChangeOptions& options) {
+  const Place place = TRY(parse_place(options.place));
+  std::string to = options.to;
+  if (const auto other = parse_place(to); other && to.find('/') > to.find(':')) {
+    if (other->library != place.library) return fail(Fault::malformed, "a document cannot move to another library; put it there and rm it here");
+    to = other->path;
+  }
+  return report(common, TRY(ask_for<local::Saved>(common, local::MoveRequest{place.library, place.path, to, options.text})));
+}
+
+Result<void> remove(const Common& common, const ChangeOptions& options) {
+  const Place place = TRY(parse_place(options.place));
+  return report(common, TRY(ask_for<local::Saved>(common, local::RemoveRequest{place.library, place.path, options.text, options.recursive})));
+}
+
+Result<void> conflicts(const Common& common, const std::string& library) {
+  const auto found = TRY(
+      ask_for<local::Conflicts>(common, local::ConflictsRequest{TRY(parse_place(library.find(':') == std::string::npos ? library + ":" : library)).library}));
+  json rows = json::array();
+  for (const local::ConflictRow& row : found.rows) {
+    if (common.json) {
+      json paths = json::array();
+      for (const std::string& path : row.paths) paths.push_back(path_json(path));
+      rows.push_back({{"kind", row.kind}, {"document", row.document.hex()}, {"path", path_json(row.path)}, {"paths", paths}});
+    } else {
+      std::printf("%-8s %s\n", row.kind.c_str(), shown(row.path).c_str());
+      for (const std::string& path : row.paths) {
+        if (path != row.path) std::printf("         %s\n", shown(path).c_str());
+      }
+    }
+  }
+  if (common.json) print(rows);
+  return {};
+}
+
+Result<void> resolve(const Common& common, const ChangeOptions& options) {
+  const Place place = TRY(parse_place(options.place));
+  if (!options.with.empty()) {
+    // The file's content is saved over what is shown first; that version is then the one that ends the conflict.
+    std::error_code code;
+    const std::string absolute = std::filesystem::absolute(options.with, code).lexically_normal().string();
+    TRY(ask_for<local::Saved>(common, local::PutRequest{place.library, absolute, place.path, options.text, {}, false}));
+  }
+  std::optional<std::string> use;
+  if (!options.use.empty()) {
+    const auto other = parse_place(options.use);
+    use = other && other->library == place.library ? other->path : options.use;
+  }
+  return report(common, TRY(ask_for<local::Saved>(common, local::ResolveRequest{place.library, place.path, options.text, use})));
+}
+
+}  // namespace
+
+void add_document_verbs(CLI::App& app, Common& common) {
+  const std::string group = "Documents";
+  auto put_options = std::make_shared<PutOptions>();
+  CLI::App* verb = app.add_subcommand("put", "save files, links and folders: dozo put SOURCE... LIBRARY:[PATH]")->group(group);
+  verb->add_option("source", put_options->sources, "what to save, then the place; a folder with a slash at its end: its contents")->required();
+  verb->add_option("-m,--message", put_options->text, "what to say about it in the history");
+  verb->add_option("--exclude", put_options->exclude, "leave out names that fit this pattern (may be given again)");
+  verb->add_option("--held", put_options->held, "wait until this many other nodes hold it durably");
+  verb->add_option("--timeout", put_options->timeout_s, "seconds to wait for --held")->capture_default_str();
+  verb->callback([=, &common] { finish(put(common, *put_options)); });
+
+  auto get_options = std::make_shared<GetOptions>();
+  verb = app.add_subcommand("get", "write a file or folder out: dozo get LIBRARY:[PATH] TARGET")->group(group);
+  verb->add_option("place", get_options->place, "LIBRARY:[PATH]")->required();
+  verb->add_option("target", get_options->target, "file or folder to write; - is standard output")->required();
+  verb->add_flag("-f,--force", get_options->force, "replace what is there");
+  verb->callback([=, &common] { finish(get(common, *get_options)); });
+
+  auto list_options = std::make_shared<ListOptions>();
+  verb = app.add_subcommand("ls", "list a folder: dozo ls LIBRARY:[PATH]")->group(group);
+  verb->add_option("place", list_options->place, "LIBRARY:[PATH]")->required();
+  verb->add_flag("-r,--recursive", list_options->recursive, "all below");
+  verb->add_flag("-l,--long", list_options->wide, "kinds, sizes and times");
+  verb->add_flag("-0,--null", list_options->nul, "end each path with NUL, exact bytes");
+  verb->callback([=, &common] { finish(list(common, *list_options)); });
+
+  auto log_options = std::make_shared<LogOptions>();
+  verb = app.add_subcommand("log", "history, newest first: dozo log LIBRARY:[PATH]")->group(group);
+  verb->add_option("place", log_options->place, "LIBRARY:[PATH]")->required();
+  verb->add_option("-n,--count", log_options->count, "at most this many")->capture_default_str();
+  verb->callback([=, &common] { finish(log(common, *log_options)); });
+
+  auto change = std::make_shared<ChangeOptions>();
+  verb = app.add_subcommand("mv", "rename a document or folder: dozo mv LIBRARY:FROM TO")->group(group);
+  verb->add_option("from", change->place, "LIBRARY:PATH")->required();
+  verb->add_option("to", change->to, "new path")->required();
+  verb->add_option("-m,--message", change->text, "what to say about it in the history");
+  verb->callback([=, &common] { finish(move(common, *change)); });
+
+  verb = app.add_subcommand("rm", "delete a document; the history keeps it: dozo rm LIBRARY:PATH")->group(group);
+  verb->add_option("place", change->place, "LIBRARY:PATH")->required();
+  verb->add_flag("-r,--recursive", change->recursive, "a folder and all below");
+  verb->add_option("-m,--message", change->text, "what to say about it in the history");
+  verb->callback([=, &common] { finish(remove(common, *change)); });
+
+  verb = app.add_subcommand("conflicts", "what waits for a person: dozo conflicts LIBRARY")->group(group);
+  verb->add_option("library", change->place, "LIBRARY")->required();
+  verb->callback([=, &common] { finish(conflicts(common, change->place)); });
+
+  verb = app.add_subcommand("resolve", "end a conflict with what is shown at the path: dozo resolve LIBRARY:PATH")->group(group);
+  verb->add_option("place", change->place, "LIBRARY:PATH")->required();
+  verb->add_option("--use", change->use, "with what is shown at this other path of the same document");
+  verb->add_option("--with", change->with, "with the content of this file");
+  verb->add_option("-m,--message", change->text, "what to say about it in the history");
+  verb->callback([=, &common] { finish(resolve(common, *change)); });
+}
+
+}  // namespace dozo::tools
