@@ -67,6 +67,14 @@ struct Side {
   friend auto operator<=>(const Side&, const Side&) = default;
 };
 
+/// Where a content is found and how long it is. No part of what it *is*: two people who save the same bytes make one version, with the source of
+/// the smallest-stamped.
+struct Source {
+  PieceId manifest;
+  std::uint64_t size_bytes{};  ///< as the writer says; the manifest is the measure
+  friend auto operator<=>(const Source&, const Source&) = default;
+};
+
 /// Sets one register of one document, replacing the versions that the writer was shown.
 struct Op {
   DocumentId document;
@@ -77,7 +85,7 @@ struct Op {
   // Of content alone, and no part of the version's id:
   std::string at;  ///< the document's path as shown to the writer
   std::optional<Side> side;
-  std::optional<PieceId> manifest;  ///< of a file or symlink: where its pieces are described
+  std::optional<Source> source;  ///< of a file or symlink, and only of those
   bool operator==(const Op&) const = default;
 };
 
@@ -108,16 +116,15 @@ struct Record {
   bool operator==(const Record&) const = default;
 };
 
-/// Needs: within the limits above (else our own bug).
 Bytes encode(const Record& record);
-/// Faults: over_limit, malformed, unsupported (a newer format). What comes back is well_formed; every byte of `bytes` is accounted for.
+/// Faults: over_limit, malformed, unsupported (a newer format). Encodes to the same bytes; well_formed() is a question of its own.
 Result<Record> decode_record(ByteView bytes);
 /// SHA-256 of the record's encoding under its own domain. The stamp is {record.hlc, this}.
 RecordId record_id(ByteView encoded);
 RecordId record_id(const Record& record);
 
-/// All that a record must keep to by itself: values fit registers, a deletion replaces something, paths are good, a side's rank is below the
-/// record's own stamp and its text clean, replaced ids ascend, a dir has no bytes. Fault: malformed.
+/// All that a record must keep to by itself, beyond its encoding: its size, values that fit their registers, deletions that replace something, good
+/// paths, ascending replaced ids, a side below the record's own stamp with clean text, a dir without bytes. Fault: malformed.
 Result<void> well_formed(const Record& record, const RecordId& id);
 
 /// A record as it is stored and sent.
@@ -133,8 +140,8 @@ Result<SignedRecord> decode_signed_record(ByteView bytes);  ///< Faults: over_li
 /// What a change entry names: SHA-256 over the blind and everything else of the signed record, under its own domain.
 Digest commitment(const SignedRecord& record);
 
-/// Signs with the session's or the node's key.
-SignedRecord sign(const Record& record, Bytes certificate, const crypto::SigningKey& key, const FixedBytes<32, struct BlindTag>& blind);
+/// Signs with the session's or the node's key. Fault: malformed, over_limit (nobody would accept the record; a longer act is a chain).
+Result<SignedRecord> sign(const Record& record, Bytes certificate, const crypto::SigningKey& key, const FixedBytes<32, struct BlindTag>& blind);
 /// Fault: not_authentic. Whose key it must be is for the caller to know: the certificate's, or the device's own.
 Result<void> verify(const SignedRecord& record, const crypto::VerifyKey& key);
 
