@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/invariant.h"
 #include "crypto/hash.h"
 
 // ORIGIN \n SIZE \n base64(ROOT) \n \n "— " ORIGIN " " base64(key id 4, signature 64) \n
@@ -23,6 +24,7 @@ Bytes key_id(std::string_view name, const VerifyKey& key) {
 }  // namespace
 
 std::string sign_checkpoint(const Checkpoint& checkpoint, const SigningKey& key) {
+  INVARIANT(!checkpoint.origin.empty() && checkpoint.origin.find_first_of("+ \n\t\r") == std::string::npos);
   const std::string text = body(checkpoint);
   Bytes signature = key_id(checkpoint.origin, key.public_key());
   append(signature, sign_raw(key, view_of(text)).bytes);

@@ -106,9 +106,9 @@ Result<TransportKey> TransportKey::from(ByteView bytes) {
   return TransportKey(std::move(secret), key);
 }
 
-Bytes seal_to(const SealPublicKey& to, ByteView plain) {
+Result<Bytes> seal_to(const SealPublicKey& to, ByteView plain) {
   Bytes out(plain.size() + crypto_box_SEALBYTES);
-  INVARIANT(crypto_box_seal(out.data(), plain.data(), plain.size(), to.bytes.data()) == 0);
+  if (crypto_box_seal(out.data(), plain.data(), plain.size(), to.bytes.data()) != 0) return fail(Fault::not_authentic, "a public key that is no proper point");
   return out;
 }
 
@@ -125,6 +125,7 @@ NodeKeys NodeKeys::generate() { return {random_id<NodeId>(), SigningKey::generat
 
 SecretBytes NodeKeys::reveal() const {
   Bytes out;
+  out.reserve(16 + 3 * 32);  // or growing would leave copies behind
   for (const ByteView part : {id.view(), sign.reveal_seed(), seal.reveal(), transport.reveal()}) append(out, part);
   return SecretBytes(std::move(out));
 }

@@ -62,7 +62,8 @@ class SealKey {
 };
 
 /// An anonymous sealed box (48 bytes longer): says nothing about the sender, so it stands only inside signed documents.
-Bytes seal_to(const SealPublicKey& to, ByteView plain);
+/// Fault: not_authentic (`to` is no proper point, from which no secret can come; such keys are foreign bytes too).
+Result<Bytes> seal_to(const SealPublicKey& to, ByteView plain);
 /// Fault: not_authentic.
 Result<SecretBytes> unseal(const SealKey& key, ByteView sealed);
 

@@ -1,5 +1,6 @@
 #include "crypto/key_file.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <cerrno>
 
 #include "base/archive.h"
+#include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 
@@ -14,6 +16,7 @@ namespace dozo::crypto {
 namespace {
 
 constexpr std::string_view title = "dozo key file 1\n";
+constexpr std::size_t line_characters = 76;
 constexpr std::uint64_t memory_bytes_most = 1ULL << 30, operations_most = 16;
 
 struct Content {
@@ -27,8 +30,8 @@ struct Content {
 };
 template <class A>
 void serialize(A& archive, Content& it) {
-  archive(it.protection, dozo::archive::capped<16384>(it.public_part), it.operations, it.memory_bytes, it.salt, it.commitment, it.nonce,
-          dozo::archive::capped<16384>(it.sealed));
+  archive(it.protection, dozo::archive::capped<key_file_part_bytes_most>(it.public_part), it.operations, it.memory_bytes, it.salt, it.commitment, it.nonce,
+          dozo::archive::capped<key_file_part_bytes_most>(it.sealed));
 }
 
 struct Derived {
@@ -68,6 +71,13 @@ Result<void> check_unlocking(const Unlocking& with) {
   return {};
 }
 
+std::string render(const Content& it) {
+  const std::string text = to_base64(archive::encode(it));
+  std::string out(title);
+  for (std::size_t at = 0; at < text.size(); at += line_characters) out += text.substr(at, line_characters) + "\n";
+  return out;
+}
+
 Result<Content> parse(std::string_view text) {
   if (text.size() > key_file_bytes_most) return fail(Fault::over_limit, "too large for a key file");
   if (!text.starts_with("dozo key file ")) return fail(Fault::malformed, "not a key file");
@@ -82,7 +92,9 @@ Result<Content> parse(std::string_view text) {
                 : it.operations != 0 || it.memory_bytes != 0) {
     return fail(Fault::malformed, "a key file with parameters out of bounds");
   }
-  if (it.sealed.size() < crypto_aead_xchacha20poly1305_ietf_ABYTES) return fail(Fault::malformed, "a key file cut short");
+  if (it.sealed.size() < aead_tag_bytes) return fail(Fault::malformed, "a key file cut short");
+  // One text for one content, line breaks included.
+  if (render(it) != text) return fail(Fault::malformed, "a key file that breaks its format");
   return it;
 }
 
@@ -94,11 +106,8 @@ Result<SecretBytes> open(const Content& it, const Unlocking& with) {
     return fail(Fault::denied,
                 it.protection == Protection::passphrase ? "wrong passphrase (or the key file was changed)" : "wrong key (or the key file was changed)");
   }
-  Bytes out(it.sealed.size() - crypto_aead_xchacha20poly1305_ietf_ABYTES);
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(out.data(), nullptr, nullptr, it.sealed.data(), it.sealed.size(), it.commitment.bytes.data(), Digest::size,
-                                                 it.nonce.bytes.data(), derived.key.reveal().data()) != 0) {
-    return fail(Fault::not_authentic, "the key file was changed");
-  }
+  Bytes out(it.sealed.size() - aead_tag_bytes);
+  if (!xchacha_open(derived.key.reveal(), it.nonce.bytes, it.commitment.bytes, it.sealed, out)) return fail(Fault::not_authentic, "the key file was changed");
   return SecretBytes(std::move(out));
 }
 
@@ -106,6 +115,9 @@ Result<SecretBytes> open(const Content& it, const Unlocking& with) {
 
 Result<std::string> protect(ByteView secret, ByteView public_part, const Unlocking& with) {
   TRY(check_unlocking(with));
+  if (secret.size() + aead_tag_bytes > key_file_part_bytes_most || public_part.size() > key_file_part_bytes_most) {
+    return fail(Fault::over_limit, "more than a key file holds");
+  }
   Content it;
   it.protection = with.protection;
   it.public_part = bytes_of(public_part);
@@ -117,13 +129,9 @@ Result<std::string> protect(ByteView secret, ByteView public_part, const Unlocki
   random_bytes(it.nonce.bytes);
   const Derived derived = TRY(derive(it, with));
   it.commitment = derived.commitment;
-  it.sealed.resize(secret.size() + crypto_aead_xchacha20poly1305_ietf_ABYTES);
-  crypto_aead_xchacha20poly1305_ietf_encrypt(it.sealed.data(), nullptr, secret.data(), secret.size(), it.commitment.bytes.data(), Digest::size, nullptr,
-                                             it.nonce.bytes.data(), derived.key.reveal().data());
-  const std::string text = to_base64(archive::encode(it));
-  std::string out(title);
-  for (std::size_t at = 0; at < text.size(); at += 76) out += text.substr(at, 76) + "\n";
-  return out;
+  it.sealed.resize(secret.size() + aead_tag_bytes);
+  xchacha_seal(derived.key.reveal(), it.nonce.bytes, it.commitment.bytes, secret, it.sealed);
+  return render(it);
 }
 
 Result<KeyFile> read_key_file(std::string_view text) {
@@ -141,7 +149,7 @@ Result<SecretBytes> unlock_in_child(std::string_view text, const Unlocking& with
   const Content it = TRY(parse(text));
   if (it.protection == Protection::key || with.protection == Protection::key) return open(it, with);
   int ends[2];
-  if (::pipe(ends) != 0) return fail(Fault::unavailable, "no pipe to unlock a key file");
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(Fault::unavailable, "no pipe to unlock a key file");
   const pid_t child = ::fork();
   if (child < 0) {
     ::close(ends[0]);
@@ -152,14 +160,18 @@ Result<SecretBytes> unlock_in_child(std::string_view text, const Unlocking& with
     ::close(ends[0]);
     // Answer: one byte (0, or 1 + fault), then the secret or the text.
     const Result<SecretBytes> opened = open(it, with);
-    Bytes answer{static_cast<std::uint8_t>(opened ? 0 : 1 + static_cast<int>(opened.error().fault))};
+    Bytes answer;
+    answer.reserve(key_file_bytes_most);  // growing would leave copies of the secret behind, here and below
+    answer.push_back(static_cast<std::uint8_t>(opened ? 0 : 1 + static_cast<int>(opened.error().fault)));
     append(answer, opened ? opened->reveal() : view_of(opened.error().text));
+    // At most 16 KiB, which a pipe holds: written at once, or not at all.
     const bool written = ::write(ends[1], answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
     sodium_memzero(answer.data(), answer.size());
     ::_exit(written ? 0 : 1);
   }
   ::close(ends[1]);
   Bytes answer;
+  answer.reserve(key_file_bytes_most);
   std::array<std::uint8_t, 4096> buffer{};
   for (ssize_t size = 0; (size = ::read(ends[0], buffer.data(), buffer.size())) != 0;) {
     if (size < 0 && errno == EINTR) continue;
@@ -173,7 +185,7 @@ Result<SecretBytes> unlock_in_child(std::string_view text, const Unlocking& with
   }
   SecretBytes held(std::move(answer));
   const ByteView got = held.reveal();
-  if (got.empty() || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+  if (got.empty() || got[0] > 1 + static_cast<int>(Fault::unsupported) || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
     return fail(Fault::unavailable, "the process that unlocks a key file died; is there enough memory?");
   if (got[0] != 0) return fail(static_cast<Fault>(got[0] - 1), std::string(text_of(got.subspan(1))));
   return SecretBytes(bytes_of(got.subspan(1)));

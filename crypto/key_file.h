@@ -9,6 +9,7 @@
 namespace dozo::crypto {
 
 inline constexpr std::size_t key_file_bytes_most = 64 * 1024;
+inline constexpr std::size_t key_file_part_bytes_most = 16 * 1024;  ///< of the public part; of the secret 16 bytes less
 
 enum class Protection : std::uint8_t { passphrase, key };
 constexpr Protection wire_last(Protection) { return Protection::key; }
@@ -18,16 +19,17 @@ struct Unlocking {
   SecretBytes secret;  ///< the passphrase, or the other file's content (at least 32 bytes)
 };
 
-/// Text in lines: a title, the public part in base64, parameters, the sealed secret. Fault: malformed (an empty passphrase, a short key).
+/// Text in lines: a title, the public part in base64, parameters, the sealed secret. Faults: malformed (an empty passphrase, a short key),
+/// over_limit (key_file_part_bytes_most), unavailable (no memory).
 Result<std::string> protect(ByteView secret, ByteView public_part, const Unlocking& with);
 
 struct KeyFile {
   Protection protection{};
   Bytes public_part;
 };
-/// What can be read without the passphrase. Faults: over_limit, malformed, unsupported.
+/// What can be read without the passphrase, and is not yet authentic. Strict: one text for one content. Faults: over_limit, malformed, unsupported.
 Result<KeyFile> read_key_file(std::string_view text);
-/// Faults: those of reading; denied (the wrong passphrase or key); not_authentic (changed).
+/// Faults: those of reading; denied (the wrong passphrase or key, or a changed file); not_authentic (changed); unavailable (no memory for Argon2id).
 Result<SecretBytes> unlock(std::string_view text, const Unlocking& with);
 /// The same, with a passphrase's 256 MiB of Argon2id in a child process that ends with the answer. Call before any thread is started.
 Result<SecretBytes> unlock_in_child(std::string_view text, const Unlocking& with);

@@ -18,7 +18,7 @@ class LocalKey {
   static constexpr std::size_t overhead_bytes = 40;
   /// Fault: corrupt.
   Result<Bytes> open(ByteView sealed, ByteView associated) const;
-  /// HMAC under a key of its own for each `use`: a name for a thing that says nothing about it.
+  /// HMAC under a key for names, of u8 length of `use` (at most 255), `use`, `what`: a name for a thing that says nothing about it.
   Digest keyed(std::string_view use, ByteView what) const;
 
  private:

@@ -72,6 +72,7 @@ Digest Frontier::root() const {
 }
 
 void Frontier::append(const Digest& leaf, const Keep& keep) {
+  INVARIANT(size_ < log_size_most);
   Digest hash = leaf;
   if (keep) keep({0, size_}, hash);
   for (std::uint8_t level = 0; (size_ >> level & 1) != 0; ++level) {
@@ -94,6 +95,7 @@ Result<Frontier> Frontier::decode(ByteView bytes) {
   if (bytes.size() < 8) return fail(Fault::malformed, "a Merkle frontier cut short");
   Frontier out;
   out.size_ = get_u64(bytes.data());
+  if (out.size_ > log_size_most) return fail(Fault::malformed, "a Merkle frontier of a size that no log has");
   const auto peaks = static_cast<std::size_t>(std::popcount(out.size_));
   if (bytes.size() != 8 + peaks * Digest::size) return fail(Fault::malformed, "a Merkle frontier of the wrong length");
   for (std::size_t i = 0; i < peaks; ++i) out.peaks_.push_back(TRY(Digest::from(bytes.subspan(8 + i * Digest::size, Digest::size))));
@@ -101,7 +103,7 @@ Result<Frontier> Frontier::decode(ByteView bytes) {
 }
 
 Result<void> Frontier::check_growth(std::uint64_t size, const Digest& root, std::span<const Digest> proof) const {
-  if (size_ == 0) return proof.empty() && size > 0 ? Result<void>{} : Result<void>{refuse()};
+  if (size_ == 0) return proof.empty() && (size > 0 || root == empty_root()) ? Result<void>{} : Result<void>{refuse()};
   return check_consistency(size_, size, this->root(), root, proof);
 }
 

@@ -13,6 +13,9 @@ Digest leaf_hash(ByteView entry);                           ///< SHA-256(0x00, e
 Digest node_hash(const Digest& left, const Digest& right);  ///< SHA-256(0x01, left, right)
 Digest empty_root();                                        ///< SHA-256 of nothing
 
+/// More entries than any log will have; keeps the arithmetic of sizes from wrapping.
+inline constexpr std::uint64_t log_size_most = std::uint64_t{1} << 62;
+
 /// Names a complete subtree: `level` 0 is the leaves; it covers leaves index * 2^level and on.
 struct SubtreeId {
   std::uint8_t level{};
@@ -27,9 +30,9 @@ class Frontier {
 
   std::uint64_t size() const { return size_; }
   Digest root() const;
-  void append(const Digest& leaf, const Keep& keep = nullptr);
-  Bytes encode() const;                            ///< u64 size, then the hashes from the largest subtree down
-  static Result<Frontier> decode(ByteView bytes);  ///< Fault: malformed
+  void append(const Digest& leaf, const Keep& keep = nullptr);  ///< size() must be under log_size_most
+  Bytes encode() const;                                         ///< u64 size, then the hashes from the largest subtree down
+  static Result<Frontier> decode(ByteView bytes);               ///< Fault: malformed
   /// A proof (RFC 6962, 2.1.2) that the log of `size` entries with `root` begins with this one. Fault: not_authentic.
   Result<void> check_growth(std::uint64_t size, const Digest& root, std::span<const Digest> proof) const;
   bool operator==(const Frontier&) const = default;

@@ -1,12 +1,12 @@
 #include "crypto/pack_seal.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <bit>
 
 #include "base/invariant.h"
+#include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 
@@ -33,9 +33,9 @@ std::size_t padme(std::size_t size) {
 struct Once {
   std::array<std::uint8_t, 32 + nonce_bytes + 32> bytes{};
   ~Once() { OPENSSL_cleanse(bytes.data(), bytes.size()); }
-  const std::uint8_t* key() const { return bytes.data(); }
-  const std::uint8_t* nonce() const { return bytes.data() + 32; }
-  ByteView commitment() const { return ByteView(bytes).subspan(32 + nonce_bytes); }
+  std::span<const std::uint8_t, 32> key() const { return std::span(bytes).first<32>(); }
+  std::span<const std::uint8_t, nonce_bytes> nonce() const { return std::span(bytes).subspan<32, nonce_bytes>(); }
+  std::span<const std::uint8_t, 32> commitment() const { return std::span(bytes).last<32>(); }
 };
 Once once(const Digest& extracted, ByteView header_with_salt) {
   std::array<std::uint8_t, 32> seal_key{};
@@ -44,42 +44,6 @@ Once once(const Digest& extracted, ByteView header_with_salt) {
   hkdf_expand(seal_key, {view_of(once_label), header_with_salt}, out.bytes);
   OPENSSL_cleanse(seal_key.data(), seal_key.size());
   return out;
-}
-
-const EVP_CIPHER* cipher_method() {
-  static EVP_CIPHER* const method = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
-  INVARIANT(method != nullptr);
-  return method;
-}
-struct Cipher {
-  EVP_CIPHER_CTX* handle = EVP_CIPHER_CTX_new();
-  Cipher() { INVARIANT(handle != nullptr); }
-  Cipher(const Cipher&) = delete;
-  Cipher& operator=(const Cipher&) = delete;
-  ~Cipher() { EVP_CIPHER_CTX_free(handle); }
-};
-
-/// In place.
-void encrypt(const Once& once, ByteView associated, ByteSpan body, ByteSpan tag) {
-  Cipher cipher;
-  int size = 0;
-  bool good = EVP_EncryptInit_ex2(cipher.handle, cipher_method(), once.key(), once.nonce(), nullptr) == 1;
-  good = good && EVP_EncryptUpdate(cipher.handle, nullptr, &size, associated.data(), static_cast<int>(associated.size())) == 1;
-  good = good && EVP_EncryptUpdate(cipher.handle, body.data(), &size, body.data(), static_cast<int>(body.size())) == 1;
-  good = good && EVP_EncryptFinal_ex(cipher.handle, body.data() + size, &size) == 1;
-  good = good && EVP_CIPHER_CTX_ctrl(cipher.handle, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag.size()), tag.data()) == 1;
-  INVARIANT(good);
-}
-bool decrypt(const Once& once, ByteView associated, ByteView from, ByteView tag, ByteSpan to) {
-  Cipher cipher;
-  int size = 0;
-  std::array<std::uint8_t, pack_tag_bytes> expected{};
-  std::ranges::copy(tag, expected.begin());
-  return EVP_DecryptInit_ex2(cipher.handle, cipher_method(), once.key(), once.nonce(), nullptr) == 1 &&
-         EVP_CIPHER_CTX_ctrl(cipher.handle, EVP_CTRL_AEAD_SET_TAG, static_cast<int>(expected.size()), expected.data()) == 1 &&
-         EVP_DecryptUpdate(cipher.handle, nullptr, &size, associated.data(), static_cast<int>(associated.size())) == 1 &&
-         EVP_DecryptUpdate(cipher.handle, to.data(), &size, from.data(), static_cast<int>(from.size())) == 1 &&
-         EVP_DecryptFinal_ex(cipher.handle, to.data() + size, &size) == 1;
 }
 
 }  // namespace
@@ -96,7 +60,7 @@ Bytes seal_pack(const EpochKey& key, PackKind kind, const LibraryId& library, Ep
 }
 
 Bytes seal_pack_with(const EpochKey& key, PackKind kind, const LibraryId& library, Epoch epoch, ByteView table, ByteView plain, ByteView random32) {
-  INVARIANT(plain.size() <= pack_plain_most && random32.size() == 32);
+  INVARIANT(plain.size() <= pack_plain_most && random32.size() == 32 && epoch.value > 0);
   Bytes out(sealed_bytes(plain.size()));
   const std::size_t body_bytes = out.size() - pack_overhead_bytes;
   std::ranges::copy(magic, out.begin());
@@ -118,7 +82,7 @@ Bytes seal_pack_with(const EpochKey& key, PackKind kind, const LibraryId& librar
   put_u32(&out[pack_header_bytes], static_cast<std::uint32_t>(plain.size()));
   std::ranges::copy(plain, out.begin() + pack_header_bytes + pack_length_bytes);
   const ByteSpan whole(out);
-  encrypt(keys, whole.first(pack_header_bytes), whole.subspan(pack_header_bytes, body_bytes), whole.last(pack_tag_bytes));
+  chacha_seal(keys.key(), keys.nonce(), whole.first(pack_header_bytes), whole.subspan(pack_header_bytes, body_bytes), whole.last<pack_tag_bytes>());
   return out;
 }
 
@@ -144,7 +108,10 @@ Result<Bytes> open_pack(const EpochKey& key, ByteView sealed, const LibraryId& l
   OPENSSL_cleanse(extracted.bytes.data(), extracted.bytes.size());
   if (CRYPTO_memcmp(keys.commitment().data(), &sealed[commitment_at], 32) != 0) return refuse();
   Bytes body(header->body_bytes);
-  if (!decrypt(keys, sealed.first(pack_header_bytes), sealed.subspan(pack_header_bytes, body.size()), sealed.last(pack_tag_bytes), body)) return refuse();
+  if (!chacha_open(keys.key(), keys.nonce(), sealed.first(pack_header_bytes), sealed.subspan(pack_header_bytes, body.size()), sealed.last<pack_tag_bytes>(),
+                   body)) {
+    return refuse();
+  }
   const std::size_t plain = get_u32(body.data());
   if (plain > body.size() - pack_length_bytes || sealed_bytes(plain) != sealed.size()) return refuse();
   const auto padding = body.begin() + static_cast<std::ptrdiff_t>(pack_length_bytes + plain);

@@ -31,7 +31,7 @@ struct PackHeader {
 /// The size of the sealed whole for this much plain: the next Padmé length (PoPETs 2019(4)) from 512 on, or bulk_pack_bytes where that is less.
 std::size_t sealed_bytes(std::size_t plain_bytes);
 
-/// Seals `plain` (at most pack_plain_most, else our own bug), whose contents table is `table` (hashed into the salt, so that a repeated
+/// Seals `plain` (at most pack_plain_most, and the epoch from 1, else our own bug), whose contents table is `table` (hashed into the salt, so that a repeated
 /// random number cannot repeat a key for another body).
 Bytes seal_pack(const EpochKey& key, PackKind kind, const LibraryId& library, Epoch epoch, ByteView table, ByteView plain);
 /// The same with the 32 random bytes given: for known answers alone.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/invariant.h"
 
 namespace dozo::crypto {
 
@@ -48,33 +49,39 @@ class Secret {
   Secret& operator=(Secret&&) noexcept = default;
 
   Secret copy() const { return std::move(*from(reveal())); }
-  std::span<const std::uint8_t, size> reveal() const { return std::span<const std::uint8_t, size>(bytes_.get(), size); }
-  bool equals(const Secret& other) const { return detail::equal_in_constant_time(bytes_.get(), other.bytes_.get(), size); }
+  /// Not of a secret that was moved away.
+  std::span<const std::uint8_t, size> reveal() const {
+    INVARIANT(bytes_ != nullptr);
+    return std::span<const std::uint8_t, size>(bytes_.get(), size);
+  }
+  bool equals(const Secret& other) const { return detail::equal_in_constant_time(reveal().data(), other.reveal().data(), size); }
 
  private:
   Secret() : bytes_(detail::allocate_locked(size)) {}
   detail::Locked bytes_;
 };
 
-/// Secret bytes of any length, wiped when they go; what key files hold.
+/// Secret bytes of any length, in the same memory: what key files hold, and passphrases.
 class SecretBytes {
  public:
   SecretBytes() = default;
-  explicit SecretBytes(Bytes bytes) : bytes_(std::move(bytes)) {}
-  SecretBytes(SecretBytes&&) noexcept = default;
+  /// Takes the bytes out of `bytes` and wipes what was there.
+  explicit SecretBytes(Bytes bytes) : bytes_(bytes.empty() ? nullptr : detail::allocate_locked(bytes.size())), size_(bytes.size()) {
+    if (bytes.empty()) return;
+    std::memcpy(bytes_.get(), bytes.data(), size_);
+    detail::wipe(bytes.data(), bytes.size());
+  }
+  SecretBytes(SecretBytes&& other) noexcept : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
   SecretBytes& operator=(SecretBytes&& other) noexcept {
-    wipe();
-    bytes_ = std::move(other.bytes_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(size_, other.size_);
     return *this;
   }
-  ~SecretBytes() { wipe(); }
-  ByteView reveal() const { return bytes_; }
+  ByteView reveal() const { return {bytes_.get(), size_}; }
 
  private:
-  void wipe() {
-    if (!bytes_.empty()) detail::wipe(bytes_.data(), bytes_.size());
-  }
-  Bytes bytes_;
+  detail::Locked bytes_;
+  std::size_t size_ = 0;
 };
 
 }  // namespace dozo::crypto

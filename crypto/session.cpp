@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/archive.h"
+#include "base/invariant.h"
 
 namespace dozo::crypto {
 namespace {
@@ -29,12 +30,13 @@ Result<Issued> read_issued(ByteView bytes) {
 
 template <class A>
 void serialize(A& archive, SessionCertificate& it) {
-  archive(it.person, it.device, dozo::archive::capped<64>(it.libraries), it.session, it.not_before_ms, it.not_after_ms);
+  archive(it.person, it.device, dozo::archive::capped<session_libraries_most>(it.libraries), it.session, it.not_before_ms, it.not_after_ms);
 }
 
 bool SessionCertificate::covers(const LibraryId& library) const { return libraries.empty() || std::ranges::find(libraries, library) != libraries.end(); }
 
 Bytes issue(const SessionCertificate& certificate, const SigningKey& person) {
+  INVARIANT(certificate.libraries.size() <= session_libraries_most);
   Issued it;
   it.certificate = archive::encode(certificate);
   it.signature = sign(person, context, it.certificate);
@@ -49,8 +51,9 @@ Result<SessionCertificate> open_certificate(ByteView issued, const VerifyKey& pe
   const Issued it = TRY(read_issued(issued));
   TRY(verify(person, context, it.certificate, it.signature));
   SessionCertificate out = TRY(archive::decode<SessionCertificate>(it.certificate, session_bytes_most, "a session certificate"));
-  if (out.not_after_ms <= out.not_before_ms || out.not_after_ms - out.not_before_ms > session_ms_most || out.not_before_ms < 0) {
-    return fail(Fault::not_authentic, "a session longer than twelve hours");
+  // Not negative first, so that the difference cannot overflow.
+  if (out.not_before_ms < 0 || out.not_after_ms <= out.not_before_ms || out.not_after_ms - out.not_before_ms > session_ms_most) {
+    return fail(Fault::not_authentic, "a session that is longer than twelve hours, or ends before it begins");
   }
   return out;
 }

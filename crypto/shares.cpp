@@ -85,12 +85,14 @@ Result<SharedSecret> combine(std::span<const std::string> texts) {
   if (shares.size() < needed) return fail(Fault::not_found, std::to_string(shares.size()) + " different shares, and " + std::to_string(needed) + " are needed");
   Bytes numbers;
   for (const auto& [number, share] : shares) numbers.push_back(number);
+  gfshare_fill_rand = &fill;  // the library calls it when it frees a context, and has none of its own
   gfshare_ctx* context = gfshare_ctx_init_dec(numbers.data(), static_cast<unsigned>(numbers.size()), SharedSecret::size);
   if (context == nullptr) return fail(Fault::unavailable, "no memory for shares");
   unsigned char place = 0;
   for (auto& [number, share] : shares) gfshare_ctx_dec_giveshare(context, place++, share.part.bytes.data());
   SharedSecret out = SharedSecret::made_by([&](std::span<std::uint8_t, 32> bytes) { gfshare_ctx_dec_extract(context, bytes.data()); });
   gfshare_ctx_free(context);
+  for (auto& [number, share] : shares) detail::wipe(share.part.bytes.data(), share.part.bytes.size());
   if (whole_of(shares.begin()->second, out) != shares.begin()->second.whole) return fail(Fault::not_authentic, "the shares do not make what was cut");
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "crypto/identity.h"
 
@@ -17,6 +18,16 @@ Result<void> start() {
   Digest other;
   crypto_hash_sha256(other.bytes.data(), outside.bytes.data(), outside.bytes.size());
   if (other != sha256(outside.bytes)) return fail(Fault::unsupported, "libcrypto and libsodium disagree about SHA-256");
+  std::array<std::uint8_t, 32> ours = other.bytes;
+  std::array<std::uint8_t, ours.size() + aead_tag_bytes> theirs{};
+  std::array<std::uint8_t, aead_tag_bytes> tag{};
+  const ByteView nonce = other.view().first(12);
+  crypto_aead_chacha20poly1305_ietf_encrypt(theirs.data(), nullptr, ours.data(), ours.size(), nonce.data(), nonce.size(), nullptr, nonce.data(),
+                                            outside.bytes.data());
+  chacha_seal(outside.bytes, nonce.first<12>(), nonce, ours, tag);
+  if (!equal(ByteView(theirs).first(ours.size()), ours) || !equal(ByteView(theirs).last(tag.size()), tag)) {
+    return fail(Fault::unsupported, "libcrypto and libsodium disagree about ChaCha20-Poly1305");
+  }
   return {};
 }
 

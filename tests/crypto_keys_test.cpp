@@ -38,7 +38,6 @@ TEST_CASE("key file: every changed or missing character is refused") {
   REQUIRE(unlock(text, by_key(7)));
   CHECK(unlock(text, by_key(8)).error().fault == Fault::denied);
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n' && i > 20) continue;  // where its lines break says nothing
     std::string changed = text;
     changed[i] = changed[i] == 'A' ? 'B' : 'A';
     CHECK(!unlock(changed, by_key(7)));
@@ -78,11 +77,11 @@ TEST_CASE("epoch: a key is opened by its receiver, is the published one, and lea
   const EpochKey first = EpochKey::random(), second = EpochKey::random();
   const SealKey node = SealKey::generate();
   const Digest published = commitment_of(second, library, Epoch{2});
-  const Bytes grant = seal_epoch_key(second, node.public_key());
+  const Bytes grant = seal_epoch_key(second, node.public_key()).value();
   CHECK(open_epoch_key(node, grant, library, Epoch{2}, published).value().equals(second));
   CHECK(!open_epoch_key(SealKey::generate(), grant, library, Epoch{2}, published));
   CHECK(!open_epoch_key(node, grant, library, Epoch{3}, published));
-  CHECK(!open_epoch_key(node, seal_epoch_key(first, node.public_key()), library, Epoch{2}, published));
+  CHECK(!open_epoch_key(node, seal_epoch_key(first, node.public_key()).value(), library, Epoch{2}, published));
   Bytes wrapped = wrap_predecessor(second, first, library, Epoch{2});
   const Digest before = commitment_of(first, library, Epoch{1});
   CHECK(unwrap_predecessor(second, wrapped, library, Epoch{2}, before).value().equals(first));

@@ -95,7 +95,7 @@ TEST_CASE("identity: a signature fits only its key, context and message") {
 
 TEST_CASE("identity: a sealed box opens only whole and for its key") {
   const SealKey key = SealKey::generate();
-  Bytes sealed = seal_to(key.public_key(), view_of("epoch key"));
+  Bytes sealed = seal_to(key.public_key(), view_of("epoch key")).value();
   CHECK(text_of(unseal(key, sealed).value().reveal()) == "epoch key");
   CHECK(!unseal(SealKey::generate(), sealed));
   for (std::size_t i = 0; i < sealed.size(); ++i) {
@@ -104,6 +104,7 @@ TEST_CASE("identity: a sealed box opens only whole and for its key") {
     sealed[i] ^= 4;
   }
   for (std::size_t size = 0; size < sealed.size(); ++size) CHECK(!unseal(key, ByteView(sealed).first(size)));
+  CHECK(seal_to(SealPublicKey{}, view_of("epoch key")).error().fault == Fault::not_authentic);
 }
 
 TEST_CASE("identity: possession of all three keys is proven, and of none that is another's") {
