@@ -1,0 +1,77 @@
+// Authoring: HQ's side: makes the documents of a realm, version after version, and signs them.
+//
+// In steps, so that custodians may sign one after the other: draft() makes mesh, directory, epochs and grants unsigned; add_signature (envelope.h)
+// is called by each who signs; finish() lists and hashes the signed envelopes in a snapshot, which is signed; refresh() makes freshness.
+// publish() does all of it with keys that are at hand.
+// Not here: the source (source.h), files, splitting of the recovery key (crypto/shares.h).
+// Threads: pure functions; keys are drawn from crypto/random.h.
+#pragma once
+#include <map>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "policy/keys.h"
+#include "policy/source.h"
+#include "policy/trust.h"
+
+namespace dozo::policy {
+
+struct RootPlan {
+  std::string name;
+  std::int64_t issued_s{}, expires_s{};
+  std::map<SigningRole, RoleKeys> roles;
+  crypto::SealPublicKey admission, recovery;
+};
+/// An unsigned first root, or the successor of `previous` (its version + 1), which must be signed up to the thresholds of both.
+/// Fault: malformed (thresholds, repeated keys, keys that are no proper points, roles missing).
+Result<Bytes> draft_root(const RootPlan& plan, const Root* previous);
+
+using Signers = std::span<const crypto::SigningKey* const>;
+/// All signatures added. Fault: those of add_signature.
+Result<Bytes> sign_with(ByteView envelope, Signers keys);
+
+/// What HQ has published: envelopes by name ("mesh", "directory", "epochs", "grants/...", "snapshot", "freshness").
+using Publication = std::map<std::string, Bytes>;
+
+struct Changes {
+  std::set<LibraryId> new_epochs;                  ///< beside those that must have one: libraries which a node with keys leaves
+  bool new_directory{};                            ///< a new generation of the directory's key, beside the same rule
+  std::map<LibraryId, std::vector<Cut>> cuts;      ///< to be added; `since` is filled in with the version that is being made
+  std::map<LibraryId, std::vector<Admit>> admits;  ///< to be added
+};
+struct Draft {
+  PolicyVersion version;  ///< that the snapshot will have
+  Publication documents;  ///< unsigned where they are new; those that did not change are taken over as they are
+  std::vector<std::string> to_sign;
+  std::vector<std::string> notes;  ///< for people: "works: epoch 3, because sapporo left"
+};
+/// Documents for `compiled`, following `previous` (null: the first). Those that would say the same again and are good for another half of their time
+/// keep version and signatures. `admission` opens the keys of the epochs that there are; cuts and admits of `previous` stay.
+/// Faults: stale (root has expired: no new grants), not_authentic (`admission` is not root's, or `previous` does not open), malformed.
+Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
+                    const crypto::SealKey& admission, std::int64_t now_s);
+
+/// A cut of everything that `node` wrote beyond what is named, in each library of the newest mesh in which it is, or was, a member.
+std::map<LibraryId, std::vector<Cut>> cut_node(const Mesh& mesh, const NodeId& node, const std::map<FeedId, FeedPoint>& ends);
+
+/// An unsigned snapshot over signed documents. Fault: not_authentic (a document is not signed up to its threshold yet: which).
+Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s);
+/// Freshness for a signed snapshot, signed. What HQ's node does every hour. `last_version`: of the newest freshness known.
+Result<Bytes> refresh(const RealmId& realm, ByteView snapshot_envelope, std::uint64_t last_version, std::uint32_t hours, Signers keys, std::int64_t now_s);
+
+/// Keys at hand, by role.
+using RoleSigners = std::map<SigningRole, std::vector<const crypto::SigningKey*>>;
+struct Published {
+  Publication documents;
+  PolicyVersion version;
+  std::vector<std::string> notes;
+};
+/// All steps at once. Faults: those of the steps.
+Result<Published> publish(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
+                          const crypto::SealKey& admission, const RoleSigners& signers, std::int64_t now_s);
+
+/// The id of a realm: SHA-256 of its first root's payload. Faults: those of read_envelope.
+Result<RealmId> realm_of(ByteView first_root_envelope);
+
+}  // namespace dozo::policy

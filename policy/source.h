@@ -1,0 +1,113 @@
+// Source: the policy as people write it, in TOML (docs/policy.md, section 8; configs/policy.example.toml), checked and compiled.
+//
+// Not here: keys, versions and signatures (authoring.h); files: the text is a parameter.
+// Threads: plain values and pure functions.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/documents.h"
+
+namespace dozo::policy {
+
+/// A mistake with its place. `suggestion` is empty or the name that was probably meant.
+struct Mistake {
+  std::string file;
+  std::uint32_t line{}, column{};
+  std::string text, suggestion;
+};
+/// "FILE:LINE:COLUMN: TEXT (did you mean "SUGGESTION"?)"
+std::string text_of(const Mistake& mistake);
+
+// What the source says, by the names that people gave. Lines are where the thing begins, for later mistakes.
+struct SourceNode {
+  std::string name, zone, served_by;
+  NodeKind kind{};
+  Addresses addresses;
+  std::uint32_t line{};
+};
+struct SourceMember {
+  std::string node;
+  Holding holding{};
+  bool may_write{};
+  std::uint64_t quota_bytes{};
+};
+struct SourceLibrary {
+  std::string name, title, home;
+  NameRules names{};
+  bool locks{};
+  Duty duty;
+  std::vector<SourceMember> members;
+  std::uint32_t line{};
+};
+struct SourcePerson {
+  std::string name, shown;
+  std::vector<Tenure> tenures;
+  std::uint32_t line{};
+};
+struct SourceRule {
+  std::string id;
+  std::vector<std::string> people, roles, posts, orgs, nodes, libraries, labels;
+  std::vector<Action> actions;
+  std::int64_t from_s{}, until_s{};
+  std::uint32_t line{};
+};
+struct SourceTest {
+  std::string id, person, role, org, node, library, label;
+  Action action{};
+  std::int64_t time_s{};
+  bool allowed{};
+  std::uint32_t line{};
+};
+struct Source {
+  std::string file, realm;
+  std::uint32_t mesh_days{90}, freshness_hours{24}, snapshot_days{14}, locked_after_days{};
+  std::vector<SourceNode> nodes;
+  std::vector<SourceLibrary> libraries;
+  std::vector<LabelName> labels;
+  std::vector<Org> orgs;
+  std::vector<Post> posts;
+  std::vector<SourcePerson> people;
+  std::vector<SourceRule> permits, forbids;
+  std::vector<SourceTest> tests;
+};
+
+/// The source, or every mistake found in it. A mistake is also: a name that nothing has; a rule that can never match; a read permit that is
+/// narrower than a library; a duty that its members cannot meet.
+struct Reading {
+  Source source;
+  std::vector<Mistake> mistakes;  ///< none: the source may be used
+  bool good() const { return mistakes.empty(); }
+};
+Reading read_source(std::string_view toml, std::string_view file);
+
+/// Who stands behind the names: admitted nodes and persons with their keys, and the ids of libraries.
+struct Names {
+  std::map<std::string, crypto::NodePublic> nodes;
+  struct PersonKey {
+    PersonId id;
+    crypto::VerifyKey key;
+  };
+  std::map<std::string, PersonKey> people;
+  std::map<std::string, LibraryId> libraries;
+};
+/// Ids made from the names alone, and zero keys: enough to check and explain a source, never to be signed.
+Names stand_in_names(const Source& source);
+
+struct Compiled {
+  std::string realm;
+  std::uint32_t mesh_days{}, freshness_hours{}, snapshot_days{}, locked_after_days{};
+  Mesh mesh;                        ///< without header, epochs, cuts, admits
+  Directory directory;              ///< without header
+  std::vector<std::string> absent;  ///< nodes and persons of the source that are not admitted yet, and are left out with all that names them
+};
+/// Needs a good source. Nodes and persons that `names` does not have are left out. Faults: not_found (a library without an id, or whose home
+/// node is not admitted).
+Result<Compiled> compile(const Source& source, const Names& names);
+
+/// Everything that can be wrong with a source: its mistakes, then, if there are none, its own tests run on it.
+std::vector<Mistake> check(std::string_view toml, std::string_view file);
+
+}  // namespace dozo::policy
