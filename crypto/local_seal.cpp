@@ -1,5 +1,7 @@
 #include "crypto/local_seal.h"
 
+#include <algorithm>
+
 #include "base/invariant.h"
 #include "crypto/aead.h"
 #include "crypto/hash.h"
@@ -20,12 +22,19 @@ static_assert(LocalKey::overhead_bytes == nonce_bytes + aead_tag_bytes);
 
 LocalKey::LocalKey(const Root& root)
     : seal_key_(derived<Secret<32, struct LocalSealPurpose>>(root, "dozo local 1 seal")),
+      nonce_key_(derived<Secret<32, struct LocalNoncePurpose>>(root, "dozo local 1 nonce")),
       name_key_(derived<Secret<32, struct LocalNamePurpose>>(root, "dozo local 1 name")) {}
 
 Bytes LocalKey::seal(ByteView plain, ByteView associated) const {
   Bytes out(overhead_bytes + plain.size());
   const ByteSpan whole(out);
-  random_bytes(whole.first<nonce_bytes>());
+  std::array<std::uint8_t, 32> fresh{};
+  random_bytes(fresh);
+  std::array<std::uint8_t, 8> associated_size{};
+  put_u64(associated_size.data(), associated.size());
+  // The bytes themselves are in it: a cloned machine has the same key and may draw the same, and must not use one nonce for two values.
+  const Digest nonce = hmac_sha256(nonce_key_.reveal(), {fresh, associated_size, associated, plain});
+  std::copy_n(nonce.bytes.begin(), nonce_bytes, out.begin());
   xchacha_seal(seal_key_.reveal(), whole.first<nonce_bytes>(), associated, plain, whole.subspan(nonce_bytes));
   return out;
 }

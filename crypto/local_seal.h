@@ -13,7 +13,7 @@ class LocalKey {
   using Root = Secret<32, struct LocalPurpose>;
   explicit LocalKey(const Root& root);
 
-  /// XChaCha20-Poly1305 under a random nonce: nonce 24, ciphertext, tag 16. `associated` must be the same at opening.
+  /// XChaCha20-Poly1305 under a nonce from random bytes and the value: nonce 24, ciphertext, tag 16. `associated` must be the same at opening.
   Bytes seal(ByteView plain, ByteView associated) const;
   static constexpr std::size_t overhead_bytes = 40;
   /// Fault: corrupt.
@@ -23,6 +23,7 @@ class LocalKey {
 
  private:
   Secret<32, struct LocalSealPurpose> seal_key_;
+  Secret<32, struct LocalNoncePurpose> nonce_key_;
   Secret<32, struct LocalNamePurpose> name_key_;
 };
 

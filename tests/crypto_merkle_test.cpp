@@ -53,14 +53,19 @@ TEST_CASE("merkle: the eight leaves of the published example have the published 
   Log log;
   for (const char* hex : {"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"})
     log.append(from_hex(hex).value());
-  CHECK(empty_root().hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  CHECK(log.at[1].root().hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
-  CHECK(log.at[8].root().hex() == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+  const char* roots[] = {"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+                         "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125", "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+                         "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7", "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+                         "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef", "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+                         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"};
+  for (std::size_t size = 0; size <= 8; ++size) CHECK(log.at[size].root().hex() == roots[size]);
+  CHECK(empty_root().hex() == roots[0]);
+  CHECK(leaf_hash(view_of("L123456")).hex() == "395aa064aa4c29f7010acfe3f25db9485bbd4b91897b6ad7ad547639252b4d56");
 }
 
-TEST_CASE("merkle: roots, kept subtrees and proofs agree with the definition for all sizes up to 70") {
-  const Log log = numbered(70);
-  for (std::size_t size = 0; size <= 70; ++size) {
+TEST_CASE("merkle: roots, kept subtrees and proofs agree with the definition for all pairs of sizes up to 130") {
+  const Log log = numbered(130);
+  for (std::size_t size = 0; size <= 130; ++size) {
     const Digest root = naive_root(std::span(log.entries).first(size));
     CHECK(log.at[size].root() == root);
     CHECK(root_at(size, log.fetch()).value() == root);
@@ -94,6 +99,20 @@ TEST_CASE("merkle: a frontier of the wrong length is refused") {
   CHECK(!Frontier::decode(ByteView(bytes).first(bytes.size() - 1)));
   bytes.push_back(0);
   CHECK(!Frontier::decode(bytes));
+  // As long as its size wants, and of a size that would overflow at the next append.
+  Bytes endless(8 + 64 * Digest::size, 0xff);
+  CHECK(Frontier::decode(endless).error().fault == Fault::malformed);
+}
+
+TEST_CASE("merkle: an empty log grows into any, by the empty proof alone") {
+  const Frontier empty;
+  const Log log = numbered(3);
+  CHECK(empty.check_growth(3, log.at[3].root(), {}));
+  CHECK(!empty.check_growth(3, log.at[3].root(), std::vector{log.at[1].root()}));
+  CHECK(empty.check_growth(0, empty_root(), {}));
+  CHECK(!empty.check_growth(0, log.at[3].root(), {}));
+  CHECK(!log.at[3].check_growth(2, log.at[2].root(), {}));
+  CHECK(!log.at[3].check_growth(3, log.at[2].root(), {}));
 }
 
 TEST_CASE("merkle: the published suites of proofs decide as published") {
