@@ -48,7 +48,8 @@ class Encoder : public cereal::OutputArchive<Encoder> {
   template <class Number>
   void number(Number value) {
     std::array<std::uint8_t, sizeof(Number)> out{};
-    for (std::size_t i = sizeof(Number); i-- > 0; value = static_cast<Number>(sizeof(Number) > 1 ? value >> 8 : 0)) out[i] = static_cast<std::uint8_t>(value & 0xff);
+    for (std::size_t i = sizeof(Number); i-- > 0; value = static_cast<Number>(sizeof(Number) > 1 ? value >> 8 : 0))
+      out[i] = static_cast<std::uint8_t>(value & 0xff);
     raw(out);
   }
 

@@ -27,11 +27,11 @@ inline Bytes bytes_of(ByteView view) { return {view.begin(), view.end()}; }
 inline void append(Bytes& to, ByteView what) { to.insert(to.end(), what.begin(), what.end()); }
 inline bool equal(ByteView a, ByteView b) { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0); }
 
-std::string to_hex(ByteView bytes);                                 ///< lower case
-Result<Bytes> from_hex(std::string_view text);                      ///< lower case, even length; else malformed
-std::string to_base64(ByteView bytes);                              ///< RFC 4648 section 4, padded
-Result<Bytes> from_base64(std::string_view text);                   ///< strict: padded, no white space, no stray bits; else malformed
-std::string to_base32(ByteView bytes);                              ///< Crockford's alphabet in lower case, first bits first, zero bits at the end
+std::string to_hex(ByteView bytes);                ///< lower case
+Result<Bytes> from_hex(std::string_view text);     ///< lower case, even length; else malformed
+std::string to_base64(ByteView bytes);             ///< RFC 4648 section 4, padded
+Result<Bytes> from_base64(std::string_view text);  ///< strict: padded, no white space, no stray bits; else malformed
+std::string to_base32(ByteView bytes);             ///< Crockford's alphabet in lower case, first bits first, zero bits at the end
 
 /// A fixed-size name: an id, a hash, a public key. `Tag` keeps different kinds apart. Ordered by bytes.
 template <std::size_t size_bytes, class Tag>

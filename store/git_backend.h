@@ -38,6 +38,8 @@ class GitShelf {
   virtual Result<std::optional<GitObject>> get(const GitId& id) = 0;
   virtual Result<bool> has(const GitId& id) = 0;
   virtual Result<void> put(const GitId& id, GitKind kind, ByteView body) = 0;  ///< Fault: denied where the shelf is open for reading only
+  /// The next put is probably a small change of this object, and may be kept as such; nothing: it is not.
+  virtual void expect_change_of(const std::optional<GitId>& base) = 0;
   virtual Result<void> each_id(const std::function<bool(const GitId&)>& take) = 0;
   virtual Result<std::optional<GitRef>> get_ref(std::string_view name) = 0;
   virtual Result<void> put_ref(const GitRef& ref) = 0;
@@ -47,14 +49,14 @@ class GitShelf {
 
 class GitRepository {
  public:
-  /// The shelf must outlive the repository. libgit2 caches what it has read: a repository must not outlive the transaction of its shelf.
+  /// The shelf must outlive the repository. libgit2 caches what it has read: a repository must not be used once its shelf has lost a write.
   static Result<std::unique_ptr<GitRepository>> over(GitShelf& shelf);
   ~GitRepository();
   GitRepository(const GitRepository&) = delete;
   GitRepository& operator=(const GitRepository&) = delete;
 
-  /// The object's id; written unless it is there.
-  Result<GitId> write(GitKind kind, ByteView body);
+  /// The object's id; written unless it is there. `base`: what it is probably a small change of.
+  Result<GitId> write(GitKind kind, ByteView body, const std::optional<GitId>& base = std::nullopt);
   /// Faults: not_found; corrupt (its id or kind does not fit), and the shelf's.
   Result<Bytes> read(GitKind kind, const GitId& id);
 

@@ -15,21 +15,27 @@
 
 namespace dozo::store {
 
-/// A change made ready: see ready(). Sorted by (parts, own), each once.
+/// A change taken apart. A list of them is ascending by (parts, folder_document), each once.
 struct ReadyChange {
   std::vector<std::string_view> parts;  ///< names of the path, from the top; points into the change's path
-  bool folder_document{};               ///< the path ended in a slash, or the change is to kind dir
-  const TreeFile* now{};                ///< null: gone
+  bool folder_document{};               ///< of the folder's own document
+  const TreeFile* now{};                ///< null: gone. Otherwise of kind dir exactly where folder_document
 };
 
-/// What really changed, of what was asked: as (path, entry at it after), in the order of the ready changes.
+struct WrittenChange {
+  const ReadyChange* change{};
+  std::optional<GitId> blob;  ///< where there is a `now`
+  bool differs{};             ///< from what stood there
+  bool of_folder{};           ///< it was the folder's own document that changed
+};
+
 struct Written {
   GitId tree;
-  std::vector<const ReadyChange*> changed;
+  std::vector<WrittenChange> changes;  ///< in the order given, without those that took away what was not there
 };
 
-/// Writes the trees and blobs in which `base` with `changes` differs from it. Needs: `changes` from ready(). Faults: malformed (a path for a
-/// file and a folder at once); corrupt; the shelf's.
+/// Writes the trees and blobs in which `base` with `changes` differs from it. A change without a slash at its end that takes a folder
+/// away takes away the folder's own document. Faults: malformed (a path for a file and a folder at once); corrupt; the shelf's.
 Result<Written> write_changes(GitRepository& git, const GitId& base, std::span<const ReadyChange> changes);
 
 /// What stands at one path of a tree.

@@ -71,9 +71,9 @@ struct HistoryDifference {
 };
 
 struct LogQuery {
-  std::optional<std::string> path;      ///< a file, or a folder with all in it (with a slash at the end or without)
-  std::size_t limit = 100;              ///< at most this many commits
-  std::optional<std::uint64_t> before;  ///< only commits with lower numbers
+  std::optional<std::string> path{};      ///< a file, or a folder with all in it (with a slash at the end or without)
+  std::size_t limit = 100;                ///< at most this many commits
+  std::optional<std::uint64_t> before{};  ///< only commits with lower numbers
 };
 
 class History {

@@ -20,6 +20,10 @@ inline constexpr std::uint8_t record_format = 1;
 inline constexpr std::size_t record_bytes_most = 256 * 1024;
 inline constexpr std::size_t record_ops_most = 1000;
 inline constexpr std::size_t op_replaces_most = 4096;
+/// So that `who` and a time are together at most who_shown_bytes_most (names.h): a sibling file's whole name can be copied into a Side.
+inline constexpr std::size_t who_bytes_most = 78;
+inline constexpr std::size_t role_bytes_most = 64;
+inline constexpr std::size_t text_bytes_most = 4096;
 inline constexpr std::size_t certificate_bytes_most = 16 * 1024;
 inline constexpr std::size_t signed_record_bytes_most = record_bytes_most + certificate_bytes_most + 256;
 
@@ -109,7 +113,7 @@ struct Record {
   PersonId person;   ///< zero: the node's own capacity `service`
   std::string role;  ///< the capacity acted in, at most 64 bytes
   PolicyVersion policy;
-  std::string who;   ///< "bureau name" for names and history, at most 256 bytes: nodes differ in whose names they may look up
+  std::string who;   ///< "bureau name" for names and history, at most 78 bytes: nodes differ in whose names they may look up
   std::string text;  ///< what the writer says about it, at most 4096 bytes; may be empty
   std::optional<Chain> chain;
   std::vector<Op> ops;  ///< 1 to 1000
