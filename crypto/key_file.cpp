@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/archive.h"
@@ -50,7 +51,7 @@ Result<Derived> derive(const Content& it, const Unlocking& with) {
     }
   } else {
     const Digest extracted = hkdf_extract(it.salt.bytes, with.secret.reveal());
-    std::copy(extracted.bytes.begin(), extracted.bytes.end(), stretched.begin());
+    std::ranges::copy(extracted.bytes, stretched.begin());
   }
   Content bound = it;
   bound.commitment = {};
@@ -160,10 +161,9 @@ Result<SecretBytes> unlock_in_child(std::string_view text, const Unlocking& with
     ::close(ends[0]);
     // Answer: one byte (0, or 1 + fault), then the secret or the text.
     const Result<SecretBytes> opened = open(it, with);
-    Bytes answer;
-    answer.reserve(key_file_bytes_most);  // growing would leave copies of the secret behind, here and below
-    answer.push_back(static_cast<std::uint8_t>(opened ? 0 : 1 + static_cast<int>(opened.error().fault)));
-    append(answer, opened ? opened->reveal() : view_of(opened.error().text));
+    const ByteView said = opened ? opened->reveal() : view_of(opened.error().text);
+    Bytes answer(1 + said.size(), static_cast<std::uint8_t>(opened ? 0 : 1 + static_cast<int>(opened.error().fault)));
+    std::ranges::copy(said, answer.begin() + 1);
     // At most 16 KiB, which a pipe holds: written at once, or not at all.
     const bool written = ::write(ends[1], answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
     sodium_memzero(answer.data(), answer.size());
@@ -171,7 +171,7 @@ Result<SecretBytes> unlock_in_child(std::string_view text, const Unlocking& with
   }
   ::close(ends[1]);
   Bytes answer;
-  answer.reserve(key_file_bytes_most);
+  answer.reserve(key_file_bytes_most);  // growing would leave copies of the secret behind
   std::array<std::uint8_t, 4096> buffer{};
   for (ssize_t size = 0; (size = ::read(ends[0], buffer.data(), buffer.size())) != 0;) {
     if (size < 0 && errno == EINTR) continue;
