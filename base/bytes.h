@@ -24,7 +24,12 @@ inline ByteView view_of(std::string_view text) { return {reinterpret_cast<const 
 inline std::string_view text_of(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 inline Bytes bytes_of(std::string_view text) { return {text.begin(), text.end()}; }
 inline Bytes bytes_of(ByteView view) { return {view.begin(), view.end()}; }
-inline void append(Bytes& to, ByteView what) { to.insert(to.end(), what.begin(), what.end()); }
+inline void append(Bytes& to, ByteView what) {
+  if (what.empty()) return;
+  const std::size_t before = to.size();
+  to.resize(before + what.size());
+  std::memcpy(to.data() + before, what.data(), what.size());
+}
 inline bool equal(ByteView a, ByteView b) { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0); }
 
 std::string to_hex(ByteView bytes);                ///< lower case
