@@ -1,0 +1,123 @@
+#include "node/realm.h"
+
+#include <algorithm>
+
+namespace dozo::node {
+namespace {
+
+constexpr std::string_view state_name = "trust";
+
+store::DocumentKey key_of(const policy::Held& held) { return {std::string(policy::name_of(held.type)), held.name, held.version}; }
+
+}  // namespace
+
+Realm::Realm(store::Truth& truth, const crypto::NodeKeys& keys, policy::Trust trust, policy::KeyRing recovered)
+    : truth_(truth), node_keys_(keys), trust_(std::move(trust)), keys_(std::move(recovered)) {}
+
+Result<std::unique_ptr<Realm>> Realm::open(store::Truth& truth, const crypto::NodeKeys& keys, ByteView first_root, policy::KeyRing recovered) {
+  std::optional<Bytes> state;
+  std::vector<Bytes> envelopes;
+  {
+    auto in = TRY(truth.read());
+    if (const auto found = TRY(in.local(state_name))) state = bytes_of(*found);
+    for (const store::DocumentMark& mark : TRY(in.marks())) {
+      if (const auto found = TRY(in.document(mark.key))) envelopes.push_back(bytes_of(*found));
+    }
+  }
+  policy::Trust trust = state ? TRY(policy::Trust::restore(*state, envelopes, keys.id)) : TRY(policy::Trust::begin(first_root, keys.id));
+  auto realm = std::unique_ptr<Realm>(new Realm(truth, keys, std::move(trust), std::move(recovered)));
+  realm->take_in_force();
+  // Those of the past are only believed where the chain of snapshots names them: several rounds, newest first, until nothing more fits.
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (Bytes& envelope : envelopes) {
+      if (envelope.empty()) continue;
+      if (const auto taken = realm->past_.offer(envelope); taken && taken->outcome != policy::Outcome::known) grown = true;
+    }
+  }
+  realm->take_past();
+  if (!state) TRY(realm->keep(realm->trust_.documents()));
+  return realm;
+}
+
+Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
+  const PolicyVersion before = trust_.version();
+  Result<policy::Offer> offered = trust_.offer(envelope, wall_ms);
+  if (offered && offered->outcome != policy::Outcome::known) {
+    Taken out{offered->outcome, trust_.version() != before, false, offered->text};
+    const bool in_force =
+        offered->outcome == policy::Outcome::advanced || offered->outcome == policy::Outcome::committed || offered->outcome == policy::Outcome::suspended;
+    if (in_force) {
+      TRY(keep(trust_.documents()));
+      take_in_force();
+    }
+    return out;
+  }
+  // Not for now: perhaps it completes a version that an entry of the past names.
+  Result<policy::Offer> old = past_.offer(envelope);
+  if (!old) return offered ? Result<Taken>(Taken{policy::Outcome::known, false, false, offered->text}) : std::unexpected(std::move(offered.error()));
+  const std::size_t known = policies_.versions().size();
+  TRY(keep(past_.documents()));
+  take_past();
+  return Taken{old->outcome, false, policies_.versions().size() != known, old->text};
+}
+
+/// Documents and state in one transaction: what is in force here is what a restart finds.
+Result<void> Realm::keep(const std::vector<policy::Held>& documents) {
+  store::TruthWrite write = TRY(truth_.write());
+  for (const policy::Held& held : documents) TRY(write.put_document(key_of(held), held.envelope));
+  TRY(write.put_local(state_name, trust_.encode()));
+  return write.commit();
+}
+
+void Realm::take_in_force() {
+  const policy::DocumentSet* set = trust_.current();
+  if (set == nullptr) return;
+  past_.anchor(*set);
+  if (set->grants) {
+    // Grants that do not open leave this node without the key and with what it had: the peers and HQ see that it holds nothing new.
+    if (Result<policy::KeyRing> granted = policy::open_grants(node_keys_.seal, *set->grants, set->epochs)) keys_.merge(std::move(*granted));
+  }
+  std::optional<policy::Directory> directory;
+  if (Result<policy::Directory> opened = policy::open_directory(set->directory, keys_)) directory = std::move(*opened);
+  policies_.drop_above(set->version);
+  policies_.put(std::make_shared<policy::Policy>(set->version, set->mesh, std::move(directory)));
+  take_past();
+}
+
+void Realm::take_past() {
+  for (auto it = needed_.begin(); it != needed_.end();) {
+    const PolicyVersion version = *it;
+    const auto old = past_.complete(version) && !policies_.at(version) ? past_.at(version) : std::nullopt;
+    if (old && old->mesh != nullptr) {
+      std::optional<policy::Directory> directory;
+      if (old->directory != nullptr) {
+        if (Result<policy::Directory> opened = policy::open_directory(*old->directory, keys_)) directory = std::move(*opened);
+      }
+      policies_.put(std::make_shared<policy::Policy>(version, *old->mesh, std::move(directory)));
+    }
+    it = policies_.at(version) ? needed_.erase(it) : std::next(it);
+  }
+}
+
+void Realm::need(PolicyVersion version) {
+  if (version.value == 0 || version > trust_.version() || policies_.at(version)) return;
+  needed_.insert(version);
+  take_past();
+}
+
+std::vector<policy::Want> Realm::wants() const {
+  std::vector<policy::Want> out = trust_.wants();
+  for (const PolicyVersion version : needed_) {
+    for (policy::Want& want : past_.wants(version)) out.push_back(std::move(want));
+  }
+  return out;
+}
+
+std::vector<policy::Held> Realm::documents() const {
+  std::vector<policy::Held> out = trust_.documents();
+  for (policy::Held& held : past_.documents()) out.push_back(std::move(held));
+  return out;
+}
+
+}  // namespace dozo::node

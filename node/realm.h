@@ -1,0 +1,63 @@
+// Realm: what this node knows of its realm: the authority's documents, as kept in the truth; the policies that they make, version by version; and the
+// epoch keys that they grant to this node.
+//
+// Documents come in any order, from anybody. What is in force and what completes an older version is kept (with the state of policy::Trust, in one
+// transaction) before it is used. A version of the past is fetched when somebody needs it.
+// Not here: asking peers, entries.
+// Threads: the engine's. Truth and keys outlive it.
+#pragma once
+#include <memory>
+#include <set>
+
+#include "crypto/identity.h"
+#include "policy/keys.h"
+#include "policy/past.h"
+#include "policy/policy.h"
+#include "policy/trust.h"
+#include "store/truth.h"
+
+namespace dozo::node {
+
+class Realm {
+ public:
+  /// From what the truth has; a new one begins with the pinned first root. `recovered`: keys that came from shares of the recovery key.
+  /// Faults: those of Trust::begin and restore, and the store's.
+  static Result<std::unique_ptr<Realm>> open(store::Truth& truth, const crypto::NodeKeys& keys, ByteView first_root, policy::KeyRing recovered);
+
+  struct Taken {
+    policy::Outcome outcome{};
+    bool policy_changed{};  ///< a newer policy is in force
+    bool past_changed{};    ///< an older version is known now that was not
+    std::string text;
+  };
+  /// Faults: those of Trust::offer and Past::offer, and the store's (then nothing has changed).
+  Result<Taken> offer(ByteView envelope, std::int64_t wall_ms);
+
+  const RealmId& id() const { return trust_.realm(); }
+  const policy::Trust& trust() const { return trust_; }
+  std::shared_ptr<const policy::Policy> policy() const { return policies_.newest(); }                             ///< null before the first
+  std::shared_ptr<const policy::Policy> policy_at(PolicyVersion version) const { return policies_.at(version); }  ///< null: not known here
+  const policy::KeyRing& keys() const { return keys_; }
+
+  /// Somebody needs this version: wants() asks for what it lacks.
+  void need(PolicyVersion version);
+  std::vector<policy::Want> wants() const;
+  /// All that can be passed on: newest first in importance, by name and version.
+  std::vector<policy::Held> documents() const;
+
+ private:
+  Realm(store::Truth& truth, const crypto::NodeKeys& keys, policy::Trust trust, policy::KeyRing recovered);
+  Result<void> keep(const std::vector<policy::Held>& documents);
+  void take_in_force();
+  void take_past();
+
+  store::Truth& truth_;
+  const crypto::NodeKeys& node_keys_;
+  policy::Trust trust_;
+  policy::Past past_;
+  policy::PolicySet policies_;
+  policy::KeyRing keys_;
+  std::set<PolicyVersion> needed_;
+};
+
+}  // namespace dozo::node
