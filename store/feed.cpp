@@ -46,7 +46,7 @@ Result<void> verify_fork(const ForkEvidence& evidence, const FeedId& feed, const
 }
 
 Result<std::vector<Entry>> FeedTail::check_batch(std::span<const Bytes> entries, std::string_view head_note, std::span<const Digest> proof,
-                                                 const crypto::VerifyKey& key) {
+                                                 const crypto::VerifyKey& key, const crypto::Frontier::Keep& keep) {
   FeedTail grown = *this;
   std::vector<Entry> out;
   out.reserve(entries.size());
@@ -57,7 +57,7 @@ Result<std::vector<Entry>> FeedTail::check_batch(std::span<const Bytes> entries,
       return fail(Fault::not_authentic, "entry " + std::to_string(entry.sequence.value) + " where " + std::to_string(grown.frontier_.size() + 1) + " follows");
     }
     grown.policy_ = std::max(grown.policy_, entry.policy);
-    grown.frontier_.append(crypto::leaf_hash(bytes));
+    grown.frontier_.append(crypto::leaf_hash(bytes), keep);
     out.push_back(std::move(entry));
   }
   TRY(grown.check_head(head_note, proof, key));

@@ -56,8 +56,9 @@ class FeedTail {
   /// over_limit (an entry), not_authentic (an entry of another feed or place, a head that is not the feed's, or whose log does not begin with these
   /// entries), stale (a head below the batch's end).
   /// A policy version that goes back is no fault of the feed: such an entry stays in it, and is not accepted (accept.h).
+  /// `keep` is told the subtrees that the entries complete, also where a fault follows.
   Result<std::vector<Entry>> check_batch(std::span<const Bytes> entries, std::string_view head_note, std::span<const Digest> proof,
-                                         const crypto::VerifyKey& key);
+                                         const crypto::VerifyKey& key, const crypto::Frontier::Keep& keep = nullptr);
 
   /// That a newer head grows from what is held. Fault: as above; the tail stays as it is.
   Result<Head> check_head(std::string_view head_note, std::span<const Digest> proof, const crypto::VerifyKey& key) const;
