@@ -1,7 +1,7 @@
 // History rows: keys, seals and transactions of one library's history in a Kv, and nothing about what the rows mean.
 //
 // A key is the space (keyed from the library), a table's byte, and then names as keyed hashes and numbers in big-endian order. A value is
-// sealed and bound to its key. Private to history_shelf.cpp. Threads: one.
+// sealed and bound to its key. The rows lie in table 0 of the Kv. Private to history_shelf.cpp. Threads: one.
 #pragma once
 #include <functional>
 #include <memory>
