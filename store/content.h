@@ -28,7 +28,8 @@ class ContentReader {
   ContentReader(Manifest manifest, PieceSource& source);
   std::uint64_t size() const { return manifest_.size; }
   /// Fills `to` from `offset` on, as far as the content goes; 0: at or after its end. Faults: the source's; malformed (a list that does not fit);
-  /// not_authentic: read from the beginning to the end without a gap, the whole is not what the manifest says. A fault leaves the reader as it was.
+  /// not_authentic: read from the beginning to the end without a gap, the whole is not what the manifest says. What was put into `to` before a fault is not to
+  /// be used.
   Result<std::size_t> read(std::uint64_t offset, ByteSpan to);
   /// Every byte has been read in order and the whole is what the manifest says.
   bool verified() const { return verified_; }
@@ -38,7 +39,6 @@ class ContentReader {
     ListNode node;
     std::uint64_t start{};
     std::uint64_t size{};
-    PieceId id;
   };
   Result<void> seek(std::uint64_t offset);
   Manifest manifest_;

@@ -44,7 +44,7 @@ using PackSink = std::function<Result<void>(SealedPack&&)>;
 struct IngestOptions {
   LibraryId library;
   Epoch epoch;
-  int zstd_level = 3;
+  int zstd_level = 3;    ///< 1 to 9
   unsigned workers = 2;  ///< 0: all on the caller's thread
 };
 

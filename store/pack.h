@@ -71,7 +71,7 @@ SealedPack seal(const crypto::EpochKey& key, const LibraryId& library, Epoch epo
 /// Fills packs, one after the other. Not sealing, so that many can be sealed at a time.
 class PackBuilder {
  public:
-  /// `level`: zstd's, 1 to 19.
+  /// `level`: zstd's, 1 to 9: those above take more memory than an ingest may.
   PackBuilder(crypto::PackKind kind, int level);
   PackBuilder(PackBuilder&&) noexcept;
   PackBuilder& operator=(PackBuilder&&) noexcept;
