@@ -1,5 +1,9 @@
-// Kv on LMDB: one folder, mode 0700. Default flags: every commit is synced. The map grows when it is full and no reader is in the way.
-// Open a folder once in a process, and never across fork.
+// Kv on LMDB: one folder, mode 0700, with one file of mode 0600. Default flags: every commit is synced, nothing is mapped for writing.
+//
+// The map grows at the next write once it is three quarters full or was found full, when no other transaction is open. One process at a time may own a
+// folder (whoever opens it sees to that), and a process opens it once and never uses it across fork.
+// After a death inside LMDB (the program was killed by a fault of memory access while it had a folder open) the next start calls check_lmdb_in_child
+// before it opens: LMDB's own pages carry no checksums, and a damaged one can kill its reader.
 #pragma once
 #include <filesystem>
 
@@ -8,14 +12,18 @@
 namespace dozo::store {
 
 struct LmdbOptions {
-  std::size_t map_bytes = std::size_t{64} << 30;  ///< address space, not disk
+  std::size_t map_bytes_first = std::size_t{64} << 30;  ///< address space, not disk
+  std::size_t map_bytes_most = std::size_t{16} << 40;   ///< it doubles up to here
   bool read_only = false;
 };
 
-/// Makes the folder where it is missing. Faults: unavailable, corrupt, unsupported (not an LMDB file of this version), denied (permissions).
+/// Makes the folder where it is missing, the tables too; in one that is there, other tables than these are left alone. Faults: not_found (read-only,
+/// and nothing there), exists (open in this process already), denied (permissions), corrupt, unavailable, unsupported (not an LMDB file of this
+/// version, or a file system over the network, on which LMDB's locks and maps do not hold).
 Result<std::unique_ptr<Kv>> open_lmdb(const std::filesystem::path& folder, std::span<const std::string> tables, const LmdbOptions& options = {});
 
-/// Walks every table in a child process, because a damaged page can kill its reader. Faults: corrupt (named table, or the child's death).
+/// Walks every table in a child process. A folder or table that is not there is sound. Not while the folder is open here, nor once threads run.
+/// Faults: corrupt (which table, or how the child died), unavailable, denied, unsupported.
 Result<void> check_lmdb_in_child(const std::filesystem::path& folder, std::span<const std::string> tables);
 
 }  // namespace dozo::store

@@ -131,9 +131,13 @@ class TruthRead {
   friend class Truth;
   friend class TruthCheck;
   TruthRead(const Truth& truth, std::unique_ptr<ReadTransaction> transaction);
-  Result<std::optional<Bytes>> row(Table table, ByteView key);  ///< checked, without what surrounds it
-  Result<void> believe_miss(Table table);                       ///< Fault: corrupt where the root counts otherwise
+  Result<std::optional<ByteView>> row(Table table, ByteView key);  ///< checked, without what surrounds it; a miss is believed where the root agrees
+  /// Rows whose keys have this beginning, checked, ascending, from `from` on (empty: the first), until `each` returns false.
+  using EachRow = std::function<Result<bool>(ByteView key, ByteView value)>;
+  Result<void> each_row(Table table, ByteView beginning, ByteView from, const EachRow& each);
+  Result<void> believe_miss(Table table);  ///< Fault: corrupt where the root counts otherwise
   Result<const RootValue*> root();
+  Result<RootValue> counted();  ///< what the root must be, from the rows that are there
   const Truth* truth_;
   std::unique_ptr<ReadTransaction> transaction_;
   std::optional<RootValue> root_;
@@ -178,7 +182,7 @@ class TruthWrite : public TruthRead {
  private:
   friend class Truth;
   TruthWrite(const Truth& truth, std::unique_ptr<WriteTransaction> transaction);
-  Result<Kept> put_row(Table table, ByteView key, ByteView value);
+  Result<void> put_row(Table table, ByteView key, ByteView value);
   Result<bool> erase_row(Table table, ByteView key);
   Result<void> count_pack(const LibraryId& library, std::int64_t packs, std::int64_t bytes);
   WriteTransaction* writing_;

@@ -1,9 +1,13 @@
 // Goal: both bodies of the seam keep the same promises. Method: one suite over a factory that can also "die and come back".
 #include <doctest/doctest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <csignal>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "store/kv_lmdb.h"
 #include "store/kv_memory.h"
@@ -138,6 +142,196 @@ TEST_CASE_TEMPLATE("kv: agrees with a plain map over random work", Body, OnMemor
   CHECK(rows(*body.kv->read().value(), one) == Rows(model.begin(), model.end()));
 }
 
+TEST_CASE_TEMPLATE("kv: a cursor finds the last key below a place", Body, OnMemory, OnLmdb) {
+  Body body;
+  const auto first = body.kv->write().value();
+  for (const char* key : {"b", "d", "f"}) REQUIRE(first->put(one, view_of(key), view_of(key)));
+  REQUIRE(first->commit());
+  const auto below = [&](ReadTransaction& txn, std::string_view key) -> std::string {
+    const auto cursor = txn.cursor(one).value();
+    return cursor->seek_last_below(view_of(key)).value() ? std::string(text_of(cursor->key())) : "-";
+  };
+  {
+    const auto txn = body.kv->read().value();
+    CHECK(below(*txn, "") == "-");
+    CHECK(below(*txn, "a") == "-");
+    CHECK(below(*txn, "b") == "-");
+    CHECK(below(*txn, "c") == "b");
+    CHECK(below(*txn, "d") == "b");
+    CHECK(below(*txn, "z") == "f");
+    CHECK(!txn->cursor(two).value()->seek_last_below(view_of("z")).value());
+  }
+  const auto txn = body.kv->write().value();
+  REQUIRE(txn->erase(one, view_of("d")));
+  REQUIRE(txn->put(one, view_of("e"), view_of("new")));
+  CHECK(below(*txn, "e") == "b");
+  CHECK(below(*txn, "f") == "e");
+  REQUIRE(txn->erase(one, view_of("b")));
+  CHECK(below(*txn, "e") == "-");
+}
+
+TEST_CASE_TEMPLATE("kv: a cursor kept across writes goes on after the key that it showed", Body, OnMemory, OnLmdb) {
+  Body body;
+  const auto txn = body.kv->write().value();
+  for (int i = 0; i < 500; ++i) REQUIRE(txn->put(one, view_of(std::to_string(1000 + i)), Bytes(40, 1)));
+  const auto cursor = txn->cursor(one).value();
+  std::vector<std::string> seen;
+  for (bool there = cursor->seek({}).value(); there; there = cursor->next().value()) {
+    const std::string key(text_of(cursor->key()));
+    seen.push_back(key);
+    REQUIRE(txn->erase(one, view_of(key)).value());                           // the one that it stands on
+    REQUIRE(txn->put(one, view_of("0" + key), Bytes(40, 2)));                 // one before it
+    if (seen.size() == 3) REQUIRE(txn->erase(one, view_of("1003")).value());  // the next one
+  }
+  CHECK(seen.size() == 499);
+  CHECK(std::is_sorted(seen.begin(), seen.end()));
+  CHECK(!cursor->next().value());  // after the end it stays there
+  CHECK(txn->count(one).value() == 499);
+}
+
+TEST_CASE_TEMPLATE("kv: a reader sees what was there when it began, also across commits", Body, OnMemory, OnLmdb) {
+  Body body;
+  const auto put = [&](std::string_view key, std::string_view value) {
+    const auto txn = body.kv->write().value();
+    REQUIRE(txn->put(one, view_of(key), view_of(value)));
+    REQUIRE(txn->commit());
+  };
+  put("a", "1");
+  put("b", "1");
+  const auto before = body.kv->read().value();
+  put("a", "2");
+  put("c", "2");
+  const auto between = body.kv->read().value();
+  {
+    const auto txn = body.kv->write().value();
+    REQUIRE(txn->erase(one, view_of("b")));
+    REQUIRE(txn->put(one, view_of("a"), view_of("3")));
+    CHECK(rows(*between, one) == Rows{{"a", "2"}, {"b", "1"}, {"c", "2"}});
+    REQUIRE(txn->commit());
+  }
+  CHECK(rows(*before, one) == Rows{{"a", "1"}, {"b", "1"}});
+  CHECK(before->count(one).value() == 2);
+  CHECK(rows(*between, one) == Rows{{"a", "2"}, {"b", "1"}, {"c", "2"}});
+  CHECK(between->count(one).value() == 3);
+  CHECK(rows(*body.kv->read().value(), one) == Rows{{"a", "3"}, {"c", "2"}});
+  const KvStats stats = body.kv->stats().value();
+  CHECK(stats.readers == 2);
+  CHECK(stats.oldest_reader_behind == 3);
+  CHECK(stats.used_bytes > 0);
+}
+
+TEST_CASE_TEMPLATE("kv: an empty and an overlong key are refused, and that ends the write transaction", Body, OnMemory, OnLmdb) {
+  Body body;
+  const Bytes overlong(key_bytes_most + 1, 7);
+  {
+    const auto reader = body.kv->read().value();
+    CHECK(reader->get(one, {}).error().fault == Fault::malformed);
+    CHECK(reader->get(one, overlong).error().fault == Fault::over_limit);
+    CHECK(!reader->get(one, view_of("a")).value());  // a reader goes on
+  }
+  const auto refused = [&](const auto& act, Fault fault) {
+    const auto txn = body.kv->write().value();
+    REQUIRE(txn->put(one, view_of("a"), view_of("1")));
+    CHECK(act(*txn).error().fault == fault);
+    CHECK(!txn->put(one, view_of("b"), view_of("1")));
+    CHECK(!txn->get(one, view_of("a")));
+    CHECK(!txn->commit());
+  };
+  refused([](WriteTransaction& txn) { return txn.put(one, {}, {}); }, Fault::malformed);
+  refused([&](WriteTransaction& txn) { return txn.put(one, overlong, {}); }, Fault::over_limit);
+  refused([&](WriteTransaction& txn) { return txn.erase(one, overlong); }, Fault::over_limit);
+  refused([&](WriteTransaction& txn) { return txn.reserve(one, overlong, 1); }, Fault::over_limit);
+  CHECK(body.kv->read().value()->count(one).value() == 0);
+}
+
+TEST_CASE_TEMPLATE("kv: room that was reserved holds what was put into it before the next call", Body, OnMemory, OnLmdb) {
+  Body body;
+  const auto txn = body.kv->write().value();
+  const ByteSpan room = txn->reserve(one, view_of("a"), 3).value();
+  std::fill(room.begin(), room.end(), std::uint8_t{'x'});
+  CHECK(text(txn->get(one, view_of("a"))) == "xxx");
+  const ByteSpan over = txn->reserve(one, view_of("a"), 2).value();
+  std::fill(over.begin(), over.end(), std::uint8_t{'y'});
+  REQUIRE(txn->put(one, view_of("b"), view_of("1")));
+  REQUIRE(txn->commit());
+  CHECK(rows(*body.kv->read().value(), one) == Rows{{"a", "yy"}, {"b", "1"}});
+}
+
+TEST_CASE("kv on memory: a view that is used after the next write shows that it is spoilt") {
+  OnMemory body;
+  const auto txn = body.kv->write().value();
+  REQUIRE(txn->put(one, view_of("a"), view_of("1234")));
+  const ByteView held = **txn->get(one, view_of("a"));
+  CHECK(text_of(held) == "1234");
+  REQUIRE(txn->put(one, view_of("b"), view_of("5")));
+  CHECK(held[0] == 0xdd);
+}
+
+TEST_CASE("kv on memory: an image of the disk is a disk, and an old one can be put back") {
+  OnMemory body;
+  const auto put = [&](std::string_view key) {
+    const auto txn = body.kv->write().value();
+    REQUIRE(txn->put(one, view_of(key), view_of("1")));
+    REQUIRE(txn->commit());
+  };
+  put("a");
+  const MemoryDisk image = body.disk;
+  put("b");
+  body.kv.reset();
+  body.disk = image;
+  body.reopen();
+  CHECK(rows(*body.kv->read().value(), one) == Rows{{"a", "1"}});
+  CHECK(body.kv->stats().value().used_bytes == image.used_bytes);
+}
+
+TEST_CASE("kv on memory: a flipped bit is in the value that it names, and nowhere else") {
+  OnMemory body;
+  {
+    const auto txn = body.kv->write().value();
+    REQUIRE(txn->put(one, view_of("a"), Bytes(4, 0)));
+    REQUIRE(txn->put(two, view_of("b"), Bytes(4, 0)));
+    REQUIRE(txn->put(two, view_of("c"), {}));
+    REQUIRE(txn->commit());
+  }
+  CHECK(body.disk.flip_bit(one, view_of("a"), 9));
+  CHECK(body.disk.tables[0].at(bytes_of("a")) == Bytes{0, 2, 0, 0});
+  CHECK(!body.disk.flip_bit(one, view_of("b"), 0));
+  CHECK(!body.disk.flip_bit(two, view_of("c"), 0));
+  CHECK(!body.disk.flip_bit(Table{9}, view_of("c"), 0));
+  const auto hit = body.disk.flip_any_bit(64 + 33);  // of 64 bits the 33rd: the second row
+  REQUIRE(hit);
+  CHECK(hit->first == two);
+  CHECK(body.disk.tables[1].at(bytes_of("b")) == Bytes{2, 0, 0, 0});
+  MemoryDisk empty;
+  CHECK(!empty.flip_any_bit(5));
+}
+
+TEST_CASE("kv on memory: whichever call fails or crashes, all of a transaction is there or nothing") {
+  for (const Injected what : {Injected::fail, Injected::crash, Injected::crash_after}) {
+    for (std::uint64_t n = 1;; ++n) {
+      OnMemory body;
+      auto& kv = static_cast<MemoryKv&>(*body.kv);
+      kv.inject_at(n, what);
+      const auto work = [&]() -> Result<void> {
+        const auto txn = TRY(kv.write());
+        TRY(txn->put(one, view_of("a"), view_of("1")));
+        TRY(txn->put(two, view_of("a"), view_of("1")));
+        return txn->commit();
+      };
+      const Result<void> done = work();
+      CHECK(kv.crashed() == (!done && what != Injected::fail));
+      const bool reached = kv.calls() >= n;
+      body.reopen();
+      const auto txn = body.kv->read().value();
+      const bool durable = done || (what == Injected::crash_after && n == 4);
+      CHECK(txn->count(one).value() == (durable ? 1 : 0));
+      CHECK(txn->count(two).value() == (durable ? 1 : 0));
+      CHECK(done.has_value() == !reached);
+      if (!reached) break;
+    }
+  }
+}
+
 TEST_CASE("kv on memory: a full disk is said, and loses nothing") {
   OnMemory body;
   body.disk.bytes_most = 100;
@@ -205,4 +399,117 @@ TEST_CASE("kv on LMDB: a foreign or ruined file is refused in one line, and its 
   CHECK(open_lmdb(body.folder + "/env", names).error().fault == Fault::unsupported);
   std::filesystem::remove(file);
   body.kv = open_lmdb(body.folder + "/env", names).value();
+}
+
+TEST_CASE("kv on LMDB: a full map is said, loses nothing, and has grown at the next write") {
+  OnLmdb body;
+  body.kv.reset();
+  LmdbOptions options;
+  options.map_bytes_first = 1U << 20;
+  options.map_bytes_most = 4U << 20;
+  body.kv = open_lmdb(body.folder + "/small", names, options).value();
+  const auto fill = [&](std::string_view key, std::size_t size) -> Result<void> {
+    const auto txn = TRY(body.kv->write());
+    TRY(txn->put(one, view_of(key), Bytes(size, 1)));
+    return txn->commit();
+  };
+  REQUIRE(fill("a", 400'000));
+  const auto full = fill("b", 900'000);
+  REQUIRE(!full);
+  CHECK(full.error().fault == Fault::unavailable);
+  CHECK(full.error().text.find("grows at the next write") != std::string::npos);
+  {
+    const auto reader = body.kv->read().value();  // in the way of growing
+    CHECK(fill("b", 900'000).error().fault == Fault::unavailable);
+    CHECK(reader->count(one).value() == 1);
+  }
+  CHECK(fill("b", 900'000));
+  CHECK(body.kv->stats().value().map_bytes == 2U << 20);
+  REQUIRE(!fill("c", 3'000'000));
+  const auto limit = fill("c", 3'000'000);
+  REQUIRE(!limit);
+  CHECK(limit.error().text.find("size limit") != std::string::npos);
+  CHECK(fill("d", 10));
+  CHECK(body.kv->read().value()->count(one).value() == 3);
+}
+
+TEST_CASE("kv on LMDB: a full disk is said, loses nothing, and writing goes on when there is room") {
+  OnLmdb body;
+  const auto fill = [&](std::string_view key, std::size_t size) -> Result<void> {
+    const auto txn = TRY(body.kv->write());
+    TRY(txn->put(one, view_of(key), Bytes(size, 1)));
+    return txn->commit();
+  };
+  REQUIRE(fill("a", 100));
+  // A limit on the size of files stands for the disk's end: the write comes back short in the same way.
+  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  rlimit tight = before;
+  tight.rlim_cur = 300'000;
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  const auto full = fill("b", 2'000'000);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, ignored);
+  REQUIRE(!full);
+  CHECK(full.error().fault == Fault::unavailable);
+  CHECK(full.error().text.find("disk is full") != std::string::npos);
+  CHECK(body.kv->read().value()->count(one).value() == 1);
+  CHECK(fill("b", 2'000'000));
+  body.reopen();
+  CHECK(body.kv->read().value()->count(one).value() == 2);
+}
+
+TEST_CASE("kv on LMDB: a folder is opened once, for its owner alone, and read-only makes nothing") {
+  OnLmdb body;
+  CHECK(open_lmdb(body.folder + "/env", names).error().fault == Fault::exists);
+  CHECK(open_lmdb(body.folder + "/../" + std::filesystem::path(body.folder).filename().string() + "/env", names).error().fault == Fault::exists);
+  struct stat it{};
+  REQUIRE(::stat((body.folder + "/env").c_str(), &it) == 0);
+  CHECK((it.st_mode & 0777) == 0700);
+  REQUIRE(::stat((body.folder + "/env/data.mdb").c_str(), &it) == 0);
+  CHECK((it.st_mode & 0777) == 0600);
+  LmdbOptions options;
+  options.read_only = true;
+  CHECK(open_lmdb(body.folder + "/none", names, options).error().fault == Fault::not_found);
+  CHECK(!std::filesystem::exists(body.folder + "/none"));
+  body.kv.reset();
+  const std::vector<std::string> more{"one", "three"};
+  CHECK(open_lmdb(body.folder + "/env", more, options).error().fault == Fault::not_found);
+  CHECK(open_lmdb(body.folder + "/env", more));   // with the new table
+  CHECK(open_lmdb(body.folder + "/env", names));  // and the old one is still there
+  CHECK(check_lmdb_in_child(body.folder + "/none", names));
+}
+
+TEST_CASE("kv on LMDB: a writer in another thread waits for its turn") {
+  OnLmdb body;
+  auto first = body.kv->write().value();
+  REQUIRE(first->put(one, view_of("a"), view_of("1")));
+  std::string seen = "?";
+  std::thread other([&] {
+    const auto txn = body.kv->write().value();
+    seen = text(txn->get(one, view_of("a")));
+  });
+  REQUIRE(first->commit());
+  first.reset();
+  other.join();
+  CHECK(seen == "1");
+}
+
+TEST_CASE("kv on LMDB: a cursor may be dropped after its transaction") {
+  OnLmdb body;
+  std::unique_ptr<Cursor> reading, writing;
+  {
+    const auto txn = body.kv->write().value();
+    writing = txn->cursor(one).value();
+    REQUIRE(txn->put(one, view_of("a"), view_of("1")));
+    REQUIRE(writing->seek({}).value());
+    REQUIRE(txn->commit());
+    const auto reader = body.kv->read().value();
+    reading = reader->cursor(one).value();
+    REQUIRE(reading->seek({}).value());
+  }
+  writing.reset();
+  reading.reset();
+  CHECK(body.kv->stats().value().readers == 0);
 }

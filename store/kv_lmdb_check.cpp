@@ -1,0 +1,87 @@
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "store/kv_lmdb.h"
+
+namespace dozo::store {
+namespace {
+
+Result<void> walk_table(const std::filesystem::path& folder, const std::string& table) {
+  LmdbOptions options;
+  options.read_only = true;
+  const auto opened = open_lmdb(folder, std::span(&table, 1), options);
+  if (!opened && opened.error().fault == Fault::not_found) return {};
+  if (!opened) return std::unexpected(opened.error());
+  const auto transaction = TRY((*opened)->read());
+  const auto cursor = TRY(transaction->cursor(Table{0}));
+  const std::uint64_t count = TRY(transaction->count(Table{0}));
+  std::uint64_t seen = 0;
+  std::uint8_t touched = 0;
+  Bytes before;
+  for (bool there = TRY(cursor->seek({})); there; there = TRY(cursor->next())) {
+    if (++seen > count) break;
+    if (seen > 1 && !std::lexicographical_compare(before.begin(), before.end(), cursor->key().begin(), cursor->key().end()))
+      return fail(Fault::corrupt, "table " + table + ": its keys are out of order");
+    before = bytes_of(cursor->key());
+    // Both ends of a value: its pages have to be there. What it says is checked by whoever knows what it must be.
+    if (!cursor->value().empty()) touched = static_cast<std::uint8_t>(touched ^ cursor->value().front() ^ cursor->value().back());
+  }
+  [[maybe_unused]] volatile std::uint8_t kept = touched;
+  if (seen != count) return fail(Fault::corrupt, "table " + table + ": holds another number of rows than it says");
+  return {};
+}
+
+/// What the child says: the fault's number and the text. Nothing: sound.
+[[noreturn]] void run_child(const std::filesystem::path& folder, std::span<const std::string> tables, int answer) {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);  // an image of its memory would hold what the store holds
+  for (const int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(number, SIG_DFL);
+  for (const std::string& table : tables) {
+    const Result<void> sound = walk_table(folder, table);
+    if (sound) continue;
+    Bytes message{static_cast<std::uint8_t>(sound.error().fault)};
+    append(message, view_of(sound.error().text).first(std::min<std::size_t>(sound.error().text.size(), 400)));
+    [[maybe_unused]] const auto written = ::write(answer, message.data(), message.size());
+    ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+Result<void> check_lmdb_in_child(const std::filesystem::path& folder, std::span<const std::string> tables) {
+  const std::string name = folder.filename().string();
+  std::error_code error;
+  if (!std::filesystem::exists(folder / "data.mdb", error)) return {};
+  int ends[2];
+  if (::pipe(ends) != 0) return fail(Fault::unavailable, name + ": no pipe for the check");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[0]);
+    run_child(folder, tables, ends[1]);
+  }
+  ::close(ends[1]);
+  Bytes said(512);
+  std::size_t got = 0;
+  while (child > 0 && got < said.size()) {
+    const auto count = ::read(ends[0], said.data() + got, said.size() - got);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    got += static_cast<std::size_t>(count);
+  }
+  ::close(ends[0]);
+  if (child < 0) return fail(Fault::unavailable, name + ": no process for the check");
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  if (got > 0 && said[0] <= static_cast<std::uint8_t>(Fault::unsupported))
+    return fail(static_cast<Fault>(said[0]), name + ": " + std::string(text_of(ByteView(said).first(got).subspan(1))));
+  return fail(Fault::corrupt, name + ": reading its pages kills the reader; run dozo fsck --rebuild");
+}
+
+}  // namespace dozo::store

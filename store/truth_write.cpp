@@ -1,0 +1,193 @@
+#include "crypto/hash.h"
+#include "crypto/pack_seal.h"
+#include "store/truth.h"
+#include "store/truth_rows.h"
+
+namespace dozo::store {
+
+using rows::Name;
+using rows::table;
+
+TruthWrite::TruthWrite(const Truth& truth, std::unique_ptr<WriteTransaction> transaction) : TruthRead(truth, nullptr), writing_(transaction.get()) {
+  transaction_ = std::move(transaction);
+}
+TruthWrite::TruthWrite(TruthWrite&&) noexcept = default;
+TruthWrite::~TruthWrite() = default;
+
+Result<TruthWrite> Truth::write() const { return TruthWrite(*this, TRY(kv_.write())); }
+
+// ---- rows ----------------------------------------------------------------------------------------------------------------
+Result<void> TruthWrite::put_row(Table it, ByteView key, ByteView value) {
+  const Bytes framed = rows::frame(it, key, value);
+  if (rows::is_under_root(it)) {
+    TRY(root());
+    TableSum& sum = root_->tables[rows::letter(it)];
+    if (const auto before = TRY(writing_->get(it, key))) {
+      sum.sum.subtract(rows::letter(it), key, *before);
+    } else {
+      TRY(believe_miss(it));  // else a row that was lost would be taken for one that never was
+      ++sum.count;
+    }
+    sum.sum.add(rows::letter(it), key, framed);
+    root_changed_ = true;
+  }
+  return writing_->put(it, key, framed);
+}
+
+Result<bool> TruthWrite::erase_row(Table it, ByteView key) {
+  const auto before = TRY(writing_->get(it, key));
+  if (!before) {
+    TRY(believe_miss(it));
+    return false;
+  }
+  if (rows::is_under_root(it)) {
+    TRY(root());
+    TableSum& sum = root_->tables[rows::letter(it)];
+    sum.sum.subtract(rows::letter(it), key, *before);
+    --sum.count;
+    root_changed_ = true;
+  }
+  return writing_->erase(it, key);
+}
+
+// ---- documents -----------------------------------------------------------------------------------------------------------
+Result<Kept> TruthWrite::put_document(const DocumentKey& key, ByteView bytes) {
+  if (key.type.empty() || key.type.size() > 32 || key.name.size() > 255) return fail(Fault::over_limit, "a document's type or name is too long");
+  const Bytes its_key = rows::document_key(key);
+  if (const auto before = TRY(row(table(Name::documents), its_key))) {
+    if (equal(*before, bytes)) return Kept::same;
+    Bytes beside = its_key;
+    append(beside, crypto::sha256(bytes).view());
+    TRY(put_row(table(Name::conflicts), beside, bytes));
+    return Kept::conflict;
+  }
+  TRY(put_row(table(Name::documents), its_key, bytes));
+  return Kept::added;
+}
+
+Result<bool> TruthWrite::erase_document(const DocumentKey& key) {
+  const Bytes its_key = rows::document_key(key);
+  std::vector<Bytes> beside;
+  TRY(each_row(table(Name::conflicts), its_key, {}, [&](ByteView found, ByteView) -> Result<bool> {
+    beside.push_back(bytes_of(found));
+    return true;
+  }));
+  for (const Bytes& found : beside) TRY(erase_row(table(Name::conflicts), found));
+  return erase_row(table(Name::documents), its_key);
+}
+
+// ---- packs ---------------------------------------------------------------------------------------------------------------
+Result<void> TruthWrite::count_pack(const LibraryId& library, std::int64_t packs, std::int64_t bytes) {
+  PackUsage now = TRY(usage(library));
+  now.count += static_cast<std::uint64_t>(packs);
+  now.bytes += static_cast<std::uint64_t>(bytes);
+  std::array<std::uint8_t, 16> value{};
+  put_u64(value.data(), now.count);
+  put_u64(value.data() + 8, now.bytes);
+  return put_row(table(Name::usages), library.view(), value);
+}
+
+Result<Kept> TruthWrite::put_pack(const PackAddress& address, ByteView sealed) {
+  const crypto::PackHeader header = TRY(crypto::check_sealed(sealed));
+  if (const auto before = TRY(writing_->get(table(Name::packs), address.view()))) {
+    if (equal(*before, sealed)) return Kept::same;
+    healed_.push_back(address);
+  } else {
+    std::array<std::uint8_t, 4> size{};
+    put_u32(size.data(), static_cast<std::uint32_t>(sealed.size()));
+    TRY(put_row(table(Name::owners), rows::owner_key(header.library, address), size));
+    TRY(count_pack(header.library, 1, static_cast<std::int64_t>(sealed.size())));
+  }
+  const ByteSpan room = TRY(writing_->reserve(table(Name::packs), address.view(), sealed.size()));
+  std::memcpy(room.data(), sealed.data(), sealed.size());
+  return Kept::added;
+}
+
+Result<bool> TruthWrite::erase_pack(const PackAddress& address) {
+  const auto sealed = TRY(writing_->get(table(Name::packs), address.view()));
+  if (!sealed) return false;
+  if (const auto header = crypto::check_sealed(*sealed)) {
+    const auto size = static_cast<std::int64_t>(sealed->size());
+    if (TRY(erase_row(table(Name::owners), rows::owner_key(header->library, address)))) TRY(count_pack(header->library, -1, -size));
+  }
+  return writing_->erase(table(Name::packs), address.view());
+}
+
+Result<void> TruthWrite::put_pack_list(const Digest& sha256, ByteView bytes) { return put_row(table(Name::lists), sha256.view(), bytes); }
+Result<bool> TruthWrite::erase_pack_list(const Digest& sha256) { return erase_row(table(Name::lists), sha256.view()); }
+
+// ---- feeds ---------------------------------------------------------------------------------------------------------------
+Result<Kept> TruthWrite::put_entry(const Branch& branch, Sequence sequence, ByteView bytes) {
+  const Bytes key = rows::entry_key(branch, sequence);
+  if (const auto before = TRY(row(table(Name::entries), key))) {
+    if (equal(*before, bytes)) return Kept::same;
+    return fail(Fault::exists, "another entry stands at this place of the feed");
+  }
+  TRY(put_row(table(Name::entries), key, bytes));
+  return Kept::added;
+}
+
+Result<void> TruthWrite::put_head(const Branch& branch, const HeadRow& head) {
+  return put_row(table(Name::heads), rows::branch_key(branch), rows::head_value(head));
+}
+
+Result<void> TruthWrite::put_subtree(const Branch& branch, const crypto::SubtreeId& id, const Digest& hash) {
+  return put_row(table(Name::subtrees), rows::subtree_key(branch, id), hash.view());
+}
+
+crypto::Frontier::Keep TruthWrite::keep_subtrees(const Branch& branch) {
+  return [this, branch](const crypto::SubtreeId& id, const Digest& hash) {
+    if (late_fault_) return;
+    if (Result<void> put = put_subtree(branch, id, hash); !put) late_fault_ = std::move(put.error());
+  };
+}
+
+// ---- statements, local values --------------------------------------------------------------------------------------------
+Result<Kept> TruthWrite::put_statement(const StatementKey& key, const Statement& statement) {
+  if (key.subject.size() > 128) return fail(Fault::over_limit, "a statement's subject is too long");
+  if (const auto before = TRY(this->statement(key))) {
+    if (before->number > statement.number) return Kept::older;
+    if (before->number == statement.number) return *before == statement ? Kept::same : Kept::conflict;
+  }
+  TRY(put_row(table(Name::statements), rows::statement_key(key), rows::statement_value(statement)));
+  return Kept::added;
+}
+Result<bool> TruthWrite::erase_statement(const StatementKey& key) { return erase_row(table(Name::statements), rows::statement_key(key)); }
+
+Result<void> TruthWrite::put_local(std::string_view name, ByteView sealed) {
+  if (name.empty() || name.size() > 255) return fail(Fault::over_limit, "a local value's name is too long");
+  return put_row(table(Name::locals), view_of(name), sealed);
+}
+Result<bool> TruthWrite::erase_local(std::string_view name) { return erase_row(table(Name::locals), view_of(name)); }
+
+// ---- the whole -----------------------------------------------------------------------------------------------------------
+Result<std::uint64_t> TruthWrite::drop_damaged_rows() {
+  std::uint64_t dropped = 0;
+  for (const Name name : rows::under_root) {
+    std::vector<Bytes> bad;
+    {
+      const auto cursor = TRY(writing_->cursor(table(name)));
+      for (bool found = TRY(cursor->seek({})); found; found = TRY(cursor->next())) {
+        if (!rows::unframe(table(name), cursor->key(), cursor->value())) bad.push_back(bytes_of(cursor->key()));
+      }
+    }
+    for (const Bytes& key : bad) TRY(writing_->erase(table(name), key));
+    dropped += bad.size();
+  }
+  root_ = TRY(counted());
+  root_changed_ = true;
+  return dropped;
+}
+
+Result<void> TruthWrite::commit() {
+  if (late_fault_) return std::unexpected(*late_fault_);
+  if (root_changed_) {
+    TRY(writing_->put(table(Name::root), view_of("root"), truth_->sealer_.seal(root_->encode(), view_of("dozo truth root"))));
+  }
+  TRY(writing_->commit());
+  const std::lock_guard lock(truth_->mutex_);
+  for (const PackAddress& address : healed_) truth_->damaged_.erase(address);
+  return {};
+}
+
+}  // namespace dozo::store
