@@ -23,9 +23,9 @@ struct RootPlan {
   std::map<SigningRole, RoleKeys> roles;
   crypto::SealPublicKey admission, recovery;
 };
-/// An unsigned first root, or the successor of `previous` (its version + 1), which must be signed up to the thresholds of both.
+/// An unsigned first root (no `previous`, no `realm`), or the successor of `previous`, which must be signed up to the thresholds of both.
 /// Fault: malformed (thresholds, repeated keys, keys that are no proper points, roles missing).
-Result<Bytes> draft_root(const RootPlan& plan, const Root* previous);
+Result<Bytes> draft_root(const RootPlan& plan, const Root* previous, const std::optional<RealmId>& realm);
 
 using Signers = std::span<const crypto::SigningKey* const>;
 /// All signatures added. Fault: those of add_signature.

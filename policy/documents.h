@@ -47,7 +47,8 @@ struct RoleKeys {
   bool operator==(const RoleKeys&) const = default;
 };
 struct Root {
-  std::string name;  ///< of the realm, for people
+  std::string name;              ///< of the realm, for people
+  std::optional<RealmId> realm;  ///< in every root but the first, whose payload it hashes
   std::uint64_t version{};
   std::int64_t issued_s{}, expires_s{};
   std::map<SigningRole, RoleKeys> roles;  ///< all of them

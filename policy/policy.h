@@ -92,8 +92,11 @@ class Policy {
   Decision decide(const Request& request) const;
   /// The decision in several lines for people, with the names of who and what, and near misses: permits that fit but for one condition.
   std::string explain(const Request& request) const;
-  /// Texts of the policy's own tests that fail, the policy's own mistakes included; empty: all hold. Without a directory: empty.
-  std::vector<std::string> failing_tests() const;
+  /// The policy's own tests that fail; empty: all hold, or the directory is closed.
+  struct FailedTest {
+    std::string id, text;
+  };
+  std::vector<FailedTest> failing_tests() const;
 
  private:
   PolicyVersion version_;
@@ -104,9 +107,16 @@ class Policy {
   std::map<LibraryId, std::size_t> libraries_;
   std::map<PersonId, std::size_t> people_;
   std::map<std::string, std::size_t, std::less<>> posts_;
+
+  enum class Match : std::uint8_t { no, yes, error };
+  struct Asked;  ///< a request with what the directory says about who asks
+  Match match(const Rule& rule, const Asked& asked, std::vector<std::string_view>* misses) const;
+  std::optional<std::string> refused_by_mesh(const Request& request) const;
+  std::optional<std::string> refused_by_capacity(Asked& asked) const;
 };
 
-/// One line for each right (person in capacity, action, library) that one policy gives and the other does not, at a time. For signers to read.
+/// One line for each right (person in capacity, action, library, at its home node) that one policy gives and the other does not, at a time. For signers to
+/// read. Asks both policies everything: people times libraries.
 std::vector<std::string> compare_rights(const Policy& before, const Policy& after, std::int64_t time_ms);
 
 /// The versions that this node knows.

@@ -72,6 +72,7 @@ struct Source {
   std::vector<SourcePerson> people;
   std::vector<SourceRule> permits, forbids;
   std::vector<SourceTest> tests;
+  std::map<std::pair<std::string, std::string>, std::uint32_t> lines;  ///< of a (last) unit, post or label by kind and name
 };
 
 /// The source, or every mistake found in it. A mistake is also: a name that nothing has; a rule that can never match; a read permit that is
@@ -93,7 +94,7 @@ struct Names {
   std::map<std::string, PersonKey> people;
   std::map<std::string, LibraryId> libraries;
 };
-/// Ids made from the names alone, and zero keys: enough to check and explain a source, never to be signed.
+/// Ids and keys made from the names alone: enough to check and explain a source, never to be signed.
 Names stand_in_names(const Source& source);
 
 struct Compiled {

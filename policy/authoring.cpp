@@ -1,0 +1,354 @@
+#include "policy/authoring.h"
+
+#include <algorithm>
+
+#include "crypto/hash.h"
+
+namespace dozo::policy {
+namespace {
+
+constexpr std::int64_t day_s = 24 * 60 * 60;
+/// How long after a mesh has expired HQ's online machine is still believed about the time.
+constexpr std::int64_t believed_after_s = 365 * day_s;
+
+Result<Envelope> published(const Publication& documents, const std::string& name) {
+  const auto at = documents.find(name);
+  if (at == documents.end()) return fail(Fault::not_found, name + ": is not among what was published");
+  return read_envelope(at->second);
+}
+
+Result<Bytes> checked(DocumentType type, std::string_view name, Bytes payload) {
+  // What cannot be read back must not be signed.
+  switch (type) {
+    case DocumentType::root: TRY(parse_root(payload)); break;
+    case DocumentType::mesh: TRY(parse_mesh(payload)); break;
+    case DocumentType::directory: TRY(parse_sealed_directory(payload)); break;
+    case DocumentType::epochs: TRY(parse_epochs(payload)); break;
+    case DocumentType::grants: TRY(parse_grants(payload)); break;
+    case DocumentType::snapshot: TRY(parse_snapshot(payload)); break;
+    case DocumentType::freshness: TRY(parse_freshness(payload)); break;
+    case DocumentType::suspend: TRY(parse_suspend(payload)); break;
+  }
+  return unsigned_envelope(type, name, payload);
+}
+
+/// What was published before, read.
+struct Before {
+  Mesh mesh;
+  SealedDirectory directory;
+  Epochs epochs;
+  Snapshot snapshot;
+};
+
+class Drafting {
+ public:
+  Drafting(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
+           const crypto::SealKey& admission, std::int64_t now_s)
+      : root_(root), realm_(realm), compiled_(compiled), previous_(previous), changes_(changes), admission_(admission), now_s_(now_s) {}
+
+  Result<Draft> run() {
+    if (root_.expires_s <= now_s_) return fail(Fault::stale, "root has expired: a new one must be signed before anything can be granted");
+    if (admission_.public_key() != root_.admission) return fail(Fault::not_authentic, "this is not the realm's admission key");
+    if (previous_ != nullptr) TRY(read_previous());
+    out_.version.value = before_ ? before_->snapshot.header.version + 1 : 1;
+    mesh_ = compiled_.mesh;
+    TRY(epochs());
+    TRY(mesh());
+    TRY(directory());
+    TRY(grants());
+    return std::move(out_);
+  }
+
+ private:
+  Result<void> read_previous() {
+    Before it;
+    it.mesh = TRY(parse_mesh(TRY(published(*previous_, "mesh")).payload));
+    it.directory = TRY(parse_sealed_directory(TRY(published(*previous_, "directory")).payload));
+    it.epochs = TRY(parse_epochs(TRY(published(*previous_, "epochs")).payload));
+    it.snapshot = TRY(parse_snapshot(TRY(published(*previous_, "snapshot")).payload));
+    if (it.mesh.header.realm != realm_) return fail(Fault::not_authentic, "what was published before belongs to another realm");
+    keys_ = TRY(open_epochs_with_admission(admission_, it.epochs));
+    before_ = std::move(it);
+    return {};
+  }
+
+  Header header(std::uint64_t version) const { return {realm_, version, now_s_, now_s_ + compiled_.mesh_days * day_s}; }
+  bool still_good(const Header& it) const { return it.expires_s - now_s_ > (it.expires_s - it.issued_s) / 2; }
+  Result<void> put(DocumentType type, const std::string& name, Bytes payload) {
+    out_.documents[name] = TRY(checked(type, name, std::move(payload)));
+    out_.to_sign.push_back(name);
+    return {};
+  }
+  void keep(const std::string& name) { out_.documents[name] = previous_->at(name); }
+
+  // ---- who has keys, and new epochs where somebody lost them ---------------------------------------------------------
+  using Holders = std::map<NodeId, crypto::SealPublicKey>;
+  static Holders holders(const Mesh& mesh, const LibraryId& library) {
+    Holders out;
+    for (const MeshNode& node : mesh.nodes) {
+      if (node.kind == NodeKind::vault || node.kind == NodeKind::desk) continue;
+      if (library == directory_library) out[node.keys.id] = node.keys.seal;
+      for (const MeshLibrary& it : mesh.libraries)
+        if (it.id == library)
+          for (const Member& member : it.members)
+            if (member.node == node.keys.id && member.holding >= Holding::partial) out[node.keys.id] = node.keys.seal;
+    }
+    return out;
+  }
+  static std::string name_in(const Mesh& mesh, const NodeId& id) {
+    for (const MeshNode& it : mesh.nodes)
+      if (it.keys.id == id) return it.name;
+    return id.hex();
+  }
+  std::string name_of_library(const LibraryId& id) const {
+    if (id == directory_library) return "directory";
+    for (const LibraryTitle& it : compiled_.directory.libraries)
+      if (it.id == id) return it.name;
+    return id.hex();
+  }
+
+  Result<void> new_epoch(LibraryEpochs& library, const std::string& why) {
+    const Epoch epoch{static_cast<std::uint32_t>(library.epochs.size() + 1)};
+    crypto::EpochKey key = crypto::EpochKey::random();
+    EpochEntry entry{epoch,
+                     crypto::commitment_of(key, library.library, epoch),
+                     {},
+                     TRY(crypto::seal_epoch_key(key, root_.admission)),
+                     TRY(crypto::seal_epoch_key(key, root_.recovery))};
+    if (epoch.value > 1) {
+      const crypto::EpochKey* predecessor = keys_.find(library.library, {epoch.value - 1});
+      if (predecessor == nullptr) return fail(Fault::not_found, "the key of an epoch is missing");
+      entry.predecessor = crypto::wrap_predecessor(key, *predecessor, library.library, epoch);
+    }
+    keys_.put(library.library, epoch, std::move(key));
+    library.epochs.push_back(std::move(entry));
+    out_.notes.push_back(name_of_library(library.library) + ": epoch " + std::to_string(epoch.value) + ", " + why);
+    epochs_changed_ = true;
+    return {};
+  }
+
+  Result<void> epochs() {
+    if (before_) epochs_ = before_->epochs;
+    std::vector<LibraryId> wanted{directory_library};
+    for (const MeshLibrary& it : mesh_.libraries) wanted.push_back(it.id);
+    for (const LibraryId& id : wanted) {
+      auto at = std::find_if(epochs_.libraries.begin(), epochs_.libraries.end(), [&](const LibraryEpochs& it) { return it.library == id; });
+      if (at == epochs_.libraries.end()) {
+        LibraryEpochs first{id, {}};
+        TRY(new_epoch(first, "the first"));
+        epochs_.libraries.push_back(std::move(first));
+        continue;
+      }
+      const Holders now = holders(mesh_, id);
+      std::string left;
+      for (const auto& [node, seal] : holders(before_->mesh, id)) {
+        const auto still = now.find(node);
+        if (still == now.end() || still->second != seal) left += (left.empty() ? "" : ", ") + name_in(before_->mesh, node);
+      }
+      if (!left.empty()) {
+        TRY(new_epoch(*at, "because its key was left with " + left));
+      } else if (id == directory_library ? changes_.new_directory : changes_.new_epochs.contains(id)) {
+        TRY(new_epoch(*at, "as asked"));
+      }
+    }
+    std::sort(epochs_.libraries.begin(), epochs_.libraries.end(), [](const auto& a, const auto& b) { return a.library < b.library; });
+    if (!epochs_changed_ && still_good(epochs_.header)) return keep("epochs"), Result<void>();
+    epochs_.header = header(before_ ? before_->epochs.header.version + 1 : 1);
+    return put(DocumentType::epochs, "epochs", format(epochs_));
+  }
+
+  // ---- mesh ----------------------------------------------------------------------------------------------------------
+  Result<void> mesh() {
+    for (MeshLibrary& it : mesh_.libraries) {
+      it.epoch = epochs_.find(it.id)->epochs.back().epoch;
+      if (before_)
+        for (const MeshLibrary& old : before_->mesh.libraries)
+          if (old.id == it.id) it.cuts = old.cuts, it.admits = old.admits;
+      if (const auto cuts = changes_.cuts.find(it.id); cuts != changes_.cuts.end())
+        for (Cut cut : cuts->second) {
+          cut.since = out_.version;
+          std::sort(cut.ends.begin(), cut.ends.end(),
+                    [](const auto& a, const auto& b) { return std::pair(a.node, a.incarnation) < std::pair(b.node, b.incarnation); });
+          it.cuts.push_back(std::move(cut));
+        }
+      std::sort(it.cuts.begin(), it.cuts.end(), [](const Cut& a, const Cut& b) { return std::pair(a.since, a.subject) < std::pair(b.since, b.subject); });
+      if (const auto admits = changes_.admits.find(it.id); admits != changes_.admits.end())
+        it.admits.insert(it.admits.end(), admits->second.begin(), admits->second.end());
+    }
+    if (before_) {
+      Mesh same = mesh_;
+      same.header = before_->mesh.header;
+      same.hq_time_most_s = before_->mesh.hq_time_most_s;
+      if (same == before_->mesh && still_good(same.header)) return keep("mesh"), Result<void>();
+    }
+    mesh_.header = header(before_ ? before_->mesh.header.version + 1 : 1);
+    mesh_.hq_time_most_s = mesh_.header.expires_s + believed_after_s;
+    return put(DocumentType::mesh, "mesh", format(mesh_));
+  }
+
+  // ---- directory -----------------------------------------------------------------------------------------------------
+  Result<void> directory() {
+    const Epoch generation = epochs_.find(directory_library)->epochs.back().epoch;
+    Directory next = compiled_.directory;
+    if (before_ && before_->directory.generation == generation && still_good(before_->directory.header)) {
+      next.header = before_->directory.header;
+      if (TRY(open_directory(before_->directory, keys_)) == next) return keep("directory"), Result<void>();
+    }
+    next.header = header(before_ ? before_->directory.header.version + 1 : 1);
+    TRY(parse_directory(format(next)));
+    return put(DocumentType::directory, "directory", format(seal_directory(next, generation, *keys_.find(directory_library, generation))));
+  }
+
+  // ---- grants --------------------------------------------------------------------------------------------------------
+  Result<void> grants() {
+    std::map<NodeId, std::vector<std::pair<LibraryId, Epoch>>> wanted;
+    for (const LibraryEpochs& it : epochs_.libraries)
+      for (const auto& [node, seal] : holders(mesh_, it.library)) wanted[node].push_back({it.library, it.epochs.back().epoch});
+    // A document never disappears from a snapshot: whoever had grants and shall have none gets a list without any.
+    if (before_)
+      for (const auto& [name, listing] : before_->snapshot.documents)
+        if (name.starts_with("grants/")) wanted.try_emplace(*NodeId::parse(name.substr(7)));
+    for (const auto& [node, keys] : wanted) {
+      const std::string name = grants_name(node);
+      const auto* now = find_node(mesh_, node);
+      const auto* then = before_ ? find_node(before_->mesh, node) : nullptr;
+      std::uint64_t version = 1;
+      if (previous_ != nullptr && previous_->contains(name)) {
+        const Grants old = TRY(parse_grants(TRY(published(*previous_, name)).payload));
+        std::vector<std::pair<LibraryId, Epoch>> had;
+        for (const Grant& it : old.grants) had.push_back({it.library, it.epoch});
+        const bool same_key = now != nullptr && then != nullptr && now->keys.seal == then->keys.seal;
+        if (had == keys && (keys.empty() || (same_key && still_good(old.header)))) {
+          keep(name);
+          continue;
+        }
+        version = old.header.version + 1;
+      }
+      Grants next{header(version), node, {}};
+      for (const auto& [library, epoch] : keys)
+        next.grants.push_back({library, epoch, TRY(crypto::seal_epoch_key(*keys_.find(library, epoch), now->keys.seal))});
+      TRY(put(DocumentType::grants, name, format(next)));
+    }
+    return {};
+  }
+  static const MeshNode* find_node(const Mesh& mesh, const NodeId& id) {
+    for (const MeshNode& it : mesh.nodes)
+      if (it.keys.id == id) return &it;
+    return nullptr;
+  }
+
+  const Root& root_;
+  const RealmId& realm_;
+  const Compiled& compiled_;
+  const Publication* previous_;
+  const Changes& changes_;
+  const crypto::SealKey& admission_;
+  std::int64_t now_s_;
+  std::optional<Before> before_;
+  KeyRing keys_;
+  Mesh mesh_;
+  Epochs epochs_;
+  bool epochs_changed_ = false;
+  Draft out_;
+};
+
+Listing listing_of(std::uint64_t version, ByteView envelope) { return {version, envelope.size(), crypto::sha256(envelope)}; }
+
+Result<std::uint64_t> version_of(const Envelope& it) {
+  switch (it.type) {
+    case DocumentType::mesh: return TRY(parse_mesh(it.payload)).header.version;
+    case DocumentType::directory: return TRY(parse_sealed_directory(it.payload)).header.version;
+    case DocumentType::epochs: return TRY(parse_epochs(it.payload)).header.version;
+    case DocumentType::grants: return TRY(parse_grants(it.payload)).header.version;
+    case DocumentType::snapshot: return TRY(parse_snapshot(it.payload)).header.version;
+    default: return fail(Fault::malformed, it.name + ": stands in no snapshot");
+  }
+}
+
+}  // namespace
+
+Result<Bytes> draft_root(const RootPlan& plan, const Root* previous, const std::optional<RealmId>& realm) {
+  Root root{plan.name, realm, previous == nullptr ? 1 : previous->version + 1, plan.issued_s, plan.expires_s, plan.roles, plan.admission, plan.recovery};
+  for (auto& [role, keys] : root.roles) std::sort(keys.keys.begin(), keys.keys.end());
+  return checked(DocumentType::root, "root", format(root));
+}
+
+Result<Bytes> sign_with(ByteView envelope, Signers keys) {
+  Bytes out = bytes_of(envelope);
+  for (const crypto::SigningKey* key : keys) out = TRY(add_signature(out, *key));
+  return out;
+}
+
+Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
+                    const crypto::SealKey& admission, std::int64_t now_s) {
+  return Drafting(root, realm, compiled, previous, changes, admission, now_s).run();
+}
+
+std::map<LibraryId, std::vector<Cut>> cut_node(const Mesh& mesh, const NodeId& node, const std::map<FeedId, FeedPoint>& ends) {
+  std::map<LibraryId, std::vector<Cut>> out;
+  for (const MeshLibrary& library : mesh.libraries) {
+    bool concerned = std::any_of(library.members.begin(), library.members.end(), [&](const Member& it) { return it.node == node; });
+    Cut cut{{}, node, {}};
+    for (const auto& [feed, point] : ends) {
+      if (feed.library != library.id || feed.node != node) continue;
+      cut.ends.push_back(point);
+      concerned = true;
+    }
+    if (concerned) out[library.id].push_back(std::move(cut));
+  }
+  return out;
+}
+
+Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s) {
+  Snapshot out;
+  out.header = {realm, draft.version.value, now_s, now_s + days * day_s};
+  if (previous != nullptr) {
+    const Envelope before = TRY(published(*previous, "snapshot"));
+    out.previous = listing_of(TRY(version_of(before)), previous->at("snapshot"));
+  }
+  for (const auto& [name, bytes] : draft.documents) {
+    const Envelope envelope = TRY(read_envelope(bytes));
+    TRY(verify(envelope, root.keys_of(signer_of(envelope.type))));
+    out.documents[name] = listing_of(TRY(version_of(envelope)), bytes);
+  }
+  return checked(DocumentType::snapshot, "snapshot", format(out));
+}
+
+Result<Bytes> refresh(const RealmId& realm, ByteView snapshot_envelope, std::uint64_t last_version, std::uint32_t hours, Signers keys, std::int64_t now_s) {
+  const Envelope snapshot = TRY(read_envelope(snapshot_envelope));
+  Freshness out;
+  out.header = {realm, std::max(static_cast<std::uint64_t>(now_s), last_version + 1), now_s, now_s + std::int64_t{hours} * 3600};
+  out.hq_time_s = now_s;
+  out.snapshot = listing_of(TRY(version_of(snapshot)), snapshot_envelope);
+  return sign_with(TRY(checked(DocumentType::freshness, "freshness", format(out))), keys);
+}
+
+Result<Published> publish(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
+                          const crypto::SealKey& admission, const RoleSigners& signers, std::int64_t now_s) {
+  const auto keys_for = [&](SigningRole role) -> Signers {
+    const auto at = signers.find(role);
+    return at == signers.end() ? Signers() : Signers(at->second);
+  };
+  Draft next = TRY(draft(root, realm, compiled, previous, changes, admission, now_s));
+  for (const std::string& name : next.to_sign) {
+    Bytes& bytes = next.documents[name];
+    bytes = TRY(sign_with(bytes, keys_for(signer_of(TRY(read_envelope(bytes)).type))));
+  }
+  Bytes snapshot = TRY(sign_with(TRY(draft_snapshot(root, realm, next, previous, compiled.snapshot_days, now_s)), keys_for(SigningRole::snapshot)));
+  TRY(verify(TRY(read_envelope(snapshot)), root.keys_of(SigningRole::snapshot)));
+  std::uint64_t last = 0;
+  if (previous != nullptr && previous->contains("freshness")) last = TRY(parse_freshness(TRY(published(*previous, "freshness")).payload)).header.version;
+  Bytes freshness = TRY(refresh(realm, snapshot, last, compiled.freshness_hours, keys_for(SigningRole::freshness), now_s));
+  TRY(verify(TRY(read_envelope(freshness)), root.keys_of(SigningRole::freshness)));
+  Published out{std::move(next.documents), next.version, std::move(next.notes)};
+  out.documents["snapshot"] = std::move(snapshot);
+  out.documents["freshness"] = std::move(freshness);
+  return out;
+}
+
+Result<RealmId> realm_of(ByteView first_root_envelope) {
+  const Envelope envelope = TRY(read_envelope(first_root_envelope));
+  return RealmId{crypto::sha256(envelope.payload).bytes};
+}
+
+}  // namespace dozo::policy

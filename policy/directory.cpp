@@ -1,0 +1,242 @@
+// Reading and writing of the directory, sealed and open.
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "policy/documents_json.h"
+
+namespace dozo::policy {
+namespace {
+
+constexpr std::array<std::string_view, 6> action_names{"discover", "read", "write", "replicate", "carry-out", "administer"};
+constexpr std::size_t rule_list_most = 10'000;
+constexpr std::int64_t time_most_s = static_cast<std::int64_t>(json_integer_most / 1000);
+
+std::int64_t read_time(ObjectReader& from, std::string_view key) {
+  return static_cast<std::int64_t>(from.number(key, 0, static_cast<std::uint64_t>(time_most_s)));
+}
+
+template <class Id>
+std::vector<Id> read_ids(ObjectReader& from, std::string_view key) {
+  std::vector<Id> out;
+  from.each_text(key, rule_list_most, [&](const std::string& hex) {
+    const auto id = Id::parse(hex);
+    if (!id) return from.wrong(key, "not an id");
+    out.push_back(*id);
+  });
+  return out;
+}
+std::vector<std::string> read_names(ObjectReader& from, std::string_view key) {
+  std::vector<std::string> out;
+  from.each_text(key, rule_list_most, [&](const std::string& name) {
+    if (!is_name(name)) return from.wrong(key, "not a name");
+    out.push_back(name);
+  });
+  return out;
+}
+Json texts(const std::vector<std::string>& of) {
+  return list_of(of, [](const std::string& it) { return Json(it); });
+}
+template <class Id>
+Json ids(const std::vector<Id>& of) {
+  return list_of(of, [](const Id& id) { return hex_of(id); });
+}
+
+/// Conditions that are empty are not written, so a rule shows what it asks for.
+Rule read_rule(ObjectReader& from) {
+  Rule out;
+  out.id = from.name("id");
+  if (from.has("people")) out.people = read_ids<PersonId>(from, "people");
+  if (from.has("roles")) out.roles = read_names(from, "roles");
+  if (from.has("posts")) out.posts = read_names(from, "posts");
+  if (from.has("orgs")) out.orgs = read_names(from, "orgs");
+  if (from.has("nodes")) out.nodes = read_ids<NodeId>(from, "nodes");
+  from.each_text("actions", action_names.size(), [&](const std::string& name) {
+    const auto action = action_named(name);
+    if (!action) return from.wrong("actions", "unknown word");
+    out.actions.push_back(*action);
+  });
+  if (out.actions.empty()) from.wrong("actions", "empty");
+  if (from.has("libraries")) out.libraries = read_ids<LibraryId>(from, "libraries");
+  if (from.has("labels"))
+    from.each_number("labels", 1000, [&](std::uint64_t number) {
+      if (number > UINT32_MAX) return from.wrong("labels", "out of range");
+      out.labels.push_back(static_cast<std::uint32_t>(number));
+    });
+  if (from.has("from")) out.from_s = read_time(from, "from");
+  if (from.has("until")) out.until_s = read_time(from, "until");
+  // An empty list, were it allowed, would read as "nobody" and mean "everybody".
+  const auto not_empty = [&](std::string_view key, const auto& list) {
+    if (from.has(key) && list.empty()) from.wrong(key, "empty: leave it out to mean any");
+  };
+  not_empty("people", out.people);
+  not_empty("roles", out.roles);
+  not_empty("posts", out.posts);
+  not_empty("orgs", out.orgs);
+  not_empty("nodes", out.nodes);
+  not_empty("libraries", out.libraries);
+  not_empty("labels", out.labels);
+  return out;
+}
+
+Json write_rule(const Rule& it) {
+  Json::Object out{{"id", it.id}};
+  if (!it.people.empty()) out.emplace_back("people", ids(it.people));
+  if (!it.roles.empty()) out.emplace_back("roles", texts(it.roles));
+  if (!it.posts.empty()) out.emplace_back("posts", texts(it.posts));
+  if (!it.orgs.empty()) out.emplace_back("orgs", texts(it.orgs));
+  if (!it.nodes.empty()) out.emplace_back("nodes", ids(it.nodes));
+  out.emplace_back("actions", list_of(it.actions, [](Action action) { return Json(name_of(action)); }));
+  if (!it.libraries.empty()) out.emplace_back("libraries", ids(it.libraries));
+  if (!it.labels.empty()) out.emplace_back("labels", list_of(it.labels, [](std::uint32_t number) { return Json(number); }));
+  if (it.from_s != 0) out.emplace_back("from", it.from_s);
+  if (it.until_s != 0) out.emplace_back("until", it.until_s);
+  return out;
+}
+
+PolicyTest read_test(ObjectReader& from) {
+  PolicyTest out;
+  out.id = from.name("id");
+  out.person = from.id<PersonId>("person");
+  out.role = from.name("role");
+  out.org = from.name("org", true);
+  out.node = from.id<NodeId>("node");
+  out.action = from.one_of("action", [](const std::string& name) { return action_named(name); });
+  out.library = from.id<LibraryId>("library");
+  if (from.has("label")) out.label = static_cast<std::uint32_t>(from.number("label", 0, UINT32_MAX));
+  out.time_s = read_time(from, "time");
+  out.allowed = from.flag("allowed");
+  return out;
+}
+Json write_test(const PolicyTest& it) {
+  Json::Object out{{"id", it.id},
+                   {"person", hex_of(it.person)},
+                   {"role", it.role},
+                   {"org", it.org},
+                   {"node", hex_of(it.node)},
+                   {"action", name_of(it.action)},
+                   {"library", hex_of(it.library)}};
+  if (it.label) out.emplace_back("label", *it.label);
+  out.emplace_back("time", it.time_s);
+  out.emplace_back("allowed", it.allowed);
+  return out;
+}
+
+Person read_person(ObjectReader& from) {
+  Person out;
+  out.id = from.id<PersonId>("id");
+  if (out.id.is_zero()) from.wrong("id", "stands for no person");
+  out.name = from.name("name");
+  out.shown = from.text("shown", 1, 256);
+  out.key = from.id<crypto::VerifyKey>("key");
+  if (!from.failed() && !crypto::is_valid(out.key)) from.wrong("key", "not a public key");
+  from.each_object("posts", 100, [&](ObjectReader& it) {
+    Tenure& tenure = out.tenures.emplace_back();
+    tenure.post = it.name("post");
+    if (it.has("from")) tenure.from_s = read_time(it, "from");
+    if (it.has("until")) tenure.until_s = read_time(it, "until");
+  });
+  return out;
+}
+Json write_person(const Person& it) {
+  return Json::Object{
+      {"id", hex_of(it.id)}, {"name", it.name}, {"shown", it.shown}, {"key", hex_of(it.key)}, {"posts", list_of(it.tenures, [](const Tenure& tenure) {
+                                                                                                 Json::Object out{{"post", tenure.post}};
+                                                                                                 if (tenure.from_s != 0)
+                                                                                                   out.emplace_back("from", tenure.from_s);
+                                                                                                 if (tenure.until_s != 0)
+                                                                                                   out.emplace_back("until", tenure.until_s);
+                                                                                                 return out;
+                                                                                               })}};
+}
+
+template <class T, class Key>
+void want_distinct(ObjectReader& from, std::string_view where, const std::vector<T>& list, Key&& key) {
+  std::set<std::decay_t<decltype(key(list.front()))>> seen;
+  for (const T& it : list)
+    if (!seen.insert(key(it)).second) return from.wrong(where, "one is there twice");
+}
+
+void check_together(ObjectReader& from, const Directory& it) {
+  want_ascending(from, "libraries", it.libraries, [](const auto& one) { return one.id; });
+  want_distinct(from, "libraries", it.libraries, [](const auto& one) { return one.name; });
+  want_ascending(from, "labels", it.labels, [](const auto& one) { return one.number; });
+  want_distinct(from, "labels", it.labels, [](const auto& one) { return one.name; });
+  want_distinct(from, "orgs", it.orgs, [](const auto& one) { return one.id; });
+  want_distinct(from, "posts", it.posts, [](const auto& one) { return one.id; });
+  want_ascending(from, "people", it.people, [](const auto& one) { return one.id; });
+  want_distinct(from, "people", it.people, [](const auto& one) { return one.name; });
+  want_distinct(from, "people", it.people, [](const auto& one) { return one.key; });
+  std::set<std::string> rules;
+  for (const auto* list : {&it.permits, &it.forbids})
+    for (const Rule& rule : *list)
+      if (!rules.insert(rule.id).second) from.wrong("permits", "two rules with one id");
+  want_distinct(from, "tests", it.tests, [](const auto& one) { return one.id; });
+}
+
+}  // namespace
+
+std::string_view name_of(Action action) { return action_names[static_cast<std::size_t>(action)]; }
+std::optional<Action> action_named(std::string_view name) {
+  const auto at = std::find(action_names.begin(), action_names.end(), name);
+  if (at == action_names.end()) return std::nullopt;
+  return static_cast<Action>(at - action_names.begin());
+}
+
+Result<SealedDirectory> parse_sealed_directory(ByteView payload) {
+  return read_document<SealedDirectory>(DocumentType::directory, payload, [](ObjectReader& from) {
+    SealedDirectory out;
+    out.header = read_header(from);
+    out.generation.value = static_cast<std::uint32_t>(from.number("generation", 1, UINT32_MAX));
+    out.sealed = from.base64("sealed", 1, payload_bytes_most(DocumentType::directory));
+    return out;
+  });
+}
+
+Bytes format(const SealedDirectory& it) {
+  Json::Object out;
+  write_header(out, it.header);
+  out.emplace_back("generation", it.generation.value);
+  out.emplace_back("sealed", to_base64(it.sealed));
+  return write_json(std::move(out));
+}
+
+Result<Directory> parse_directory(ByteView plain) {
+  return read_document<Directory>(DocumentType::directory, plain, [](ObjectReader& from) {
+    Directory out;
+    out.header = read_header(from);
+    from.each_object("libraries", 10'000,
+                     [&](ObjectReader& it) { out.libraries.push_back({it.id<LibraryId>("id"), it.name("name"), it.text("title", 1, 256)}); });
+    from.each_object("labels", 1000,
+                     [&](ObjectReader& it) { out.labels.push_back({static_cast<std::uint32_t>(it.number("number", 1, UINT32_MAX)), it.name("name")}); });
+    from.each_object("orgs", 10'000, [&](ObjectReader& it) { out.orgs.push_back({it.name("id"), it.text("title", 1, 256)}); });
+    from.each_object("posts", 100'000,
+                     [&](ObjectReader& it) { out.posts.push_back({it.name("id"), it.text("title", 1, 256), it.name("org"), read_names(it, "roles")}); });
+    from.each_object("people", 100'000, [&](ObjectReader& it) { out.people.push_back(read_person(it)); });
+    from.each_object("permits", 10'000, [&](ObjectReader& it) { out.permits.push_back(read_rule(it)); });
+    from.each_object("forbids", 10'000, [&](ObjectReader& it) { out.forbids.push_back(read_rule(it)); });
+    from.each_object("tests", 10'000, [&](ObjectReader& it) { out.tests.push_back(read_test(it)); });
+    if (!from.failed()) check_together(from, out);
+    return out;
+  });
+}
+
+Bytes format(const Directory& it) {
+  Json::Object out;
+  write_header(out, it.header);
+  out.emplace_back("libraries", list_of(it.libraries, [](const LibraryTitle& one) {
+                     return Json::Object{{"id", hex_of(one.id)}, {"name", one.name}, {"title", one.title}};
+                   }));
+  out.emplace_back("labels", list_of(it.labels, [](const LabelName& one) { return Json::Object{{"number", one.number}, {"name", one.name}}; }));
+  out.emplace_back("orgs", list_of(it.orgs, [](const Org& one) { return Json::Object{{"id", one.id}, {"title", one.title}}; }));
+  out.emplace_back("posts", list_of(it.posts, [](const Post& one) {
+                     return Json::Object{{"id", one.id}, {"title", one.title}, {"org", one.org}, {"roles", texts(one.roles)}};
+                   }));
+  out.emplace_back("people", list_of(it.people, write_person));
+  out.emplace_back("permits", list_of(it.permits, write_rule));
+  out.emplace_back("forbids", list_of(it.forbids, write_rule));
+  out.emplace_back("tests", list_of(it.tests, write_test));
+  return write_json(std::move(out));
+}
+
+}  // namespace dozo::policy

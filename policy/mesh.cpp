@@ -1,0 +1,245 @@
+// Reading and writing of the mesh.
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "policy/documents_json.h"
+
+namespace dozo::policy {
+namespace {
+
+constexpr std::array<std::string_view, 4> kind_names{"hq", "bureau", "vault", "desk"};
+constexpr std::array<std::string_view, 4> holding_names{"none", "blind", "partial", "full"};
+constexpr std::array<std::string_view, 2> rules_names{"portable", "linux"};
+
+/// Where in `names` the text stands, as a T.
+template <class T, std::size_t size>
+auto word_of(const std::array<std::string_view, size>& names) {
+  return [&names](const std::string& text) -> std::optional<T> {
+    const auto at = std::find(names.begin(), names.end(), text);
+    if (at == names.end()) return std::nullopt;
+    return static_cast<T>(at - names.begin());
+  };
+}
+
+std::uint32_t small(ObjectReader& from, std::string_view key, std::uint32_t least = 0) {
+  return static_cast<std::uint32_t>(from.number(key, least, UINT32_MAX));
+}
+
+MeshNode read_node(ObjectReader& from) {
+  MeshNode out;
+  out.keys.id = from.id<NodeId>("id");
+  out.keys.sign = from.id<crypto::VerifyKey>("sign");
+  if (!from.failed() && !crypto::is_valid(out.keys.sign)) from.wrong("sign", "not a public key");
+  out.keys.seal = from.id<crypto::SealPublicKey>("seal");
+  out.keys.transport = from.id<crypto::TransportPublicKey>("transport");
+  out.name = from.name("name");
+  out.kind = from.one_of("kind", word_of<NodeKind>(kind_names));
+  out.zone = from.name("zone");
+  ObjectReader addresses = from.object("addresses");
+  out.addresses.control = addresses.text("control", 0, 256);
+  out.addresses.bulk = addresses.text("bulk", 0, 256);
+  out.addresses.introduce = addresses.text("introduce", 0, 256);
+  addresses.done();
+  if (from.has("served_by")) out.served_by = from.id<NodeId>("served_by");
+  if (out.served_by.has_value() != (out.kind == NodeKind::desk)) from.wrong("served_by", "desks have it, and only desks");
+  return out;
+}
+
+Json write_node(const MeshNode& it) {
+  Json::Object out{{"id", hex_of(it.keys.id)},
+                   {"name", it.name},
+                   {"kind", name_of(it.kind)},
+                   {"zone", it.zone},
+                   {"sign", hex_of(it.keys.sign)},
+                   {"seal", hex_of(it.keys.seal)},
+                   {"transport", hex_of(it.keys.transport)},
+                   {"addresses", Json::Object{{"control", it.addresses.control}, {"bulk", it.addresses.bulk}, {"introduce", it.addresses.introduce}}}};
+  if (it.served_by) out.emplace_back("served_by", hex_of(*it.served_by));
+  return out;
+}
+
+FeedPoint read_point(ObjectReader& from) {
+  FeedPoint out;
+  out.node = from.id<NodeId>("node");
+  out.incarnation = from.id<IncarnationId>("incarnation");
+  out.sequence.value = from.number("sequence", 0, json_integer_most);
+  out.root = from.id<Digest>("root");
+  return out;
+}
+Json write_point(const FeedPoint& it) {
+  return Json::Object{{"node", hex_of(it.node)}, {"incarnation", hex_of(it.incarnation)}, {"sequence", it.sequence.value}, {"root", hex_of(it.root)}};
+}
+
+CutSubject read_subject(ObjectReader& from) {
+  if (from.has("person")) return from.id<PersonId>("person");
+  return from.id<NodeId>("subject");
+}
+void write_subject(Json::Object& to, const CutSubject& subject) {
+  if (const auto* node = std::get_if<NodeId>(&subject)) {
+    to.emplace_back("subject", hex_of(*node));
+  } else {
+    to.emplace_back("person", hex_of(std::get<PersonId>(subject)));
+  }
+}
+
+std::pair<NodeId, IncarnationId> place_of(const FeedPoint& point) { return {point.node, point.incarnation}; }
+
+Cut read_cut(ObjectReader& from) {
+  Cut out;
+  out.since.value = from.number("since", 1, json_integer_most);
+  out.subject = read_subject(from);
+  from.each_object("ends", 10'000, [&](ObjectReader& it) { out.ends.push_back(read_point(it)); });
+  want_ascending(from, "ends", out.ends, place_of);
+  return out;
+}
+Json write_cut(const Cut& it) {
+  Json::Object out{{"since", it.since.value}};
+  write_subject(out, it.subject);
+  out.emplace_back("ends", list_of(it.ends, write_point));
+  return out;
+}
+Admit read_admit(ObjectReader& from) {
+  Admit out;
+  out.cut.value = from.number("cut", 1, json_integer_most);
+  out.subject = read_subject(from);
+  ObjectReader point = from.object("up_to");
+  out.up_to = read_point(point);
+  point.done();
+  return out;
+}
+Json write_admit(const Admit& it) {
+  Json::Object out{{"cut", it.cut.value}};
+  write_subject(out, it.subject);
+  out.emplace_back("up_to", write_point(it.up_to));
+  return out;
+}
+
+Duty read_duty(ObjectReader& from) {
+  Duty out;
+  out.copies = small(from, "copies", 1);
+  out.zones = small(from, "zones", 1);
+  out.keyed = small(from, "keyed", 1);
+  out.fresh_s = small(from, "fresh");
+  out.keep_days = small(from, "keep_days");
+  if (out.zones > out.copies || out.keyed > out.copies) from.wrong("copies", "fewer than zones or keyed copies");
+  return out;
+}
+Json write_duty(const Duty& it) {
+  return Json::Object{{"copies", it.copies}, {"zones", it.zones}, {"keyed", it.keyed}, {"fresh", it.fresh_s}, {"keep_days", it.keep_days}};
+}
+
+MeshLibrary read_library(ObjectReader& from) {
+  MeshLibrary out;
+  out.id = from.id<LibraryId>("id");
+  if (out.id == directory_library) from.wrong("id", "stands for the directory");
+  out.home = from.id<NodeId>("home");
+  out.epoch.value = small(from, "epoch", 1);
+  out.names = from.one_of("names", word_of<NameRules>(rules_names));
+  out.view_rules = static_cast<std::uint16_t>(from.number("view_rules", 1, UINT16_MAX));
+  out.locks = from.flag("locks");
+  ObjectReader duty = from.object("duty");
+  out.duty = read_duty(duty);
+  duty.done();
+  from.each_object("members", 10'000, [&](ObjectReader& it) {
+    Member& member = out.members.emplace_back();
+    member.node = it.id<NodeId>("node");
+    member.holding = it.one_of("holding", word_of<Holding>(holding_names));
+    member.may_write = it.flag("may_write");
+    member.quota_bytes = it.number("quota", 0, json_integer_most);
+    if (member.holding == Holding::none) it.wrong("holding", "a member holds something");
+    if (member.holding == Holding::blind && member.may_write) it.wrong("may_write", "a blind member cannot write");
+  });
+  want_ascending(from, "members", out.members, [](const auto& it) { return it.node; });
+  from.each_object("cuts", 10'000, [&](ObjectReader& it) { out.cuts.push_back(read_cut(it)); });
+  want_ascending(from, "cuts", out.cuts, [](const auto& it) { return std::pair(it.since, it.subject); });
+  from.each_object("admits", 10'000, [&](ObjectReader& it) { out.admits.push_back(read_admit(it)); });
+  return out;
+}
+
+Json write_library(const MeshLibrary& it) {
+  return Json::Object{{"id", hex_of(it.id)},
+                      {"home", hex_of(it.home)},
+                      {"epoch", it.epoch.value},
+                      {"names", name_of(it.names)},
+                      {"view_rules", std::uint64_t{it.view_rules}},
+                      {"locks", it.locks},
+                      {"duty", write_duty(it.duty)},
+                      {"members", list_of(it.members,
+                                          [](const Member& member) {
+                                            return Json::Object{{"node", hex_of(member.node)},
+                                                                {"holding", name_of(member.holding)},
+                                                                {"may_write", member.may_write},
+                                                                {"quota", member.quota_bytes}};
+                                          })},
+                      {"cuts", list_of(it.cuts, write_cut)},
+                      {"admits", list_of(it.admits, write_admit)}};
+}
+
+/// What must hold between the parts: keys and names are nobody else's, and libraries and desks name nodes that are there.
+void check_together(ObjectReader& from, const Mesh& mesh) {
+  std::map<NodeId, const MeshNode*> nodes;
+  std::set<std::string> names;
+  std::set<std::array<std::uint8_t, 32>> keys;
+  for (const MeshNode& node : mesh.nodes) {
+    nodes[node.keys.id] = &node;
+    if (!names.insert(node.name).second) from.wrong("nodes", "two with one name");
+    // A key with two owners would let one speak for the other.
+    for (const auto& key : {node.keys.sign.bytes, node.keys.seal.bytes, node.keys.transport.bytes})
+      if (!keys.insert(key).second) from.wrong("nodes", "a key that is there twice");
+  }
+  for (const MeshNode& node : mesh.nodes) {
+    if (!node.served_by) continue;
+    const auto bureau = nodes.find(*node.served_by);
+    if (bureau == nodes.end() || bureau->second->kind == NodeKind::desk || bureau->second->kind == NodeKind::vault)
+      from.wrong("nodes", "a desk that no bureau serves");
+  }
+  for (const MeshLibrary& library : mesh.libraries) {
+    bool home = false;
+    for (const Member& member : library.members) {
+      const auto node = nodes.find(member.node);
+      if (node == nodes.end()) {
+        from.wrong("libraries", "a member that is no node");
+      } else if (node->second->kind == NodeKind::vault && member.holding != Holding::blind) {
+        from.wrong("libraries", "a vault holds blind");
+      } else if (node->second->kind == NodeKind::desk) {
+        from.wrong("libraries", "a desk is no member: its bureau is");
+      }
+      home = home || (member.node == library.home && member.holding == Holding::full && member.may_write);
+    }
+    if (!home) from.wrong("libraries", "the home node is no full, writing member");
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(NodeKind kind) { return kind_names[static_cast<std::size_t>(kind)]; }
+std::string_view name_of(Holding holding) { return holding_names[static_cast<std::size_t>(holding)]; }
+std::string_view name_of(NameRules rules) { return rules_names[static_cast<std::size_t>(rules)]; }
+
+Result<Mesh> parse_mesh(ByteView payload) {
+  return read_document<Mesh>(DocumentType::mesh, payload, [](ObjectReader& from) {
+    Mesh out;
+    out.header = read_header(from);
+    out.hq_time_most_s = static_cast<std::int64_t>(from.number("hq_time_most", 0, json_integer_most / 1000));
+    out.locked_after_s = small(from, "locked_after");
+    from.each_object("nodes", 20'000, [&](ObjectReader& it) { out.nodes.push_back(read_node(it)); });
+    want_ascending(from, "nodes", out.nodes, [](const auto& it) { return it.keys.id; });
+    from.each_object("libraries", 10'000, [&](ObjectReader& it) { out.libraries.push_back(read_library(it)); });
+    want_ascending(from, "libraries", out.libraries, [](const auto& it) { return it.id; });
+    if (!from.failed()) check_together(from, out);
+    return out;
+  });
+}
+
+Bytes format(const Mesh& it) {
+  Json::Object out;
+  write_header(out, it.header);
+  out.emplace_back("hq_time_most", it.hq_time_most_s);
+  out.emplace_back("locked_after", it.locked_after_s);
+  out.emplace_back("nodes", list_of(it.nodes, write_node));
+  out.emplace_back("libraries", list_of(it.libraries, write_library));
+  return write_json(std::move(out));
+}
+
+}  // namespace dozo::policy

@@ -1,0 +1,103 @@
+#include "policy/past.h"
+
+#include "crypto/hash.h"
+
+namespace dozo::policy {
+
+void Past::anchor(const DocumentSet& set) {
+  const std::uint64_t version = set.version.value;
+  const auto known = snapshots_.find(version);
+  const bool replaces = known != snapshots_.end() && known->second.first != set.snapshot_sha256;
+  const auto named = named_.find(version);
+  if (replaces || (named != named_.end() && named->second != set.snapshot_sha256)) {
+    // Another chain than before, from here upwards: keys of the snapshot role were dropped, and what they vouched for with them.
+    snapshots_.erase(snapshots_.lower_bound(version), snapshots_.end());
+    named_.erase(named_.lower_bound(version), named_.end());
+  }
+  // Nothing above what is in force is a version of this realm.
+  snapshots_.erase(snapshots_.upper_bound(version), snapshots_.end());
+  named_.erase(named_.upper_bound(version), named_.end());
+  snapshots_[version] = {set.snapshot_sha256, set.snapshot};
+  named_[version] = set.snapshot_sha256;
+  if (set.snapshot.previous) named_[set.snapshot.previous->version] = set.snapshot.previous->sha256;
+  meshes_[set.snapshot.documents.at("mesh").sha256] = set.mesh;
+  directories_[set.snapshot.documents.at("directory").sha256] = set.directory;
+}
+
+Result<Offer> Past::offer(ByteView bytes) {
+  const Envelope envelope = TRY(read_envelope(bytes));
+  Held held{envelope.type, envelope.name, 0, crypto::sha256(bytes), bytes_of(bytes)};
+  const auto outcome = [&](Outcome what) { return Offer{what, held.type, held.name, held.version, "an older " + held.name}; };
+  // No signature is asked for: a snapshot that was in force vouches by hash, through any number of steps.
+  if (envelope.type == DocumentType::snapshot) {
+    std::uint64_t version = 0;
+    for (const auto& [number, sha256] : named_)
+      if (sha256 == held.sha256) version = number;
+    if (version == 0) return fail(Fault::not_found, "snapshot: no known policy follows it");
+    held.version = version;
+    if (snapshots_.contains(version)) return outcome(Outcome::known);
+    const Snapshot snapshot = TRY(parse_snapshot(envelope.payload));
+    if (snapshot.header.version != version) return fail(Fault::not_authentic, "snapshot: of another version than its successor says");
+    if (snapshot.previous) {
+      const auto [at, fresh] = named_.emplace(snapshot.previous->version, snapshot.previous->sha256);
+      if (!fresh && at->second != snapshot.previous->sha256)
+        return fail(Fault::denied, "snapshot: policy " + std::to_string(version) + " does not descend from policy " + std::to_string(at->first) +
+                                       " that was in force here: a fork. Tell HQ");
+    }
+    snapshots_[version] = {held.sha256, snapshot};
+    held_[held.sha256] = held;
+    return outcome(Outcome::advanced);
+  }
+  for (const auto& [number, known] : snapshots_) {
+    const auto listing = known.second.documents.find(envelope.name);
+    if (listing == known.second.documents.end() || listing->second.sha256 != held.sha256) continue;
+    held.version = listing->second.version;
+    if (held_.contains(held.sha256)) return outcome(Outcome::known);
+    if (envelope.type == DocumentType::mesh) {
+      meshes_[held.sha256] = TRY(parse_mesh(envelope.payload));
+    } else if (envelope.type == DocumentType::directory) {
+      directories_[held.sha256] = TRY(parse_sealed_directory(envelope.payload));
+    } else {
+      return fail(Fault::unsupported, envelope.name + ": of older versions only mesh and directory are kept");
+    }
+    held_[held.sha256] = held;
+    return outcome(Outcome::advanced);
+  }
+  return fail(Fault::not_found, envelope.name + ": no known policy names it");
+}
+
+std::vector<Want> Past::wants(PolicyVersion version) const {
+  std::vector<Want> out;
+  const auto known = snapshots_.find(version.value);
+  if (known != snapshots_.end()) {
+    for (const char* name : {"mesh", "directory"}) {
+      const Listing& listing = known->second.second.documents.at(name);
+      const bool here = std::string_view(name) == "mesh" ? meshes_.contains(listing.sha256) : directories_.contains(listing.sha256);
+      if (!here) out.push_back({name, listing.version, listing.sha256, true});
+    }
+    return out;
+  }
+  // The oldest gap above it is where the chain goes on downwards.
+  for (const auto& [number, sha256] : named_)
+    if (number >= version.value && !snapshots_.contains(number)) return {{"snapshot", number, sha256, true}};
+  return out;
+}
+
+bool Past::complete(PolicyVersion version) const { return at(version).has_value(); }
+
+std::optional<Past::Version> Past::at(PolicyVersion version) const {
+  const auto known = snapshots_.find(version.value);
+  if (known == snapshots_.end()) return std::nullopt;
+  const auto mesh = meshes_.find(known->second.second.documents.at("mesh").sha256);
+  const auto directory = directories_.find(known->second.second.documents.at("directory").sha256);
+  if (mesh == meshes_.end() || directory == directories_.end()) return std::nullopt;
+  return Version{known->second.first, &mesh->second, &directory->second};
+}
+
+std::vector<Held> Past::documents() const {
+  std::vector<Held> out;
+  for (const auto& [sha256, it] : held_) out.push_back(it);
+  return out;
+}
+
+}  // namespace dozo::policy

@@ -1,0 +1,321 @@
+#include "policy/policy.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace dozo::policy {
+namespace {
+
+template <class T>
+bool has(const std::vector<T>& list, const T& it) {
+  return std::find(list.begin(), list.end(), it) != list.end();
+}
+bool in_time(std::int64_t from_s, std::int64_t until_s, std::int64_t time_ms) { return time_ms >= from_s * 1000 && (until_s == 0 || time_ms < until_s * 1000); }
+template <class Map, class List, class Key>
+auto* look_up(const Map& map, const List& list, const Key& key) {
+  const auto at = map.find(key);
+  return at == map.end() ? nullptr : &list[at->second];
+}
+std::string joined(const std::vector<std::string>& of) {
+  std::string out;
+  for (const std::string& it : of) out += (out.empty() ? "" : ", ") + it;
+  return out;
+}
+
+}  // namespace
+
+struct Policy::Asked {
+  const Request& request;
+  std::vector<Capacity> capacities;
+  const MeshNode* at = nullptr;
+};
+
+Policy::Policy(PolicyVersion version, Mesh mesh, std::optional<Directory> directory)
+    : version_(version), mesh_(std::move(mesh)), directory_(std::move(directory)) {
+  for (std::size_t i = 0; i < mesh_.nodes.size(); ++i) {
+    nodes_[mesh_.nodes[i].keys.id] = i;
+    transports_[mesh_.nodes[i].keys.transport] = i;
+  }
+  for (std::size_t i = 0; i < mesh_.libraries.size(); ++i) libraries_[mesh_.libraries[i].id] = i;
+  if (!directory_) return;
+  for (std::size_t i = 0; i < directory_->people.size(); ++i) people_[directory_->people[i].id] = i;
+  for (std::size_t i = 0; i < directory_->posts.size(); ++i) posts_[directory_->posts[i].id] = i;
+}
+
+// ---- the mesh --------------------------------------------------------------------------------------------------------
+const MeshNode* Policy::node(const NodeId& id) const { return look_up(nodes_, mesh_.nodes, id); }
+const MeshNode* Policy::node_by_transport(const crypto::TransportPublicKey& key) const { return look_up(transports_, mesh_.nodes, key); }
+const MeshNode* Policy::node_by_name(std::string_view name) const {
+  for (const MeshNode& it : mesh_.nodes)
+    if (it.name == name) return &it;
+  return nullptr;
+}
+const MeshLibrary* Policy::library(const LibraryId& id) const { return look_up(libraries_, mesh_.libraries, id); }
+
+Rights Policy::rights(const NodeId& id, const LibraryId& library_id) const {
+  const MeshNode* at = node(id);
+  const MeshLibrary* library = this->library(library_id);
+  if (at == nullptr || library == nullptr) return {};
+  if (at->served_by) {
+    // A desk has no place of its own: what its bureau may read it may keep in part, and it has no feed.
+    const MeshNode* bureau = node(*at->served_by);
+    if (bureau == nullptr || bureau->served_by) return {};
+    return {rights(bureau->keys.id, library_id).holding >= Holding::partial ? Holding::partial : Holding::none, false, 0};
+  }
+  for (const Member& it : library->members)
+    if (it.node == id) return {it.holding, it.may_write && it.holding >= Holding::partial, it.quota_bytes};
+  return {};
+}
+
+std::vector<LibraryId> Policy::libraries_of(const NodeId& id) const {
+  std::vector<LibraryId> out;
+  for (const MeshLibrary& it : mesh_.libraries)
+    if (may_receive(id, it.id)) out.push_back(it.id);
+  return out;
+}
+
+std::optional<CutEnd> Policy::cut_of(const FeedId& feed, PolicyVersion named, std::span<const CutSubject> subjects) const {
+  const MeshLibrary* library = this->library(feed.library);
+  if (library == nullptr) return std::nullopt;
+  const auto is_feed = [&](const FeedPoint& it) { return it.node == feed.node && it.incarnation == feed.incarnation; };
+  std::optional<CutEnd> out;
+  for (const Cut& cut : library->cuts) {
+    if (named >= cut.since || std::find(subjects.begin(), subjects.end(), cut.subject) == subjects.end()) continue;
+    CutEnd end{cut.since, {}, {}};
+    const auto raise = [&](const FeedPoint& to) {
+      if (is_feed(to) && to.sequence > end.sequence) end.sequence = to.sequence, end.root = to.root;
+    };
+    for (const FeedPoint& it : cut.ends) raise(it);
+    for (const Admit& it : library->admits)
+      if (it.cut == cut.since && it.subject == cut.subject) raise(it.up_to);
+    if (!out || end.sequence < out->sequence) out = end;
+  }
+  return out;
+}
+
+// ---- the directory ---------------------------------------------------------------------------------------------------
+const Person* Policy::person(const PersonId& id) const { return directory_ ? look_up(people_, directory_->people, id) : nullptr; }
+const Person* Policy::person_by_name(std::string_view name) const {
+  if (!directory_) return nullptr;
+  for (const Person& it : directory_->people)
+    if (it.name == name) return &it;
+  return nullptr;
+}
+const LibraryTitle* Policy::title(const LibraryId& id) const {
+  if (!directory_) return nullptr;
+  for (const LibraryTitle& it : directory_->libraries)
+    if (it.id == id) return &it;
+  return nullptr;
+}
+const LibraryTitle* Policy::library_by_name(std::string_view name) const {
+  if (!directory_) return nullptr;
+  for (const LibraryTitle& it : directory_->libraries)
+    if (it.name == name) return &it;
+  for (const LibraryTitle& it : directory_->libraries)
+    if (it.title == name) return &it;
+  return nullptr;
+}
+
+std::vector<Policy::Capacity> Policy::capacities(const PersonId& id, std::int64_t time_ms) const {
+  std::set<Capacity> out;
+  const Person* who = person(id);
+  if (who == nullptr) return {};
+  for (const Tenure& tenure : who->tenures) {
+    const Post* post = look_up(posts_, directory_->posts, tenure.post);
+    if (post == nullptr || !in_time(tenure.from_s, tenure.until_s, time_ms)) continue;
+    for (const std::string& role : post->roles)
+      if (role != service_role) out.insert({role, post->id, post->org});
+  }
+  return {out.begin(), out.end()};
+}
+
+// ---- decisions -------------------------------------------------------------------------------------------------------
+std::optional<std::string> Policy::refused_by_mesh(const Request& request) const {
+  const MeshNode* at = node(request.node);
+  if (at == nullptr) return "the node is not in this policy";
+  if (library(request.library) == nullptr) return "the library is not in this policy";
+  const Rights rights = this->rights(request.node, request.library);
+  if (request.action == Action::replicate) {
+    if (rights.holding == Holding::none) return "the node is no member of the library";
+    return std::nullopt;
+  }
+  if (rights.holding < Holding::partial) return "the node may not have the library's keys";
+  if (request.action == Action::write && !at->served_by && !rights.may_write) return "the node may not write to the library";
+  return std::nullopt;
+}
+
+std::optional<std::string> Policy::refused_by_capacity(Asked& asked) const {
+  const Request& request = asked.request;
+  if (!directory_) return "this node cannot open the directory of this policy";
+  if (request.person.is_zero()) {
+    if (request.role != service_role) return "without a person there is only the capacity service";
+    return std::nullopt;
+  }
+  if (person(request.person) == nullptr) return "the person is not in this policy";
+  for (Capacity& it : capacities(request.person, request.time_ms))
+    if (it.role == request.role && (request.org.empty() || it.org == request.org)) asked.capacities.push_back(std::move(it));
+  if (asked.capacities.empty())
+    return "the person does not hold the role " + request.role + (request.org.empty() ? "" : " in " + request.org) + " at that time";
+  return std::nullopt;
+}
+
+Policy::Match Policy::match(const Rule& rule, const Asked& asked, std::vector<std::string_view>* misses) const {
+  const Request& it = asked.request;
+  Match out = Match::yes;
+  const auto condition = [&](std::string_view name, bool fits) {
+    if (fits) return;
+    out = Match::no;
+    if (misses != nullptr) misses->push_back(name);
+  };
+  condition("action", has(rule.actions, it.action));
+  condition("person", rule.people.empty() || has(rule.people, it.person));
+  condition("role", rule.roles.empty() || has(rule.roles, it.role));
+  condition("library", rule.libraries.empty() || has(rule.libraries, it.library));
+  condition("node", rule.nodes.empty() || has(rule.nodes, it.node) || (asked.at != nullptr && asked.at->served_by && has(rule.nodes, *asked.at->served_by)));
+  if (!rule.posts.empty() || !rule.orgs.empty()) {
+    // Post and unit of one and the same capacity.
+    const bool fits = std::any_of(asked.capacities.begin(), asked.capacities.end(), [&](const Capacity& held) {
+      return (rule.posts.empty() || has(rule.posts, held.post)) && (rule.orgs.empty() || has(rule.orgs, held.org));
+    });
+    condition(rule.orgs.empty() ? "post" : "unit", fits);
+  }
+  bool error = false;
+  if (!rule.labels.empty()) {
+    const bool declared = it.label && (*it.label == 0 || std::any_of(directory_->labels.begin(), directory_->labels.end(),
+                                                                     [&](const LabelName& one) { return one.number == *it.label; }));
+    if (declared) {
+      condition("label", has(rule.labels, *it.label));
+    } else {
+      error = true;
+    }
+  }
+  if (rule.from_s != 0 || rule.until_s != 0) {
+    if (it.time_ms > 0) {
+      condition("time", in_time(rule.from_s, rule.until_s, it.time_ms));
+    } else {
+      error = true;
+    }
+  }
+  return out == Match::yes && error ? Match::error : out;
+}
+
+Decision Policy::decide(const Request& request) const {
+  Decision out;
+  out.version = version_;
+  if (auto why = refused_by_mesh(request)) return out.reason = std::move(*why), out;
+  if (request.action == Action::replicate) {
+    out.allowed = true;
+    out.reason = "the node is a member of the library";
+    return out;
+  }
+  Asked asked{request, {}, node(request.node)};
+  if (auto why = refused_by_capacity(asked)) return out.reason = std::move(*why), out;
+  bool error_in_forbid = false;
+  for (const Rule& rule : directory_->permits) {
+    const Match how = match(rule, asked, nullptr);
+    if (how == Match::yes) out.permits.push_back(rule.id);
+    if (how == Match::error) out.errors.push_back(rule.id);
+  }
+  for (const Rule& rule : directory_->forbids) {
+    const Match how = match(rule, asked, nullptr);
+    if (how == Match::yes) out.forbids.push_back(rule.id);
+    if (how != Match::error) continue;
+    out.errors.push_back(rule.id);
+    error_in_forbid = true;
+  }
+  for (auto* list : {&out.permits, &out.forbids, &out.errors}) std::sort(list->begin(), list->end());
+  if (!out.forbids.empty()) {
+    out.reason = "forbidden by " + joined(out.forbids);
+  } else if (error_in_forbid) {
+    out.reason = "a forbid cannot be judged, so it denies: " + joined(out.errors);
+  } else if (out.permits.empty()) {
+    out.reason = out.errors.empty() ? "no rule permits it" : "no rule permits it, and these cannot be judged: " + joined(out.errors);
+  } else {
+    out.allowed = true;
+    out.reason = "permitted by " + joined(out.permits);
+  }
+  return out;
+}
+
+std::string Policy::explain(const Request& request) const {
+  const Decision decision = decide(request);
+  const auto named = [](const auto* it, const auto& id) { return it == nullptr ? id.hex() : it->name; };
+  std::string out = decision.allowed ? "allowed" : "denied";
+  out += ": " + decision.reason + "\n";
+  out += "  policy " + std::to_string(version_.value) + ", ";
+  out += request.person.is_zero() ? "the node itself" : named(person(request.person), request.person);
+  out += " as " + request.role + (request.org.empty() ? "" : " in " + request.org) + ": " + std::string(name_of(request.action));
+  out += " " + named(title(request.library), request.library) + " at " + named(node(request.node), request.node) + "\n";
+  for (const std::string& it : decision.permits) out += "  permit " + it + "\n";
+  for (const std::string& it : decision.forbids) out += "  forbid " + it + "\n";
+  for (const std::string& it : decision.errors) out += "  cannot be judged: " + it + "\n";
+  Asked asked{request, {}, node(request.node)};
+  if (decision.allowed || !decision.permits.empty() || refused_by_mesh(request) || refused_by_capacity(asked)) return out;
+  for (const Rule& rule : directory_->permits) {
+    std::vector<std::string_view> misses;
+    match(rule, asked, &misses);
+    if (misses.size() == 1) out += "  permit " + rule.id + " would fit, but for the " + std::string(misses.front()) + "\n";
+  }
+  return out;
+}
+
+std::vector<Policy::FailedTest> Policy::failing_tests() const {
+  std::vector<FailedTest> out;
+  if (!directory_) return out;
+  for (const PolicyTest& test : directory_->tests) {
+    const Decision decision = decide({test.person, test.role, test.org, test.node, test.action, test.library, test.label, test.time_s * 1000});
+    if (decision.allowed != test.allowed)
+      out.push_back({test.id, "test " + test.id + " expects " + (test.allowed ? "allow" : "deny") + ", but it is " +
+                                  (decision.allowed ? "allowed: " : "denied: ") + decision.reason});
+  }
+  return out;
+}
+
+std::vector<std::string> compare_rights(const Policy& before, const Policy& after, std::int64_t time_ms) {
+  constexpr std::array actions{Action::discover, Action::read, Action::write, Action::carry_out, Action::administer};
+  const auto rights_of = [&](const Policy& policy) {
+    std::set<std::string> out;
+    if (policy.directory() == nullptr) return out;
+    for (const Person& who : policy.directory()->people) {
+      std::set<std::pair<std::string, std::string>> held;
+      for (const auto& it : policy.capacities(who.id, time_ms)) held.emplace(it.role, it.org);
+      for (const auto& [role, org] : held)
+        for (const MeshLibrary& library : policy.mesh().libraries)
+          for (const Action action : actions) {
+            if (!policy.decide({who.id, role, org, library.home, action, library.id, 0, time_ms}).allowed) continue;
+            const LibraryTitle* title = policy.title(library.id);
+            out.insert(who.name + " as " + role + " in " + org + ": " + std::string(name_of(action)) + " " +
+                       (title == nullptr ? library.id.hex() : title->name));
+          }
+    }
+    return out;
+  };
+  const auto old_rights = rights_of(before);
+  const auto new_rights = rights_of(after);
+  std::vector<std::string> out;
+  for (const std::string& it : new_rights)
+    if (!old_rights.contains(it)) out.push_back("gained: " + it);
+  for (const std::string& it : old_rights)
+    if (!new_rights.contains(it)) out.push_back("lost: " + it);
+  return out;
+}
+
+// ---- versions --------------------------------------------------------------------------------------------------------
+void PolicySet::put(std::shared_ptr<const Policy> policy) {
+  const std::uint64_t version = policy->version().value;
+  policies_.insert_or_assign(version, std::move(policy));
+}
+std::shared_ptr<const Policy> PolicySet::at(PolicyVersion version) const {
+  const auto at = policies_.find(version.value);
+  return at == policies_.end() ? nullptr : at->second;
+}
+std::shared_ptr<const Policy> PolicySet::newest() const { return policies_.empty() ? nullptr : policies_.rbegin()->second; }
+void PolicySet::drop_above(PolicyVersion version) { policies_.erase(policies_.upper_bound(version.value), policies_.end()); }
+std::vector<PolicyVersion> PolicySet::versions() const {
+  std::vector<PolicyVersion> out;
+  for (const auto& [version, policy] : policies_) out.push_back({version});
+  return out;
+}
+
+}  // namespace dozo::policy

@@ -1,0 +1,62 @@
+// The state behind Trust, and the steps that change it. Internal to the room.
+#pragma once
+#include <set>
+
+#include "policy/trust.h"
+
+namespace dozo::policy {
+
+inline constexpr std::size_t staged_freshness_most = 4;
+inline constexpr std::size_t staged_per_name_most = 8;
+inline constexpr std::size_t staged_bytes_most = 64U << 20;
+inline constexpr std::size_t forks_most = 16;
+
+struct Trust::State {
+  std::optional<NodeId> self;
+  Check check;
+
+  // ---- in force
+  RealmId realm;
+  std::vector<Held> roots;  ///< version 1, 2, ...
+  Root root;                ///< the last of them
+  std::optional<DocumentSet> set;
+  std::map<std::string, Held> held;  ///< the set's documents and "snapshot"; other nodes' grants as far as they came
+  std::optional<Freshness> freshness;
+  std::optional<Held> freshness_held;
+  std::map<crypto::VerifyKey, std::pair<Held, Suspend>> suspensions;
+  std::int64_t floor_s = 0;       ///< no time before it is believed
+  std::set<SigningRole> changed;  ///< roles whose keys a root has changed since the set was taken: their versions may begin anew
+  std::vector<Fork> forks;
+
+  // ---- staged: authentic under the newest root
+  std::map<std::uint64_t, std::pair<Held, Freshness>> staged_freshness;  ///< by version
+  std::map<std::string, std::map<Digest, Held>> staged;                  ///< by name
+  std::map<Digest, Snapshot> staged_snapshots;
+  std::set<Digest> refused;  ///< snapshots whose set failed its check
+
+  Result<Offer> take_root(const Envelope& envelope, Held held);
+  Result<Offer> take_freshness(const Envelope& envelope, Held held, std::int64_t wall_ms);
+  Result<Offer> take_snapshot(const Envelope& envelope, Held held, std::int64_t wall_ms);
+  Result<Offer> take_document(const Envelope& envelope, Held held, std::int64_t wall_ms);
+  Result<Offer> take_suspend(const Envelope& envelope, Held held, std::int64_t wall_ms);
+
+  void put_root(const Root& next, Held held);
+  /// Takes the newest complete set into force, if there is one. `offer` becomes what it did.
+  Result<Offer> commit_if_complete(Offer offer, std::int64_t wall_ms);
+  /// A staged or held document with this hash; null: missing.
+  const Held* find(const std::string& name, const Digest& sha256) const;
+  bool needs(const std::string& name) const { return !name.starts_with("grants/") || (self && name == grants_name(*self)); }
+  void stage(Held held);
+  Result<void> check_snapshot(const Snapshot& snapshot) const;
+  Result<DocumentSet> assemble(const Digest& sha256, const Snapshot& snapshot) const;
+  Result<void> check_set(const DocumentSet& next) const;
+  Offer fork(const Held& ours, const Held& theirs, std::string text);
+  /// The version that a document may not go below; 0 when the keys of its role have changed.
+  std::uint64_t floor_of(const std::string& name) const;
+  std::int64_t now_s(std::int64_t wall_ms) const;
+  void believe_time(const Freshness& it, const Mesh& mesh);
+};
+
+inline Offer offer_of(Outcome outcome, const Held& held, std::string text) { return {outcome, held.type, held.name, held.version, std::move(text)}; }
+
+}  // namespace dozo::policy
