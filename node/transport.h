@@ -77,9 +77,11 @@ struct TransportOptions {
   std::size_t control_bytes_most = 1U << 20, bulk_bytes_most = 80U << 10, introduce_bytes_most = 300U << 10;  ///< of one message
   int control_queue = 1'000, bulk_queue = 64, introduce_queue = 16;                                           ///< messages waiting per link and direction
   int hello_ms = 2'000;                                                                                       ///< between two hellos over a link
-  int silence_ms = 20'000;       ///< a link over which nothing came for so long is dead
-  int bulk_wait_ms = 2'000;      ///< PeerUp waits so long for a bulk link beside the control link
-  int introduction_ms = 60'000;  ///< an introduction, either way, is cut after that
+  int silence_ms = 20'000;                         ///< a link over which nothing came for so long is dead
+  int bulk_wait_ms = 2'000;                        ///< PeerUp waits so long for a bulk link beside the control link
+  int introduction_ms = 60'000;                    ///< an introduction, either way, is cut after that
+  std::size_t introduction_bytes_most = 8U << 20;  ///< all that one connection of a stranger may bring
+  std::size_t strangers_most = 64;                 ///< their connections at a time; the oldest is cut
   RateLimit::Options strangers{.per_second = 20, .burst = 100, .key_per_second = 0.2, .key_burst = 64, .keys_most = 1'024};  ///< handshakes; messages
 };
 
@@ -119,7 +121,7 @@ class Transport {
   /// False: that connection is gone or does not read.
   [[nodiscard]] bool answer_stranger(ByteView token, ByteView bytes);
   /// Calls an introduce socket and sends it `messages`; its answers come as IntroductionAnswered until end_introduction or introduction_ms.
-  /// Faults: malformed (an address that is not tcp://), over_limit (64 are open, a message is too large).
+  /// Faults: malformed (an address that is not tcp://), over_limit (64 are open, the messages are too large), unavailable.
   Result<std::uint64_t> introduce_to(const std::string& endpoint, const crypto::TransportPublicKey& server, std::span<const Bytes> messages);
   void end_introduction(std::uint64_t introduction);
 
