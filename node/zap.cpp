@@ -1,5 +1,6 @@
 #include "node/zap.h"
 
+#include <signal.h>
 #include <zmq.h>
 
 #include <chrono>
@@ -17,7 +18,7 @@ std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::millis
 
 class Zap::Body {
  public:
-  Body(void* socket, RateLimit::Options strangers) : socket_(socket), strangers_(strangers), thread_([this] { run(); }) {}
+  Body(void* socket, RateLimit::Options strangers) : socket_(socket), strangers_(strangers), thread_(start_thread()) {}
   ~Body() { thread_.join(); }
 
   void set_allowed(std::set<crypto::TransportPublicKey> keys) {
@@ -28,6 +29,16 @@ class Zap::Body {
  private:
   // A request is seven parts: version, request id, domain, address, identity, mechanism, and for CURVE the key.
   enum Part : std::size_t { version, request, domain, address, identity, mechanism, key };
+
+  /// Signals are for the program's own threads: they wait to be interrupted.
+  std::thread start_thread() {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    std::thread out([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return out;
+  }
 
   void run() {
     std::vector<Bytes> parts;
