@@ -17,6 +17,7 @@ namespace dozo::node {
 namespace {
 
 constexpr int sockets_most = 8'192;
+constexpr int linger_ms = 200;                                                          // for the last word to each peer
 constexpr int control_taken_most = 64, bulk_taken_most = 32, strangers_taken_most = 8;  // of one socket in one poll
 constexpr std::size_t introductions_most = 64;
 constexpr std::size_t endpoint_chars_most = 300;
@@ -61,6 +62,7 @@ Transport::Body::Body(TransportOptions options, const crypto::TransportKey& key)
     : options_(std::move(options)), key_(key.copy()), run_(crypto::random_id<RunId>()), now_ms_(steady_ms()), stranger_messages_(options_.strangers) {}
 
 Transport::Body::~Body() {
+  say_end_to_all();
   peers_.clear();
   introductions_.clear();
   strangers_.close();
@@ -74,7 +76,8 @@ Transport::Body::~Body() {
 SocketLimits Transport::Body::limits(Channel channel) const {
   const bool control = channel == Channel::control;
   return {.message_bytes_most = (control ? options_.control_bytes_most : options_.bulk_bytes_most) + 1,
-          .queue = control ? options_.control_queue : options_.bulk_queue};
+          .queue = control ? options_.control_queue : options_.bulk_queue,
+          .linger_ms = linger_ms};
 }
 
 Result<void> Transport::Body::open() {
@@ -95,7 +98,7 @@ Result<ZmqSocket> Transport::Body::listen(const std::string& host, std::uint16_t
                                           bool watched) {
   ZmqSocket socket = TRY(ZmqSocket::make(context_, SocketKind::router, limits));
   socket.serve_curve(key_.reveal(), domain);
-  socket.tune_tcp(false);
+  socket.tune_tcp(false, options_.handshake_ms);
   if (watched) TRY(socket.watch(context_));
   const bool bracket = host.find(':') != std::string::npos && !host.starts_with('[');
   const int error = socket.bind("tcp://" + (bracket ? "[" + host + "]" : host) + ":" + (port == 0 ? "*" : std::to_string(port)));
@@ -131,16 +134,28 @@ std::string Transport::Body::dial(Peer& peer, Channel channel) {
   auto socket = ZmqSocket::make(context_, SocketKind::dealer, limits(channel));
   if (!socket) return what + ": " + socket.error().text;
   socket->call_curve(key_.public_key().view(), key_.reveal(), peer.address.key.view());
-  socket->tune_tcp(true);
+  socket->tune_tcp(true, options_.handshake_ms);
   if (const int error = socket->connect(endpoint); error != 0) return what + ": " + std::strerror(error);
   peer.sockets[i] = std::move(*socket);
-  peer.dialled[i] = Link{.heard_ms = now_ms_};
+  peer.dialled[i] = Link{.heard_ms = now_ms_, .dialled_ms = now_ms_};
   return {};
+}
+
+// libzmq dials again after a broken connection, but never after a breach of its protocol by the far end, whoever that was.
+void Transport::Body::redial(Peer& peer) {
+  for (const Channel channel : {Channel::control, Channel::bulk}) {
+    const auto i = static_cast<std::size_t>(channel);
+    const Link& link = peer.dialled[i];
+    if (link.is_live || now_ms_ - std::max(link.heard_ms, link.dialled_ms) < options_.redial_ms) continue;
+    peer.sockets[i].close();
+    peer.dialled[i].dialled_ms = now_ms_;
+    static_cast<void>(dial(peer, channel));  // what is wrong with the address was said by set_peers
+  }
 }
 
 void Transport::Body::drop(Peer& peer) {
   for (const Channel channel : {Channel::control, Channel::bulk})
-    for (const auto& [routing, link] : peer.accepted[static_cast<std::size_t>(channel)]) cut(link.fd, port(channel));
+    for (const auto& [routing, link] : peer.accepted[static_cast<std::size_t>(channel)]) end(channel, routing, link.fd);
   if (peer.is_up) events_.emplace_back(PeerDown{peer.address.id});
   by_key_.erase(peer.address.key);
 }
@@ -188,67 +203,82 @@ void Transport::Body::wake() {
 }
 
 std::vector<TransportEvent> Transport::Body::poll(int timeout_ms, std::span<PollItem> items) {
-  now_ms_ = steady_ms();
-  std::erase_if(introductions_, [this](const auto& it) { return it.second.until_ms <= now_ms_; });
-  struct Source {
-    ZmqSocket* socket{};
-    int most{};
-    std::function<void(const Incoming&)> take;
-  };
-  std::vector<Source> sources;
-  for (const Channel channel : {Channel::control, Channel::bulk}) {
-    const auto i = static_cast<std::size_t>(channel);
-    const int most = channel == Channel::control ? control_taken_most : bulk_taken_most;
-    if (routers_[i]) sources.push_back({&routers_[i], most, [this, channel](const Incoming& message) { take_accepted(channel, message); }});
-    for (auto& [id, peer] : peers_)
-      if (peer.sockets[i])
-        sources.push_back({&peer.sockets[i], most, [this, &peer, channel](const Incoming& message) { take_dialled(peer, channel, message); }});
-  }
-  if (strangers_) sources.push_back({&strangers_, strangers_taken_most, [this](const Incoming& message) { take_stranger(message); }});
-  for (auto& [number, introduction] : introductions_)
-    sources.push_back({&introduction.socket, strangers_taken_most, [this, number](const Incoming& message) {
-                         if (message.whole) events_.emplace_back(IntroductionAnswered{number, message.body});
-                       }});
-  std::vector<PollItem> all;
-  for (const Source& source : sources) all.push_back({.socket = source.socket->raw()});
-  all.push_back({.fd = wake_fd_});
-  all.push_back({.fd = strangers_ ? -1 : wake_fd_, .socket = strangers_ ? strangers_.raw_watch() : nullptr});
-  const std::size_t own = all.size();
-  all.insert(all.end(), items.begin(), items.end());
-
   const std::int64_t until = timeout_ms < 0 ? INT64_MAX : steady_ms() + timeout_ms;
   for (bool is_over = false; !is_over;) {
     now_ms_ = steady_ms();
     if (now_ms_ >= tick_ms_) tick();
     const std::int64_t pause = events_.empty() ? std::max<std::int64_t>(0, std::min(until, tick_ms_) - now_ms_) : 0;
-    is_over = wait(all, static_cast<int>(pause)) == Waited::interrupted;
-    now_ms_ = steady_ms();
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      if (!all[i].ready) continue;
-      for (int taken = 0; taken < sources[i].most; ++taken) {
-        const auto message = sources[i].socket->receive();
-        if (!message) break;
-        sources[i].take(*message);
-      }
-    }
-    if (all[own - 2].ready) {
-      std::uint64_t woken = 0;
-      [[maybe_unused]] const auto count = ::read(wake_fd_, &woken, sizeof woken);
-      is_over = true;
-    }
-    watch_strangers();
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      items[i].ready = all[own + i].ready;
-      is_over = is_over || items[i].ready;
-    }
-    is_over = is_over || !events_.empty() || now_ms_ >= until;
+    is_over = turn(static_cast<int>(pause), items) || !events_.empty() || now_ms_ >= until;
   }
   return std::exchange(events_, {});
 }
 
+/// One wait, and what it brought. True: the caller is wanted elsewhere.
+bool Transport::Body::turn(int timeout_ms, std::span<PollItem> items) {
+  struct Source {
+    ZmqSocket* socket{};
+    Channel channel{};
+    Peer* peer{};                  ///< of a dialled link
+    std::uint64_t introduction{};  ///< not 0: of that
+  };
+  std::vector<Source> sources;  // control first
+  for (const Channel channel : {Channel::control, Channel::bulk}) {
+    const auto i = static_cast<std::size_t>(channel);
+    if (routers_[i]) sources.push_back({&routers_[i], channel});
+    for (auto& [id, peer] : peers_)
+      if (peer.sockets[i]) sources.push_back({&peer.sockets[i], channel, &peer});
+  }
+  for (auto& [number, introduction] : introductions_) sources.push_back({.socket = &introduction.socket, .introduction = number});
+  std::vector<PollItem> all;
+  all.reserve(sources.size() + 3 + items.size());
+  for (const Source& source : sources) all.push_back({.socket = source.socket->raw()});
+  all.push_back({.fd = wake_fd_});
+  if (strangers_) all.insert(all.end(), {{.socket = strangers_.raw()}, {.socket = strangers_.raw_watch()}});
+  const std::size_t wake = sources.size(), own = all.size();
+  all.insert(all.end(), items.begin(), items.end());
+
+  bool is_wanted = wait(all, timeout_ms) == Waited::interrupted;
+  now_ms_ = steady_ms();
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const Source& source = sources[i];
+    const int most = source.introduction != 0 ? strangers_taken_most : source.channel == Channel::control ? control_taken_most : bulk_taken_most;
+    for (int taken = 0; all[i].ready && taken < most; ++taken) {
+      const auto message = source.socket->receive();
+      if (!message) break;
+      if (source.introduction != 0) {
+        if (message->whole) events_.emplace_back(IntroductionAnswered{source.introduction, message->body});
+      } else if (source.peer != nullptr) {
+        take_dialled(*source.peer, source.channel, *message);
+      } else {
+        take_accepted(source.channel, *message);
+      }
+    }
+  }
+  if (strangers_) watch_strangers();
+  for (int taken = 0; strangers_ && all[wake + 1].ready && taken < strangers_taken_most; ++taken) {
+    const auto message = strangers_.receive();
+    if (!message) break;
+    take_stranger(*message);
+  }
+  if (all[wake].ready) {
+    std::uint64_t woken = 0;
+    [[maybe_unused]] const auto count = ::read(wake_fd_, &woken, sizeof woken);
+    is_wanted = true;
+  }
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i].ready = all[own + i].ready;
+    is_wanted = is_wanted || items[i].ready;
+  }
+  return is_wanted;
+}
+
 void Transport::Body::tick() {
   tick_ms_ = now_ms_ + std::clamp(options_.hello_ms / 8, 20, 250);
-  for (auto& [id, peer] : peers_) tick_links(peer);
+  for (auto& [id, peer] : peers_) {
+    tick_links(peer);
+    redial(peer);
+  }
+  std::erase_if(introductions_, [this](const auto& it) { return it.second.until_ms <= now_ms_; });
   for (auto& [fd, connection] : stranger_connections_) {
     if (connection.is_cut) continue;
     connection.is_cut = now_ms_ - connection.since_ms > options_.introduction_ms || bytes_received(fd, ports_.introduce) > options_.introduction_bytes_most;
@@ -259,7 +289,7 @@ void Transport::Body::tick() {
 // ---- strangers -------------------------------------------------------------------------------------------------------
 
 void Transport::Body::watch_strangers() {
-  while (const auto seen = strangers_ ? strangers_.next_connection() : std::nullopt) {
+  while (const auto seen = strangers_.next_connection()) {
     if (!seen->opened) {
       stranger_connections_.erase(seen->fd);
       continue;
@@ -305,7 +335,7 @@ Result<std::uint64_t> Transport::Body::introduce_to(const std::string& endpoint,
   ZmqSocket socket = TRY(
       ZmqSocket::make(context_, SocketKind::dealer, {.message_bytes_most = options_.introduce_bytes_most, .queue = static_cast<int>(messages.size()) + 16}));
   socket.call_curve(key_.public_key().view(), key_.reveal(), server.view());
-  socket.tune_tcp(false);
+  socket.tune_tcp(false, options_.handshake_ms);
   if (const int error = socket.connect(endpoint); error != 0) return fail(Fault::malformed, std::string("introduce this node: ") + std::strerror(error));
   for (const Bytes& message : messages)
     if (socket.send({}, {}, message) != Sent::taken) return fail(Fault::unavailable, "introduce this node: no room to send");

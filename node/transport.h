@@ -79,6 +79,8 @@ struct TransportOptions {
   int hello_ms = 2'000;                                                                                       ///< between two hellos over a link
   int silence_ms = 20'000;                         ///< a link over which nothing came for so long is dead
   int bulk_wait_ms = 2'000;                        ///< PeerUp waits so long for a bulk link beside the control link
+  int handshake_ms = 5'000;                        ///< a handshake takes no longer; a refused caller learns it by this
+  int redial_ms = 60'000;                          ///< a dialled link that did not come to life for so long is dialled with a new socket
   int introduction_ms = 60'000;                    ///< an introduction, either way, is cut after that
   std::size_t introduction_bytes_most = 8U << 20;  ///< all that one connection of a stranger may bring
   std::size_t strangers_most = 64;                 ///< their connections at a time; the oldest is cut
@@ -97,7 +99,7 @@ class Transport {
   /// Binds the listeners. The handler that admits keys runs before the first socket is bound.
   /// Faults: unavailable (a port is taken, too few descriptors), malformed (a host that is no address); in one line that names the port.
   static Result<std::unique_ptr<Transport>> open(TransportOptions options, const crypto::TransportKey& key);
-  ~Transport();  ///< closes everything at once; what was not sent is lost
+  ~Transport();  ///< tells the peers and closes; takes at most about 0.2 s; what was not sent by then is lost
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 

@@ -18,22 +18,24 @@ inline constexpr std::size_t channels = 2;
 using RunId = FixedBytes<16, struct RunIdTag>;  ///< random, of one Transport object
 
 // ---- frames (docs/transport.md)
-enum class FrameKind : std::uint8_t { data = 0, hello = 1 };
+enum class FrameKind : std::uint8_t { data = 0, hello = 1, end = 2 };
 struct Hello {
   RunId run;
   std::uint64_t link{};  ///< the number that the end which accepted the connection gave it; 0: not known yet
 };
 Bytes encode_hello(const Hello& hello);
 std::optional<Hello> decode_hello(ByteView frame);
+/// `run`: it ends as a whole; zero: this connection does.
+Bytes encode_end(const RunId& run);
 
 struct Link {
   Bytes routing;  ///< of the accepting socket; empty: this node dialled
   int fd = -1;
   std::uint64_t number{};
   bool is_live{};
-  std::uint64_t order{};                           ///< grows with each link that comes to life
-  RunId run;                                       ///< of the far end
-  std::int64_t heard_ms{}, hello_ms{}, sent_ms{};  ///< last frame, last hello of ours, last data of ours (0: none)
+  std::uint64_t order{};                                         ///< grows with each link that comes to life
+  RunId run;                                                     ///< of the far end
+  std::int64_t heard_ms{}, hello_ms{}, sent_ms{}, dialled_ms{};  ///< last frame, last hello of ours, last data of ours (0: none), last dialling
 };
 
 struct Peer {
@@ -78,7 +80,9 @@ class Transport::Body {
   Result<ZmqSocket> listen(const std::string& host, std::uint16_t& port, const char* name, const SocketLimits& limits, const char* domain, bool watched);
   SocketLimits limits(Channel channel) const;
   std::string dial(Peer& peer, Channel channel);
+  void redial(Peer& peer);
   void drop(Peer& peer);
+  bool turn(int timeout_ms, std::span<PollItem> items);
   void take_stranger(const Incoming& message);
   void watch_strangers();
   void tick();
@@ -88,10 +92,15 @@ class Transport::Body {
   void take_dialled(Peer& peer, Channel channel, const Incoming& message);
   void take_hello(Peer& peer, Channel channel, Link& link, const Hello& hello);
   void take_data(Peer& peer, Channel channel, Link& link, ByteView frame);
+  std::optional<FrameKind> kind_of(const Incoming& message, std::optional<Hello>& hello);
   Link& accepted_link(Peer& peer, Channel channel, const Incoming& message);
   void meet_run(Peer& peer, Link& link, const RunId& run);
   Sent say_hello(Peer& peer, Channel channel, Link& link);
   void lose(Peer& peer, Link& link);
+  void take_end(Peer& peer, Link* link, ByteView frame);
+  void end_run(Peer& peer, const Link* but, const RunId& next);
+  void end(Channel channel, const Bytes& routing, int fd);
+  void say_end_to_all();
   void settle(Peer& peer);
   void tick_links(Peer& peer);
   Link* best_link(Peer& peer, Channel channel);

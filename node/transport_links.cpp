@@ -29,6 +29,12 @@ std::optional<Hello> decode_hello(ByteView frame) {
   return out;
 }
 
+Bytes encode_end(const RunId& run) {
+  Bytes out{static_cast<std::uint8_t>(FrameKind::end)};
+  append(out, run.view());
+  return out;
+}
+
 Link* Transport::Body::best_link(Peer& peer, Channel channel) {
   const auto i = static_cast<std::size_t>(channel);
   Link* best = nullptr;
@@ -68,39 +74,67 @@ SendOutcome Transport::Body::send(const NodeId& to, Channel channel, ByteView by
 
 // ---- what comes in ---------------------------------------------------------------------------------------------------
 
+/// None: the frame breaks the format, and is counted. Kinds of later versions come back as they are.
+std::optional<FrameKind> Transport::Body::kind_of(const Incoming& message, std::optional<Hello>& hello) {
+  if (message.whole && !message.body.empty()) {
+    const auto kind = static_cast<FrameKind>(message.body[0]);
+    hello = decode_hello(message.body);
+    if ((kind != FrameKind::hello || hello) && (kind != FrameKind::end || message.body.size() == 1 + RunId::size)) return kind;
+  }
+  ++counts_.dropped_malformed;
+  return std::nullopt;
+}
+
 void Transport::Body::take_accepted(Channel channel, const Incoming& message) {
   // Admitted at its handshake says nothing about now: every message is judged by its key.
   const auto key = crypto::TransportPublicKey::parse(message.user_id);
   const auto known = key ? by_key_.find(*key) : by_key_.end();
   if (known == by_key_.end()) {
     ++counts_.dropped_unknown;
-    cut(message.fd, port(channel));
+    end(channel, message.routing, message.fd);
     return;
   }
   Peer& peer = peers_.at(known->second);
-  const auto hello = decode_hello(message.body);
-  const bool is_data = message.whole && !message.body.empty() && message.body[0] == static_cast<std::uint8_t>(FrameKind::data);
-  if (!hello && !is_data) {
+  std::optional<Hello> hello;
+  const auto kind = kind_of(message, hello);
+  if (!kind) {
+    end(channel, message.routing, message.fd);
+  } else if (*kind == FrameKind::data) {
+    take_data(peer, channel, accepted_link(peer, channel, message), message.body);
+  } else if (*kind == FrameKind::hello) {
+    take_hello(peer, channel, accepted_link(peer, channel, message), *hello);
+  } else if (*kind == FrameKind::end) {
+    auto& links = peer.accepted[static_cast<std::size_t>(channel)];
+    const auto it = links.find(message.routing);
+    take_end(peer, it != links.end() ? &it->second : nullptr, message.body);
+    links.erase(message.routing);
+  } else {
     ++counts_.dropped_malformed;
-    if (!message.whole || message.body.empty() || message.body[0] == static_cast<std::uint8_t>(FrameKind::hello)) cut(message.fd, port(channel));
-    return;
   }
-  Link& link = accepted_link(peer, channel, message);
-  if (hello)
-    take_hello(peer, channel, link, *hello);
-  else
-    take_data(peer, channel, link, message.body);
 }
 
 void Transport::Body::take_dialled(Peer& peer, Channel channel, const Incoming& message) {
   Link& link = peer.dialled[static_cast<std::size_t>(channel)];
-  const auto hello = decode_hello(message.body);
-  if (hello && hello->link != 0)
-    take_hello(peer, channel, link, *hello);
-  else if (message.whole && !message.body.empty() && message.body[0] == static_cast<std::uint8_t>(FrameKind::data))
+  std::optional<Hello> hello;
+  const auto kind = kind_of(message, hello);
+  if (!kind) return;
+  if (*kind == FrameKind::data) {
     take_data(peer, channel, link, message.body);
-  else
+  } else if (*kind == FrameKind::hello && hello->link != 0) {
+    take_hello(peer, channel, link, *hello);
+  } else if (*kind == FrameKind::end) {
+    take_end(peer, &link, message.body);
+  } else {
     ++counts_.dropped_malformed;
+  }
+}
+
+void Transport::Body::take_end(Peer& peer, Link* link, ByteView frame) {
+  if (const ByteView run = frame.subspan(1); !peer.run.is_zero() && equal(run, peer.run.view()))
+    end_run(peer, link, {});
+  else if (link != nullptr && equal(run, RunId{}.view()))
+    lose(peer, *link);
+  settle(peer);
 }
 
 Link& Transport::Body::accepted_link(Peer& peer, Channel channel, const Incoming& message) {
@@ -110,7 +144,7 @@ Link& Transport::Body::accepted_link(Peer& peer, Channel channel, const Incoming
     if (links.size() >= accepted_most) {
       const auto oldest = std::min_element(links.begin(), links.end(), [](const auto& a, const auto& b) { return a.second.heard_ms < b.second.heard_ms; });
       lose(peer, oldest->second);
-      cut(oldest->second.fd, port(channel));
+      end(channel, oldest->first, oldest->second.fd);
       links.erase(oldest);
       settle(peer);
     }
@@ -159,9 +193,15 @@ void Transport::Body::take_data(Peer& peer, Channel channel, Link& link, ByteVie
 /// Another run of the peer's program: whatever stood with the one before is over.
 void Transport::Body::meet_run(Peer& peer, Link& link, const RunId& run) {
   if (run == peer.run) return;
-  const bool is_first = peer.run.is_zero();
-  peer.run_before = std::exchange(peer.run, run);
-  if (is_first) return;
+  if (peer.run.is_zero())
+    peer.run = run;
+  else
+    end_run(peer, &link, run);
+}
+
+/// No link lives from now on. Accepted ones of the run that ends go, but for `but`.
+void Transport::Body::end_run(Peer& peer, const Link* but, const RunId& next) {
+  peer.run_before = std::exchange(peer.run, next);
   for (const Channel channel : {Channel::control, Channel::bulk}) {
     const auto i = static_cast<std::size_t>(channel);
     peer.dialled[i].is_live = false;
@@ -170,10 +210,10 @@ void Transport::Body::meet_run(Peer& peer, Link& link, const RunId& run) {
     for (auto it = peer.accepted[i].begin(); it != peer.accepted[i].end();) {
       it->second.is_live = false;
       it->second.sent_ms = 0;
-      if (&it->second == &link || it->second.run == run || it->second.run.is_zero()) {
+      if (&it->second == but || it->second.run != peer.run_before) {
         ++it;
       } else {
-        cut(it->second.fd, port(channel));
+        end(channel, it->first, it->second.fd);
         it = peer.accepted[i].erase(it);
       }
     }
@@ -222,17 +262,34 @@ void Transport::Body::tick_links(Peer& peer) {
     if (peer.sockets[i] && (!dialled.is_live || now_ms_ - dialled.hello_ms >= options_.hello_ms)) static_cast<void>(say_hello(peer, channel, dialled));
     for (auto it = peer.accepted[i].begin(); it != peer.accepted[i].end();) {
       Link& link = it->second;
-      const bool is_due = now_ms_ - link.hello_ms >= options_.hello_ms;
-      if (!is_silent(link) && !(is_due && say_hello(peer, channel, link) == Sent::no_reader)) {
+      const bool is_gone = now_ms_ - link.hello_ms >= options_.hello_ms && say_hello(peer, channel, link) == Sent::no_reader;
+      if (!is_gone && !is_silent(link)) {
         ++it;
         continue;
       }
       lose(peer, link);
-      cut(link.fd, port(channel));
+      if (!is_gone) end(channel, it->first, link.fd);
       it = peer.accepted[i].erase(it);
     }
   }
   settle(peer);
+}
+
+/// Ends an accepted connection, if it is there: once it is gone its descriptor may be a newer connection's.
+void Transport::Body::end(Channel channel, const Bytes& routing, int fd) {
+  const Bytes frame = encode_end({});
+  ZmqSocket& router = routers_[static_cast<std::size_t>(channel)];
+  if (router && router.send(routing, frame, {}) != Sent::no_reader) cut(fd, port(channel));
+}
+
+void Transport::Body::say_end_to_all() {
+  const Bytes frame = encode_end(run_);
+  for (auto& [id, peer] : peers_)
+    for (const Channel channel : {Channel::control, Channel::bulk}) {
+      const auto i = static_cast<std::size_t>(channel);
+      if (peer.dialled[i].is_live) static_cast<void>(send_over(peer, channel, peer.dialled[i], frame, {}));
+      for (const auto& [routing, link] : peer.accepted[i]) static_cast<void>(send_over(peer, channel, link, frame, {}));
+    }
 }
 
 }  // namespace dozo::node

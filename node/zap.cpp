@@ -12,6 +12,10 @@ namespace dozo::node {
 
 namespace {
 
+// "Temporary failure": the connection ends without a word and the caller tries again, as it must, since it may be admitted by then. After a
+// "400" libzmq's callers never try again.
+constexpr const char* refused = "300";
+
 std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
@@ -45,7 +49,7 @@ class Zap::Body {
     while (receive(parts)) {
       if (parts.size() <= Part::mechanism) {
         parts.resize(Part::mechanism + 1);
-        reply(parts, "500", {});
+        reply(parts, refused, {});
         continue;
       }
       const auto client = parts.size() == Part::key + 1 && text_of(parts[Part::mechanism]) == "CURVE" && text_of(parts[Part::version]) == "1.0"
@@ -54,7 +58,7 @@ class Zap::Body {
       if (client && admits(text_of(parts[Part::domain]), *client))
         reply(parts, "200", client->hex());
       else
-        reply(parts, "400", {});
+        reply(parts, refused, {});
     }
     zmq_close(socket_);
   }

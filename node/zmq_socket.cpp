@@ -120,11 +120,11 @@ void ZmqSocket::call_curve(ByteView own_public, ByteView secret, ByteView server
   set(ZMQ_CURVE_SECRETKEY, secret);
 }
 
-void ZmqSocket::tune_tcp(bool only_connected) {
+void ZmqSocket::tune_tcp(bool only_connected, int handshake_ms) {
   set(ZMQ_IPV6, 1);
   set(ZMQ_IMMEDIATE, only_connected ? 1 : 0);
   set(ZMQ_BACKLOG, 64);
-  set(ZMQ_HANDSHAKE_IVL, 10'000);
+  set(ZMQ_HANDSHAKE_IVL, handshake_ms);
   set(ZMQ_HEARTBEAT_IVL, 5'000);
   set(ZMQ_HEARTBEAT_TIMEOUT, 20'000);
   set(ZMQ_HEARTBEAT_TTL, 20'000);

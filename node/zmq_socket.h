@@ -59,7 +59,7 @@ class ZmqSocket {
   /// CURVE, as the end that calls the holder of `server`.
   void call_curve(ByteView own_public, ByteView secret, ByteView server);
   /// Heartbeats, timeouts, backoff and IPv6, as every TCP socket has them. `only_connected`: messages wait only for connections that stand.
-  void tune_tcp(bool only_connected);
+  void tune_tcp(bool only_connected, int handshake_ms);
 
   /// 0, or the errno of the failure.
   int bind(const std::string& endpoint);

@@ -27,6 +27,7 @@ inline TransportOptions quick_options() {
   out.hello_ms = 100;
   out.silence_ms = 3'000;
   out.bulk_wait_ms = 1'000;
+  out.handshake_ms = 1'000;
   return out;
 }
 
@@ -141,6 +142,14 @@ class Raw {
     return out;
   }
   void* socket() { return socket_; }
+  /// A socket that tells each time the connection ends; the caller closes it.
+  void* watch() {
+    const std::string endpoint = "inproc://watch";
+    REQUIRE(zmq_socket_monitor(socket_, endpoint.c_str(), ZMQ_EVENT_DISCONNECTED) == 0);
+    void* out = zmq_socket(context_, ZMQ_PAIR);
+    REQUIRE(zmq_connect(out, endpoint.c_str()) == 0);
+    return out;
+  }
 
  private:
   void* context_{};

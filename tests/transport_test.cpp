@@ -76,6 +76,16 @@ TEST_CASE("transport: a peer that stops is down, and up again once it is back on
   CHECK(pump({&a, &b}, [&] { return b.received(a.id, Channel::control, view_of("again")) == 1; }));
 }
 
+TEST_CASE("transport: a peer that stops says so: nobody waits for its silence") {
+  Node a, b;
+  a.options.silence_ms = b.options.silence_ms = 10 * patience_ms;
+  a.start();
+  b.start();
+  REQUIRE(meet(a, b));
+  b.stop();
+  CHECK(pump({&a}, [&] { return a.downs(b.id) == 1 && !a.transport->is_up(b.id); }));
+}
+
 TEST_CASE("transport: a peer that restarts faster than silence is noticed is reported down and up") {
   Node a, b;
   a.options.silence_ms = b.options.silence_ms = 10 * patience_ms;
@@ -88,6 +98,41 @@ TEST_CASE("transport: a peer that restarts faster than silence is noticed is rep
   CHECK(pump({&a, &b}, [&] { return a.downs(b.id) == 1 && a.ups(b.id) == 2 && b.transport->is_up(a.id); }));
   CHECK(a.transport->send(b.id, Channel::control, view_of("new")) == SendOutcome::taken);
   CHECK(pump({&a, &b}, [&] { return b.received(a.id, Channel::control, view_of("new")) == 1; }));
+}
+
+TEST_CASE("transport: a caller that was refused tries again, and is in once it is admitted") {
+  Node a, b;
+  a.start();
+  b.start();
+  const std::vector<PeerAddress> of_a{b.address()}, of_b{{a.id, a.key.public_key(), "", ""}};
+  a.transport->set_peers(of_a);
+  pump_for({&a, &b}, 1'500);
+  CHECK(!a.transport->is_up(b.id));
+  b.transport->set_peers(of_b);
+  CHECK(pump({&a, &b}, [&] { return a.transport->is_up(b.id) && b.transport->is_up(a.id); }));
+}
+
+TEST_CASE("transport: a peer is reached in the end although something else answered at its address first") {
+  Node a, b;
+  a.options.redial_ms = 500;
+  a.start();
+  b.start();
+  b.stop();
+  void* context = zmq_ctx_new();
+  void* impostor = zmq_socket(context, ZMQ_ROUTER);
+  const int none = 0;
+  zmq_setsockopt(impostor, ZMQ_LINGER, &none, sizeof none);
+  REQUIRE(zmq_bind(impostor, at(b.options.listen->control).c_str()) == 0);
+  const std::vector<PeerAddress> of_a{{b.id, b.key.public_key(), at(b.options.listen->control), at(b.options.listen->bulk)}},
+      of_b{{a.id, a.key.public_key(), "", ""}};
+  a.transport->set_peers(of_a);
+  pump_for({&a}, 1'000);
+  CHECK(!a.transport->is_up(b.id));
+  zmq_close(impostor);
+  zmq_ctx_term(context);
+  b.start();
+  b.transport->set_peers(of_b);
+  CHECK(pump({&a, &b}, [&] { return a.transport->is_up(b.id) && b.transport->is_up(a.id); }));
 }
 
 TEST_CASE("transport: without a bulk link the peer is up after a while, and bulk is refused") {
