@@ -20,8 +20,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// u16 version of the local protocol, u32 number of the request: these six bytes stay what they are in every version.
-constexpr std::size_t head_bytes = 6;
+// u32 number of the request, then the message, whose first two bytes are the version of the local interface: these six bytes stay what they are
+// in every version.
+constexpr std::size_t head_bytes = 4, frame_bytes_least = 6;
 constexpr int queue = 256;  // messages waiting for one client
 constexpr int requests_taken_most = 32;
 constexpr int look_ms = 250, look_for_daemon_ms = 1'000;
@@ -29,15 +30,12 @@ constexpr int look_ms = 250, look_for_daemon_ms = 1'000;
 using Head = std::array<std::uint8_t, head_bytes>;
 
 Head head_of(std::uint32_t number) {
-  return {static_cast<std::uint8_t>(local::protocol_version >> 8),
-          static_cast<std::uint8_t>(local::protocol_version & 0xff),
-          static_cast<std::uint8_t>(number >> 24),
-          static_cast<std::uint8_t>(number >> 16 & 0xff),
-          static_cast<std::uint8_t>(number >> 8 & 0xff),
-          static_cast<std::uint8_t>(number & 0xff)};
+  Head out{};
+  put_u32(out.data(), number);
+  return out;
 }
-std::uint16_t version_in(ByteView frame) { return static_cast<std::uint16_t>(frame[0] << 8 | frame[1]); }
-std::uint32_t number_in(ByteView frame) { return get_u32(frame.data() + 2); }
+std::uint32_t number_in(ByteView frame) { return get_u32(frame.data()); }
+std::uint16_t version_in(ByteView frame) { return static_cast<std::uint16_t>(frame[4] << 8 | frame[5]); }
 
 std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -133,7 +131,7 @@ class LocalServer::Body {
     for (int taken = 0; taken < requests_taken_most; ++taken) {
       const auto message = socket_.receive();
       if (!message) break;
-      if (!message->whole || message->body.size() < head_bytes) continue;  // not one of ours: there is no way to answer
+      if (!message->whole || message->body.size() < frame_bytes_least) continue;  // not one of ours: there is no way to answer
       const Token token{message->routing, number_in(message->body)};
       if (version_in(message->body) != local::protocol_version) {
         refuse(token, Fault::unsupported,
@@ -207,7 +205,7 @@ class LocalClient::Body {
       PollItem item{.socket = socket_.raw()};
       static_cast<void>(wait(std::span(&item, 1), look_ms));
       while (const auto message = socket_.receive()) {
-        if (!message->whole || message->body.size() < head_bytes) return fail(Fault::malformed, "the daemon's answer cannot be read");
+        if (!message->whole || message->body.size() < frame_bytes_least) return fail(Fault::malformed, "the daemon's answer cannot be read");
         if (number_in(message->body) != number) continue;  // to a request that was given up
         if (version_in(message->body) != local::protocol_version)
           return fail(Fault::unsupported, "the daemon speaks version " + std::to_string(version_in(message->body)) +

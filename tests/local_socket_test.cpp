@@ -264,15 +264,15 @@ TEST_CASE("local socket: another version gets one clear line, on either side") {
     const int size = zmq_recv(old, answer.data(), answer.size(), 0);
     REQUIRE(size > 6);
     answer.resize(static_cast<std::size_t>(size));
-    return std::get<local::Refusal>(*local::decode_answer(ByteView(answer).subspan(6)));
+    return std::get<local::Refusal>(*local::decode_answer(ByteView(answer).subspan(4)));
   };
-  CHECK(ask_raw({0x7f, 0x01, 0, 0, 0, 9, 1, 2, 3}).fault == static_cast<std::uint8_t>(Fault::unsupported));
-  CHECK(ask_raw({0, 1, 0, 0, 0, 9, 0xff}).fault == static_cast<std::uint8_t>(Fault::malformed));
+  CHECK(ask_raw({0, 0, 0, 9, 0x7f, 0x01, 1, 2, 3}).fault == static_cast<std::uint8_t>(Fault::unsupported));
+  CHECK(ask_raw({0, 0, 0, 9, 0, 1, 0xff}).fault == static_cast<std::uint8_t>(Fault::malformed));
   // Frames that are not even a head, and messages of many parts, are passed over.
   REQUIRE(zmq_send(old, "x", 1, 0) == 1);
   REQUIRE(zmq_send(old, "two", 3, ZMQ_SNDMORE) == 3);
   REQUIRE(zmq_send(old, "parts", 5, 0) == 5);
-  CHECK(ask_raw({0, 1, 0, 0, 0, 9}).fault == static_cast<std::uint8_t>(Fault::malformed));
+  CHECK(ask_raw({0, 0, 0, 9, 0, 1}).fault == static_cast<std::uint8_t>(Fault::malformed));
   CHECK(daemon.asked() == 0);
   zmq_close(old);
   zmq_ctx_term(context);
@@ -288,7 +288,7 @@ TEST_CASE("local socket: another version gets one clear line, on either side") {
     const int id_size = zmq_recv(later, id.data(), id.size(), 0);
     zmq_recv(later, frame.data(), frame.size(), 0);
     zmq_send(later, id.data(), static_cast<std::size_t>(id_size), ZMQ_SNDMORE);
-    const Bytes answer{0x00, 0x63, frame[2], frame[3], frame[4], frame[5], 0xde, 0xad};
+    const Bytes answer{frame[0], frame[1], frame[2], frame[3], 0x00, 0x63, 0xde, 0xad};
     zmq_send(later, answer.data(), answer.size(), 0);
   });
   const auto refused = client_of(home.path())->ask(local::StatusRequest{}, {}, patience_ms);
@@ -348,4 +348,25 @@ TEST_CASE("local socket: an answer to a client that went is reported as such") {
   is_gone = true;
   daemon.stop();
   CHECK((was_reported || daemon.asked() == 0));
+}
+
+TEST_CASE("local socket: the frame is that of the document") {
+  Home home;
+  Daemon daemon(home.path(), echo);
+  void* context = zmq_ctx_new();
+  void* raw = zmq_socket(context, ZMQ_DEALER);
+  const int none = 0, patience = patience_ms;
+  zmq_setsockopt(raw, ZMQ_LINGER, &none, sizeof none);
+  zmq_setsockopt(raw, ZMQ_RCVTIMEO, &patience, sizeof patience);
+  REQUIRE(zmq_connect(raw, ("ipc://" + (home.path() / "run" / "socket").string()).c_str()) == 0);
+  const Bytes request = *from_hex("00000003000100");
+  REQUIRE(zmq_send(raw, request.data(), request.size(), 0) >= 0);
+  Bytes answer(256);
+  const int size = zmq_recv(raw, answer.data(), answer.size(), 0);
+  REQUIRE(size > 6);
+  answer.resize(static_cast<std::size_t>(size));
+  CHECK(to_hex(ByteView(answer).first(6)) == "000000030001");
+  CHECK(std::get<local::Done>(*local::decode_answer(ByteView(answer).subspan(4))).text == "done");
+  zmq_close(raw);
+  zmq_ctx_term(context);
 }

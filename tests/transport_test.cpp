@@ -1,4 +1,5 @@
 // Goal: what peers say arrives, with the right name under it; a peer that comes and goes is noticed.
+#include "node/transport_body.h"
 #include "transport_fixture.h"
 
 using namespace transport_test;
@@ -204,4 +205,24 @@ TEST_CASE("transport: the one wait ends for a wake from another thread and for a
   CHECK(items[0].ready);
   ::close(pipe[0]);
   ::close(pipe[1]);
+}
+
+TEST_CASE("transport: frames are those of the document, and no other bytes are a hello") {
+  const RunId dialling{.bytes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+  CHECK(to_hex(encode_hello({dialling, 0})) == "01000102030405060708090a0b0c0d0e0f0000000000000000");
+  CHECK(to_hex(encode_hello({dialling, 7})) == "01000102030405060708090a0b0c0d0e0f0000000000000007");
+  CHECK(to_hex(encode_end(dialling)) == "02000102030405060708090a0b0c0d0e0f");
+  CHECK(to_hex(encode_end({})) == "0200000000000000000000000000000000");
+  const Bytes whole = encode_hello({dialling, 0x0102030405060708});
+  const auto back = decode_hello(whole);
+  REQUIRE(back);
+  CHECK((back->run == dialling && back->link == 0x0102030405060708));
+  for (std::size_t size = 0; size < whole.size(); ++size) CHECK(!decode_hello(ByteView(whole).first(size)));
+  Bytes longer = whole;
+  longer.push_back(0);
+  CHECK(!decode_hello(longer));
+  CHECK(!decode_hello(encode_hello({RunId{}, 7})));
+  Bytes other = whole;
+  other[0] = 0;
+  CHECK(!decode_hello(other));
 }
