@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "node/zap.h"
+#include "node/zmq_socket.h"
 #include "transport_fixture.h"
 
 using namespace transport_test;
@@ -351,4 +353,31 @@ TEST_CASE("transport: bytes that are no ZeroMQ, and connections that say nothing
   REQUIRE(raw.send(data_frame("through")));
   CHECK(pump({&node}, [&] { return node.received(peer.id, Channel::control, view_of("through")) == 1; }));
   for (const int fd : fds) ::close(fd);
+}
+
+TEST_CASE("transport: a listening socket whose handler is missing lets nobody in") {
+  REQUIRE(crypto::start());
+  const auto own = crypto::TransportKey::generate(), stranger = crypto::TransportKey::generate();
+  const auto server = own.public_key();
+  for (const bool is_handled : {false, true}) {
+    ZmqContext context = *make_context(1, 64);
+    std::unique_ptr<Zap> zap;
+    if (is_handled) {
+      zap = *Zap::start(context, {});
+      zap->set_allowed({stranger.public_key()});
+    }
+    ZmqSocket listener = *ZmqSocket::make(context, SocketKind::router, {.message_bytes_most = 1'000, .queue = 10});
+    listener.serve_curve(own.reveal(), peers_domain);
+    listener.tune_tcp(false, 1'000);
+    REQUIRE(listener.bind("tcp://127.0.0.1:*") == 0);
+    Raw raw(Make::curve, &stranger, &server);
+    REQUIRE(zmq_connect(raw.socket(), listener.bound_endpoint().c_str()) == 0);
+    REQUIRE(raw.send(view_of("x")));
+    std::vector<PollItem> items{{.socket = listener.raw()}};
+    // The same caller gets through where the handler is there, so that the silence without it says something.
+    CHECK((wait(items, is_handled ? patience_ms : 1'500) == Waited::ready) == is_handled);
+    listener.close();
+    shut_down(context);
+    zap.reset();
+  }
 }
