@@ -52,6 +52,8 @@ int exit_status(Fault fault);
 void add_document_verbs(CLI::App& app, Common& common);
 void add_node_verbs(CLI::App& app, Common& common);
 void add_authority_verbs(CLI::App& app, Common& common);
+void add_policy_verbs(CLI::App& app, Common& common);
+void add_person_verbs(CLI::App& app, Common& common);
 
 /// A verb's callback: throws Failed, which main catches.
 struct Failed {

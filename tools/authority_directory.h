@@ -1,0 +1,86 @@
+// Authority directory: HQ's folder, in which a realm is made and its policy published from:
+//
+//   policy.toml             what HQ's officers edit
+//   realm.json              for newcomers (policy/enrolment.h)
+//   register.json           who stands behind the names: admitted nodes and persons, ids of libraries, nodes that were revoked
+//   roots/N                 root envelopes, from 1
+//   keys/ROLE-N.key         one key file (docs/keys.md) for each signing key; keys/admission.key. They may be moved to other media
+//   shares/share-N          of the recovery key; made once, to be carried away
+//   published/N/            the documents of policy version N, by their names ("/" as "_"); the newest is in force
+//
+// Every change is one file or folder moved into place. One process works on a folder at a time. No private key is in clear anywhere.
+// Threads: one.
+#pragma once
+#include <filesystem>
+#include <optional>
+
+#include "node/home.h"
+#include "policy/authoring.h"
+#include "tools/authority_register.h"
+#include "tools/secrets.h"
+
+namespace dozo::tools {
+
+/// What a realm begins with. Thresholds and numbers of keys by role.
+struct RealmPlan {
+  std::string name;
+  struct Quorum {
+    std::uint32_t threshold{1}, count{1};
+  };
+  std::map<policy::SigningRole, Quorum> roles;  ///< those not named: one of one
+  Quorum recovery{2, 3};
+  std::uint32_t root_days{3650};
+};
+
+class AuthorityDirectory {
+ public:
+  /// Makes the folder; all or nothing. Faults: exists, malformed (thresholds), unavailable, denied.
+  static Result<void> create(const std::filesystem::path& path, const RealmPlan& plan, const crypto::Unlocking& unlocking, std::int64_t now_s);
+  /// Faults: not_found (no such folder), unavailable (another process works on it), denied, malformed, not_authentic, corrupt.
+  static Result<AuthorityDirectory> open(const std::filesystem::path& path);
+  AuthorityDirectory(AuthorityDirectory&& other) noexcept;
+  AuthorityDirectory& operator=(AuthorityDirectory&&) = delete;
+  ~AuthorityDirectory();
+
+  const std::filesystem::path& path() const { return path_; }
+  const policy::RealmFile& realm() const { return realm_; }
+  const policy::Root& root() const { return root_; }  ///< the newest
+  const std::vector<Bytes>& roots() const { return roots_; }
+  Register& entries() { return register_; }
+  const Register& entries() const { return register_; }
+  Result<void> save_register() const;
+  /// realm.json with these nodes to ask.
+  Result<void> save_contacts(std::vector<policy::Contact> contacts);
+
+  Result<std::string> source_text() const;
+  std::filesystem::path source_path() const { return path_ / "policy.toml"; }
+  Result<void> save_source(std::string_view text) const;
+
+  /// 0 before the first.
+  Result<PolicyVersion> newest_version() const;
+  Result<std::optional<policy::Publication>> newest() const;
+  /// Fault: exists.
+  Result<void> keep(PolicyVersion version, const policy::Publication& documents) const;
+
+  /// Opens key files as far as thresholds need them. `folders`: where else key files lie. Faults: not_found (too few keys of a role), denied.
+  Result<crypto::SealKey> admission_key(const SecretOptions& secret) const;
+  Result<std::vector<crypto::SigningKey>> signing_keys(policy::SigningRole role, const std::vector<std::string>& folders, const SecretOptions& secret) const;
+
+ private:
+  AuthorityDirectory() = default;
+  /// One passphrase is often that of several key files: what was typed is tried again before asking again.
+  Result<crypto::SecretBytes> open_key(const std::filesystem::path& path, const std::string& text, crypto::Protection protection,
+                                       const SecretOptions& secret) const;
+  std::filesystem::path path_;
+  int lock_ = -1;
+  policy::RealmFile realm_;
+  policy::Root root_;
+  std::vector<Bytes> roots_;
+  Register register_;
+  mutable std::optional<crypto::Unlocking> typed_;
+};
+
+/// Where the recovery key comes from on the worst day. Faults: those of crypto::combine; not_authentic (of another realm).
+Result<crypto::SealKey> recovery_key(const std::vector<std::string>& share_files, const policy::Root& root);
+
+}  // namespace dozo::tools

@@ -1,0 +1,217 @@
+#include "tools/authority_publish.h"
+
+#include <algorithm>
+
+#include "crypto/random.h"
+#include "policy/keys.h"
+#include "policy/trust.h"
+
+namespace dozo::tools {
+
+using policy::SigningRole;
+
+namespace {
+
+std::string in_quotes(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string table_of(const policy::EnrolmentRequest& request) {
+  if (const auto* node = std::get_if<policy::NodeRequest>(&request)) {
+    std::string out =
+        "\n[[node]]\nname = " + in_quotes(node->name) + "\nkind = " + in_quotes(policy::name_of(node->kind)) + "\nzone = " + in_quotes(node->zone) + "\n";
+    const policy::Addresses& at = node->addresses;
+    if (!at.control.empty()) out += "control = " + in_quotes(at.control) + "\nbulk = " + in_quotes(at.bulk) + "\nintroduce = " + in_quotes(at.introduce) + "\n";
+    return out;
+  }
+  const auto& person = std::get<policy::PersonRequest>(request);
+  return "\n[[person]]\nname = " + in_quotes(person.name) + "\nshown = " + in_quotes(person.shown) + "\n";
+}
+
+bool has_table(const policy::Source& source, const Admitted& it) {
+  if (it.is_node) return std::any_of(source.nodes.begin(), source.nodes.end(), [&](const auto& node) { return node.name == it.name; });
+  return std::any_of(source.people.begin(), source.people.end(), [&](const auto& person) { return person.name == it.name; });
+}
+
+/// The name under which `same` is known already, if it is.
+template <class Map, class Same>
+std::string known_as(const Map& map, Same&& same) {
+  for (const auto& [name, it] : map)
+    if (same(it)) return name;
+  return {};
+}
+
+/// Takes one request into `into`. Its name stands for one set of keys, and its keys for one name.
+Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, bool replace) {
+  Admitted out;
+  out.table = table_of(request);
+  std::string other;
+  bool other_keys = false;
+  if (const auto* node = std::get_if<policy::NodeRequest>(&request)) {
+    out.name = node->name;
+    out.is_node = true;
+    other = known_as(into.nodes, [&](const crypto::NodePublic& it) {
+      return it.id == node->keys.id || it.sign == node->keys.sign || it.seal == node->keys.seal || it.transport == node->keys.transport;
+    });
+    const auto at = into.nodes.find(node->name);
+    out.was_known = at != into.nodes.end() && at->second == node->keys;
+    other_keys = at != into.nodes.end() && !out.was_known;
+    if (other.empty() || other == node->name) into.nodes[node->name] = node->keys;
+  } else {
+    const auto& person = std::get<policy::PersonRequest>(request);
+    out.name = person.name;
+    other = known_as(into.people, [&](const Register::Person& it) { return it.id == person.id || it.key == person.key; });
+    const auto at = into.people.find(person.name);
+    out.was_known = at != into.people.end() && at->second.id == person.id && at->second.key == person.key;
+    other_keys = at != into.people.end() && !out.was_known;
+    if (other.empty() || other == person.name) into.people[person.name] = {person.id, person.key};
+  }
+  if (!other.empty() && other != out.name) return fail(Fault::exists, "its keys are already admitted under the name \"" + other + "\"");
+  if (other_keys && !replace) return fail(Fault::exists, "\"" + out.name + "\" is admitted already, with other keys: --replace if this one takes its place");
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, const SecretOptions& secret) {
+  Register next = directory.entries();
+  std::vector<Admitted> out;
+  std::optional<crypto::SealKey> admission;
+  for (const std::string& file : files) {
+    const auto request = TRY(within(file, policy::read_request(TRY(node::read_file(file, policy::request_bytes_most)))));
+    const RealmId realm = std::visit([](const auto& it) { return it.realm; }, request);
+    if (realm != directory.realm().realm) return fail(Fault::denied, file + ": the request is for another realm");
+    if (const auto* node = std::get_if<policy::NodeRequest>(&request)) {
+      if (!admission) admission = TRY(directory.admission_key(secret));
+      TRY(within(file, policy::check_request(*node, realm, *admission)));
+    }
+    out.push_back(TRY(within(file, take(next, request, replace))));
+  }
+  directory.entries() = std::move(next);
+  TRY(directory.save_register());
+
+  // Its table in policy.toml: only where the text can be read, and gets no worse by it.
+  std::string text = TRY(directory.source_text());
+  const std::string name = directory.source_path().string();
+  policy::Reading reading = policy::read_source(text, name);
+  for (Admitted& it : out) {
+    it.in_source = has_table(reading.source, it);
+    if (it.in_source) continue;
+    const std::string longer = text + (text.ends_with('\n') || text.empty() ? "" : "\n") + it.table;
+    policy::Reading after = policy::read_source(longer, name);
+    if (!has_table(after.source, it) || after.mistakes.size() > reading.mistakes.size()) continue;
+    text = longer;
+    reading = std::move(after);
+    it.in_source = true;
+    TRY(directory.save_source(text));
+  }
+  return out;
+}
+
+Result<void> revoke(AuthorityDirectory& directory, const std::string& name, std::optional<std::vector<node::local::HeadRow>> heads) {
+  Register& to = directory.entries();
+  const auto node = to.nodes.find(name);
+  if (node == to.nodes.end()) {
+    if (to.people.erase(name) == 0) return fail(Fault::not_found, "no node or person \"" + name + "\" is admitted");
+    return directory.save_register();
+  }
+  Register::Revoked gone{name, node->second.id, TRY(directory.newest_version()), heads.has_value(), {}};
+  if (heads) gone.heads = std::move(*heads);
+  to.revoked.push_back(std::move(gone));
+  to.nodes.erase(node);
+  return directory.save_register();
+}
+
+Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, std::int64_t now_s) {
+  const std::string text = TRY(directory.source_text());
+  std::string mistakes;
+  for (const policy::Mistake& it : policy::check(text, directory.source_path().string())) mistakes += (mistakes.empty() ? "" : "\n") + policy::text_of(it);
+  if (!mistakes.empty()) return fail(Fault::malformed, mistakes);
+  const policy::Source source = policy::read_source(text, directory.source_path().string()).source;
+  if (source.realm != directory.root().name)
+    return fail(Fault::malformed, directory.source_path().string() + ": it is for the realm \"" + source.realm + "\", not \"" + directory.root().name + "\"");
+
+  // The ids of new libraries are kept before anything with them can get out.
+  bool new_ids = false;
+  for (const policy::SourceLibrary& it : source.libraries) {
+    const auto [at, is_new] = directory.entries().libraries.try_emplace(it.name);
+    if (is_new) at->second = crypto::random_id<LibraryId>();
+    new_ids = new_ids || is_new;
+  }
+  if (new_ids) TRY(directory.save_register());
+
+  Prepared out;
+  out.compiled = TRY(policy::compile(source, directory.entries().names()));
+  out.absent = out.compiled.absent;
+  out.previous = TRY(directory.newest());
+  const PolicyVersion newest = TRY(directory.newest_version());
+  out.version.value = newest.value + 1;
+  policy::Mesh mesh_before;
+  policy::Directory directory_before;
+  if (out.previous) {
+    const auto payload = [&](const char* name) -> Result<Bytes> { return TRY(policy::read_envelope(out.previous->at(name))).payload; };
+    mesh_before = TRY(policy::parse_mesh(TRY(payload("mesh"))));
+    const policy::Epochs epochs = TRY(policy::parse_epochs(TRY(payload("epochs"))));
+    const policy::KeyRing keys = TRY(policy::open_epochs_with_admission(admission, epochs));
+    directory_before = TRY(policy::open_directory(TRY(policy::parse_sealed_directory(TRY(payload("directory")))), keys));
+  }
+  for (const Register::Revoked& it : directory.entries().revoked) {
+    if (it.after != newest || !it.cut || !out.previous) continue;
+    std::map<FeedId, policy::FeedPoint> ends;
+    for (const node::local::HeadRow& head : it.heads) ends[head.feed] = {it.node, head.feed.incarnation, head.sequence, head.root};
+    const auto cuts = policy::cut_node(mesh_before, it.node, ends);
+    for (const auto& [library, list] : cuts) {
+      auto& to = out.changes.cuts[library];
+      to.insert(to.end(), list.begin(), list.end());
+    }
+    out.cuts.push_back(it.name + ": cut in " + std::to_string(cuts.size()) + " libraries, after " + std::to_string(it.heads.size()) + " known feeds");
+  }
+  out.rights = policy::compare_rights(policy::Policy(newest, std::move(mesh_before), std::move(directory_before)),
+                                      policy::Policy(out.version, out.compiled.mesh, out.compiled.directory), now_s * 1000);
+  return out;
+}
+
+Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& prepared, const crypto::SealKey& admission,
+                               const std::vector<std::string>& folders, const SecretOptions& secret, std::int64_t now_s) {
+  std::map<SigningRole, std::vector<crypto::SigningKey>> keys;
+  policy::RoleSigners signers;
+  for (const SigningRole role : {SigningRole::policy, SigningRole::key_authority, SigningRole::snapshot, SigningRole::freshness}) {
+    keys[role] = TRY(directory.signing_keys(role, folders, secret));
+    for (const crypto::SigningKey& key : keys[role]) signers[role].push_back(&key);
+  }
+  policy::Published out = TRY(policy::publish(directory.root(), directory.realm().realm, prepared.compiled, prepared.previous ? &*prepared.previous : nullptr,
+                                              prepared.changes, admission, signers, now_s));
+  // As a node would take it: what no node accepts must not be kept as published.
+  policy::Trust trust = TRY(policy::Trust::begin(directory.realm().first_root, std::nullopt));
+  for (const Bytes& root : directory.roots()) TRY(trust.offer(root, now_s * 1000));
+  for (const char* first : {"freshness", "snapshot"}) TRY(trust.offer(out.documents.at(first), now_s * 1000));
+  for (const auto& [name, bytes] : out.documents)
+    if (name != "freshness" && name != "snapshot") TRY(within(name, trust.offer(bytes, now_s * 1000)));
+  if (trust.version() != out.version) return fail(Fault::malformed, "what was signed does not come into force: nothing is published");
+  TRY(directory.keep(out.version, out.documents));
+
+  std::vector<policy::Contact> contacts;
+  for (const bool hq : {true, false})
+    for (const policy::MeshNode& it : trust.current()->mesh.nodes)
+      if ((it.kind == policy::NodeKind::hq) == hq && it.kind != policy::NodeKind::desk && !it.addresses.control.empty())
+        contacts.push_back({it.keys.id, it.name, it.keys.transport, it.addresses});
+  TRY(directory.save_contacts(std::move(contacts)));
+  return out;
+}
+
+Result<std::vector<Bytes>> envelopes_of(const AuthorityDirectory& directory) {
+  const auto newest = TRY(directory.newest());
+  if (!newest) return fail(Fault::not_found, directory.path().string() + ": nothing is published yet (dozo authority publish)");
+  std::vector<Bytes> out = directory.roots();
+  for (const char* first : {"freshness", "snapshot"}) out.push_back(newest->at(first));
+  for (const auto& [name, bytes] : *newest)
+    if (name != "freshness" && name != "snapshot") out.push_back(bytes);
+  return out;
+}
+
+}  // namespace dozo::tools

@@ -1,0 +1,42 @@
+// Publishing: from an authority's folder to the next version of a realm's policy, signed and kept; and taking newcomers in and nodes out before that.
+//
+// prepare() changes nothing but the register (ids of new libraries); what it found is for people to read; sign() then makes it so.
+// Threads: one.
+#pragma once
+#include "policy/policy.h"
+#include "tools/authority_directory.h"
+
+namespace dozo::tools {
+
+struct Admitted {
+  std::string name;
+  bool is_node{}, was_known{}, in_source{};  ///< in_source: policy.toml has, or now got, its table
+  std::string table;                         ///< for policy.toml, where it is not in it
+};
+/// All of them or, at the first fault, none. `replace`: a known name may get other keys. Faults: denied (another realm), not_authentic (forged, or its maker
+/// has not the keys), exists (the name has other keys, or the keys have another name), those of reading.
+Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, const SecretOptions& secret);
+
+/// `name` is a node or a person. `heads`: nothing where no cut is meant. Fault: not_found, malformed (a person cannot be cut so).
+Result<void> revoke(AuthorityDirectory& directory, const std::string& name, std::optional<std::vector<node::local::HeadRow>> heads);
+
+struct Prepared {
+  PolicyVersion version;  ///< that it will have, or more
+  policy::Compiled compiled;
+  std::optional<policy::Publication> previous;
+  policy::Changes changes;
+  std::vector<std::string> rights;  ///< gained and lost: compare_rights
+  std::vector<std::string> absent;  ///< names in the source that nobody is admitted for
+  std::vector<std::string> cuts;    ///< one line each
+};
+/// Faults: malformed (mistakes of the source, one a line), not_found (a home node that is not admitted), those of the keys.
+Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, std::int64_t now_s);
+
+/// Signs, checks as a node would, keeps, and renews realm.json. `folders`: where else keys lie. Faults: those of policy::publish; not_found (too few keys).
+Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& prepared, const crypto::SealKey& admission,
+                               const std::vector<std::string>& folders, const SecretOptions& secret, std::int64_t now_s);
+
+/// Roots and newest publication, in the order in which a node takes them. Fault: not_found (nothing published).
+Result<std::vector<Bytes>> envelopes_of(const AuthorityDirectory& directory);
+
+}  // namespace dozo::tools

@@ -1,0 +1,264 @@
+// The verbs of HQ: authority init, admit, revoke, publish, offer, install.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <chrono>
+#include <iostream>
+
+#include "tools/authority_publish.h"
+#include "tools/command.h"
+#include "tools/print.h"
+
+namespace dozo::tools {
+namespace {
+
+namespace local = node::local;
+using policy::SigningRole;
+
+std::int64_t now_s() { return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+/// "K/N".
+Result<RealmPlan::Quorum> quorum(const std::string& text) {
+  RealmPlan::Quorum out;
+  const std::size_t slash = text.find('/');
+  const auto number = [](std::string_view digits, std::uint32_t& to) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), to);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  if (slash == std::string::npos || !number(std::string_view(text).substr(0, slash), out.threshold) ||
+      !number(std::string_view(text).substr(slash + 1), out.count))
+    return fail(Fault::malformed, "\"" + text + "\" is not K/N, like 2/3");
+  return out;
+}
+
+// ---- init ------------------------------------------------------------------------------------------------------------
+struct InitOptions {
+  std::string directory, realm, recovery = "2/3";
+  std::map<SigningRole, std::string> quorums;
+  std::uint32_t root_days = 3650;
+  SecretOptions secret;
+};
+
+Result<void> init(const Common& common, const InitOptions& options) {
+  RealmPlan plan;
+  plan.name = options.realm;
+  plan.root_days = options.root_days;
+  plan.recovery = TRY(quorum(options.recovery));
+  for (const auto& [role, text] : options.quorums)
+    if (!text.empty()) plan.roles[role] = TRY(quorum(text));
+  const crypto::Unlocking unlocking = TRY(new_secret(options.secret, "the keys in " + options.directory));
+  TRY(AuthorityDirectory::create(options.directory, plan, unlocking, now_s()));
+  const AuthorityDirectory made = TRY(AuthorityDirectory::open(options.directory));
+  const std::string realm = made.realm().realm.hex();
+  if (common.json) {
+    print({{"realm", realm}, {"directory", options.directory}, {"recovery_threshold", plan.recovery.threshold}, {"recovery_shares", plan.recovery.count}});
+  } else {
+    std::printf("made the realm %s\nid %s\n", shown(options.realm).c_str(), realm.c_str());
+    std::printf("give realm.json to the nodes, and the id to their people by another way\n");
+    std::printf("carry shares/share-1 to share-%u to different places, then remove them here; %u of them bring every key back\n", plan.recovery.count,
+                plan.recovery.threshold);
+  }
+  return {};
+}
+
+// ---- admit, revoke ---------------------------------------------------------------------------------------------------
+struct AdmitOptions {
+  std::string directory;
+  std::vector<std::string> requests;
+  bool replace = false;
+  SecretOptions secret;
+};
+
+Result<void> admit_all(const Common& common, const AdmitOptions& options) {
+  AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
+  json rows = json::array();
+  for (const Admitted& it : TRY(admit(directory, options.requests, options.replace, options.secret))) {
+    if (common.json) {
+      rows.push_back({{"name", it.name}, {"kind", it.is_node ? "node" : "person"}, {"known", it.was_known}, {"in_source", it.in_source}});
+      continue;
+    }
+    std::printf("%s %s %s\n", it.is_node ? "node" : "person", it.name.c_str(), it.was_known ? "was admitted already" : "admitted");
+    if (!it.in_source) std::printf("policy.toml could not be added to; put this into it:\n%s", it.table.c_str());
+  }
+  if (common.json) print(rows);
+  return {};
+}
+
+struct RevokeOptions {
+  std::string directory, name;
+  bool no_cut = false, cut_all = false;
+};
+
+Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
+  AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
+  std::optional<std::vector<local::HeadRow>> heads;
+  const auto node = directory.entries().nodes.find(options.name);
+  if (node != directory.entries().nodes.end() && !options.no_cut) {
+    heads.emplace();
+    if (!options.cut_all) {
+      if (common.home.empty())
+        return fail(Fault::malformed, "name the home of HQ's node with --home, so that what it knows of " + options.name +
+                                          " stays; or say --no-cut (all that it wrote stays), or --cut-all (nothing does)");
+      heads = TRY(ask_for<local::Heads>(common, local::HeadsRequest{node->second.id})).rows;
+    }
+  }
+  const std::size_t known = heads ? heads->size() : 0;
+  TRY(revoke(directory, options.name, std::move(heads)));
+  if (common.json) {
+    print({{"name", options.name}, {"feeds", known}});
+  } else {
+    std::printf("%s is out from the next publication on: dozo authority publish %s\n", options.name.c_str(), shown(options.directory).c_str());
+  }
+  return {};
+}
+
+// ---- publish, offer, install -----------------------------------------------------------------------------------------
+struct PublishOptions {
+  std::string directory;
+  std::vector<std::string> keys;
+  bool yes = false;
+  SecretOptions secret;
+};
+
+Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& directory) {
+  const auto offered = TRY(ask_for<local::Offered>(common, local::OfferRequest{TRY(envelopes_of(directory))}));
+  for (const std::string& line : offered.refused) std::fprintf(stderr, "dozo: the node refused %s\n", shown(line).c_str());
+  const PolicyVersion version = TRY(directory.newest_version());
+  if (offered.policy < version.value)
+    return fail(Fault::denied, "the node is at policy " + std::to_string(offered.policy) + ", not at " + std::to_string(version.value) + " as published");
+  return offered.policy;
+}
+
+Result<bool> confirmed(PolicyVersion version) {
+  if (!on_terminal(STDIN_FILENO)) return fail(Fault::denied, "nothing was signed: read the above, then say --yes (there is no terminal to ask)");
+  std::fprintf(stderr, "sign and publish this as version %llu? (yes/no) ", static_cast<unsigned long long>(version.value));
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "yes";
+}
+
+Result<void> publish(const Common& common, const PublishOptions& options) {
+  AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
+  const crypto::SealKey admission = TRY(directory.admission_key(options.secret));
+  const Prepared prepared = TRY(prepare(directory, admission, now_s()));
+  if (!common.json) {
+    for (const std::string& name : prepared.absent) std::printf("not admitted yet, left out: %s\n", shown(name).c_str());
+    for (const std::string& line : prepared.cuts) std::printf("%s\n", shown(line).c_str());
+    for (const std::string& line : prepared.rights) std::printf("%s\n", shown(line).c_str());
+    if (prepared.rights.empty()) std::printf("nobody's rights change\n");
+    std::fflush(stdout);
+  }
+  if (!options.yes && !TRY(confirmed(prepared.version))) return fail(Fault::denied, "nothing was signed");
+  const policy::Published published = TRY(sign(directory, prepared, admission, options.keys, options.secret, now_s()));
+  if (common.json) {
+    print({{"policy", published.version.value}, {"notes", published.notes}, {"rights", prepared.rights}, {"absent", prepared.absent}, {"cuts", prepared.cuts}});
+  } else {
+    for (const std::string& note : published.notes) std::printf("%s\n", shown(note).c_str());
+    std::printf("published as version %llu\n", static_cast<unsigned long long>(published.version.value));
+  }
+  if (common.home.empty()) return {};
+  const auto handed = hand_over(common, directory);
+  if (!handed)
+    return fail(handed.error().fault, "published, but not handed to the node of " + common.home + " (" + handed.error().text + "): then dozo authority offer");
+  if (!common.json) std::printf("handed to the node of %s\n", shown(common.home).c_str());
+  return {};
+}
+
+Result<void> offer(const Common& common, const std::string& path) {
+  const AuthorityDirectory directory = TRY(AuthorityDirectory::open(path));
+  const std::uint64_t version = TRY(hand_over(common, directory));
+  if (common.json) {
+    print({{"policy", version}});
+  } else {
+    std::printf("the node of %s is at policy %llu\n", shown(common.home).c_str(), static_cast<unsigned long long>(version));
+  }
+  return {};
+}
+
+struct InstallOptions {
+  std::string directory;
+  std::vector<std::string> keys;
+  SecretOptions secret;
+};
+
+Result<void> install(const Common& common, const InstallOptions& options) {
+  const AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
+  const node::Home home = TRY(node::open_home(common.home));
+  if (home.realm.realm != directory.realm().realm) return fail(Fault::denied, home.path.string() + " is a node of another realm");
+  if (directory.root().keys_of(SigningRole::freshness).threshold != 1)
+    return fail(Fault::denied, "freshness needs more than one signature here: a node cannot renew it by itself");
+  const crypto::NodePublic node = TRY(node::public_keys(home));
+  const auto& nodes = directory.entries().nodes;
+  const auto at = nodes.find(home.settings.name);
+  if (at == nodes.end() || at->second != node)
+    return fail(Fault::denied, "the node \"" + home.settings.name + "\" with these keys is not admitted: dozo authority admit first");
+  const auto keys = TRY(directory.signing_keys(SigningRole::freshness, options.keys, options.secret));
+  TRY(node::write_freshness_key(home, keys.front()));
+  if (common.json) {
+    print({{"home", home.path.string()}, {"installed", "freshness"}});
+  } else {
+    std::printf("%s renews freshness by itself from its next start on\n", shown(home.path.string()).c_str());
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_authority_verbs(CLI::App& app, Common& common) {
+  CLI::App* authority = app.add_subcommand("authority", "make a realm and publish its policy")->group("Headquarters");
+  authority->require_subcommand(1);
+
+  auto init_options = std::make_shared<InitOptions>();
+  CLI::App* verb = authority->add_subcommand("init", "make a realm: its keys, recovery shares, first root, and a policy to edit");
+  verb->add_option("directory", init_options->directory, "folder to make")->required();
+  verb->add_option("--realm", init_options->realm, "the realm's name, for people")->required();
+  for (std::size_t i = 0; i < policy::signing_role_count; ++i) {
+    const auto role = static_cast<SigningRole>(i);
+    std::string name(policy::name_of(role));
+    std::replace(name.begin(), name.end(), '_', '-');
+    verb->add_option("--" + name, init_options->quorums[role], "K/N: how many of how many keys sign as " + name + " (1/1)");
+  }
+  verb->add_option("--recovery", init_options->recovery, "K/N: how many of how many shares bring the recovery key back")->capture_default_str();
+  verb->add_option("--root-days", init_options->root_days, "how long the first root is good")->capture_default_str()->check(CLI::Range(1U, 36500U));
+  add_secret_options(*verb, init_options->secret);
+  verb->callback([=, &common] { finish(init(common, *init_options)); });
+
+  auto admit_options = std::make_shared<AdmitOptions>();
+  verb = authority->add_subcommand("admit", "take in nodes and persons, after checking that they hold their keys");
+  verb->add_option("directory", admit_options->directory, "the authority's folder")->required();
+  verb->add_option("request", admit_options->requests, "request files")->required();
+  verb->add_flag("--replace", admit_options->replace, "a name that is known may get these other keys");
+  add_secret_options(*verb, admit_options->secret);
+  verb->callback([=, &common] { finish(admit_all(common, *admit_options)); });
+
+  auto revoke_options = std::make_shared<RevokeOptions>();
+  verb = authority->add_subcommand("revoke", "take a node or person out, from the next publication on");
+  verb->add_option("directory", revoke_options->directory, "the authority's folder")->required();
+  verb->add_option("name", revoke_options->name, "of the node or person")->required();
+  auto* no_cut = verb->add_flag("--no-cut", revoke_options->no_cut, "all that the node wrote stays (it burnt down, or was closed)");
+  verb->add_flag("--cut-all", revoke_options->cut_all, "nothing that it wrote stays")->excludes(no_cut);
+  verb->callback([=, &common] { finish(revoke_one(common, *revoke_options)); });
+
+  auto publish_options = std::make_shared<PublishOptions>();
+  verb = authority->add_subcommand("publish", "check, sign and keep the policy; with --home, hand it to HQ's running node");
+  verb->add_option("directory", publish_options->directory, "the authority's folder")->required();
+  verb->add_option("--keys", publish_options->keys, "another folder with key files (may be given again)");
+  verb->add_flag("-y,--yes", publish_options->yes, "do not ask");
+  add_secret_options(*verb, publish_options->secret);
+  verb->callback([=, &common] { finish(publish(common, *publish_options)); });
+
+  auto directory = std::make_shared<std::string>();
+  verb = authority->add_subcommand("offer", "hand what is published to the running node of --home, once more");
+  verb->add_option("directory", *directory, "the authority's folder")->required();
+  verb->callback([=, &common] { finish(offer(common, *directory)); });
+
+  auto install_options = std::make_shared<InstallOptions>();
+  verb = authority->add_subcommand("install", "give HQ's own node (--home) the key with which it renews freshness every hour");
+  verb->add_option("directory", install_options->directory, "the authority's folder")->required();
+  verb->add_option("--keys", install_options->keys, "another folder with key files (may be given again)");
+  add_secret_options(*verb, install_options->secret);
+  verb->callback([=, &common] { finish(install(common, *install_options)); });
+}
+
+}  // namespace dozo::tools

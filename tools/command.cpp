@@ -1,0 +1,172 @@
+#include "tools/command.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+#include "node/local_socket.h"
+
+namespace dozo::tools {
+
+namespace local = node::local;
+
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void on_signal(int) { interrupted = 1; }
+
+/// While a question is open, ^C ends the wait with one line; a second one ends the program.
+class Interruptible {
+ public:
+  Interruptible() {
+    struct sigaction action{};
+    action.sa_handler = on_signal;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(SIGINT, &action, &before_int_);
+    ::sigaction(SIGTERM, &action, &before_term_);
+  }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+  ~Interruptible() {
+    ::sigaction(SIGINT, &before_int_, nullptr);
+    ::sigaction(SIGTERM, &before_term_, nullptr);
+  }
+
+ private:
+  struct sigaction before_int_{}, before_term_{};
+};
+
+void show_progress(const local::Progress& it) {
+  std::string line = std::to_string(it.files) + (it.files_total > 0 ? " of " + std::to_string(it.files_total) : "") + " files, " + size_text(it.bytes);
+  if (it.bytes_total > 0) line += " of " + size_text(it.bytes_total);
+  std::fprintf(stderr, "\r\033[K%s", line.c_str());
+  std::fflush(stderr);
+}
+
+/// The code point that begins at `at`, and its length; length 0: not UTF-8.
+std::pair<char32_t, std::size_t> code_point(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return {first, 1};
+  const std::size_t length = first >= 0xf0 && first <= 0xf4 ? 4 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xc2 && first < 0xe0 ? 2 : 0;
+  if (length == 0 || at + length > text.size()) return {0, 0};
+  char32_t value = first & (0x7fU >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {0, 0};
+    value = value << 6 | (byte(i) & 0x3fU);
+  }
+  const bool shortest = length == 2 || (length == 3 ? value >= 0x800 : value >= 0x10000);
+  return shortest && value <= 0x10ffff && !(value >= 0xd800 && value < 0xe000) ? std::pair<char32_t, std::size_t>{value, length}
+                                                                               : std::pair<char32_t, std::size_t>{0, 0};
+}
+
+/// What moves the cursor, turns the writing around or cannot be seen (Unicode's categories Cc, Cf, Zl, Zp).
+bool misleads(char32_t c) {
+  struct Range {
+    char32_t first, last;
+  };
+  static constexpr Range ranges[] = {{0x00, 0x1f},       {0x7f, 0x9f},       {0xad, 0xad},      {0x600, 0x605},     {0x61c, 0x61c},     {0x6dd, 0x6dd},
+                                     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},    {0x180e, 0x180e},   {0x200b, 0x200f},   {0x2028, 0x202e},
+                                     {0x2060, 0x206f},   {0xfeff, 0xfeff},   {0xfff9, 0xfffb},  {0x110bd, 0x110bd}, {0x110cd, 0x110cd}, {0x13430, 0x1343f},
+                                     {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0001, 0xe007f}};
+  for (const Range& it : ranges)
+    if (c >= it.first && c <= it.last) return true;
+  return false;
+}
+
+}  // namespace
+
+Result<Place> parse_place(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0)
+    return fail(Fault::malformed, "\"" + shown(text) + "\" is no place: write LIBRARY:PATH, or LIBRARY: for the whole library");
+  Place out{std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
+  while (out.path.starts_with('/')) out.path.erase(0, 1);
+  return out;
+}
+
+Result<local::Answer> ask(const Common& common, const local::Request& request) {
+  if (common.home.empty()) return fail(Fault::not_found, "which node? Name its home with --home, or set DOZO_HOME");
+  const auto client = TRY(node::LocalClient::connect(common.home));
+  const bool with_progress = on_terminal(STDERR_FILENO);
+  bool shown_any = false;
+  const Interruptible until_here;
+  Result<local::Answer> answer = client->ask(
+      request,
+      [&](const local::Progress& progress) {
+        if (!with_progress) return;
+        shown_any = true;
+        show_progress(progress);
+      },
+      -1, &interrupted);
+  if (shown_any) std::fputs("\r\033[K", stderr);
+  if (!answer) return answer;
+  if (const auto* refusal = std::get_if<local::Refusal>(&*answer)) {
+    if (refusal->fault > static_cast<std::uint8_t>(Fault::unsupported)) return fail(Fault::unavailable, refusal->text);
+    return fail(static_cast<Fault>(refusal->fault), refusal->text);
+  }
+  return answer;
+}
+
+std::string shown(std::string_view text) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [value, length] = code_point(text, at);
+    const std::size_t taken = length == 0 ? 1 : length;
+    for (std::size_t i = 0; i < taken; ++i) {
+      const auto byte = static_cast<unsigned char>(text[at + i]);
+      if (length == 0 || misleads(value)) {
+        out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+      } else {
+        out += text[at + i];
+      }
+    }
+    at += taken;
+  }
+  return out;
+}
+
+std::string size_text(std::uint64_t bytes) {
+  static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (bytes < 1024) return std::to_string(bytes) + " B";
+  std::size_t unit = 0;
+  auto value = static_cast<double>(bytes);
+  while (value >= 1023.95 && unit + 1 < std::size(units)) value /= 1024, ++unit;
+  char out[32];
+  std::snprintf(out, sizeof out, "%.1f %s", value, units[unit]);
+  return out;
+}
+
+std::string time_text(std::int64_t time_ms) {
+  const auto seconds = static_cast<std::time_t>(time_ms / 1000 - (time_ms % 1000 < 0 ? 1 : 0));
+  std::tm parts{};
+  char out[32];
+  if (::localtime_r(&seconds, &parts) == nullptr || std::strftime(out, sizeof out, "%Y-%m-%d %H:%M", &parts) == 0) return "-";
+  return out;
+}
+
+bool on_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
+
+int exit_status(Fault fault) {
+  switch (fault) {
+    case Fault::not_found: return 3;
+    case Fault::exists:
+    case Fault::stale: return 5;
+    case Fault::not_authentic:
+    case Fault::denied:
+    case Fault::unsupported: return 4;
+    case Fault::corrupt: return 6;
+    case Fault::unavailable: return 7;
+    case Fault::malformed:
+    case Fault::over_limit: return 1;
+  }
+  return 1;
+}
+
+}  // namespace dozo::tools
