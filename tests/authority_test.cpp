@@ -1,0 +1,497 @@
+// The command itself, as people run it: HQ's folder, newcomers, publications, shares. No daemon runs here.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <vector>
+
+#include "crypto/random.h"
+#include "crypto/start.h"
+#include "node/home.h"
+#include "policy/authoring.h"
+#include "policy/keys.h"
+#include "policy/trust.h"
+#include "tests/scratch.h"
+
+using namespace dozo;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Ran {
+  int status{};
+  std::string out, error;
+};
+
+std::string slurp(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+void spill(const fs::path& path, const std::string& text, mode_t mode = 0600) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+}
+
+struct Fixture {
+  test::Scratch scratch;
+  Fixture() {
+    REQUIRE(crypto::start());
+    ::unsetenv("DOZO_HOME");
+    spill(at("key"), std::string(32, 'k'));
+    spill(at("other-key"), std::string(32, 'o'));
+  }
+  fs::path at(const std::string& name) const { return scratch.path / name; }
+
+  /// Runs `dozo` in the scratch folder, without a terminal.
+  Ran run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), DOZO_COMMAND);
+    const std::string out = at(".out"), error = at(".error");
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::setsid();  // no terminal to ask
+      if (::chdir(scratch.path.c_str()) != 0) ::_exit(99);
+      ::dup2(::open("/dev/null", O_RDONLY), 0);
+      ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
+      ::dup2(::open(error.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
+      std::vector<char*> raw;
+      for (std::string& it : arguments) raw.push_back(it.data());
+      raw.push_back(nullptr);
+      ::execv(DOZO_COMMAND, raw.data());
+      ::_exit(98);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 200, slurp(out), slurp(error)};
+  }
+  Ran good(const std::vector<std::string>& arguments) const {
+    Ran ran = run(arguments);
+    INFO(arguments[0], " ", arguments[1], ": ", ran.error, ran.out);
+    REQUIRE(ran.status == 0);
+    return ran;
+  }
+  void refused(int status, const std::string& says, const std::vector<std::string>& arguments) const {
+    const Ran ran = run(arguments);
+    INFO(arguments[0], " ", arguments[1], ": ", ran.status, " ", ran.error);
+    CHECK(ran.status == status);
+    CHECK(ran.error.find(says) != std::string::npos);
+    CHECK(ran.error.starts_with("dozo: "));
+  }
+
+  void make_realm(const std::string& folder = "hq", const std::string& name = "realm") const {
+    good({"authority", "init", folder, "--realm", name, "--recovery", "2/3", "--key-file", "key"});
+  }
+  void make_node(const std::string& name, const std::string& kind, const std::string& authority = "hq") const {
+    good({"node", "init", "n-" + name, "--realm", authority + "/realm.json", "--name", name, "--kind", kind, "--zone", "z-" + name, "--listen",
+          "127.0.0.1:7700", "--key-file", "key"});
+  }
+  Ran admit(const std::string& request) const { return good({"authority", "admit", "hq", request, "--key-file", "key"}); }
+  json publish() const { return json::parse(good({"authority", "publish", "hq", "--yes", "--json", "--key-file", "key"}).out); }
+  /// A realm of three nodes and one library at sapporo.
+  void make_country() const {
+    make_realm();
+    make_node("head", "hq");
+    make_node("sapporo", "bureau");
+    make_node("naha", "vault");
+    for (const char* name : {"head", "sapporo", "naha"}) admit("n-" + std::string(name) + "/request.json");
+    add_source(R"([[library]]
+name = "works"
+title = "工事"
+home = "head"
+copies = 2
+members.head = { holding = "full", write = true }
+members.sapporo = { holding = "full", write = true }
+members.naha = { holding = "blind" }
+[[permit]]
+id = "service"
+roles = ["service"]
+actions = ["read", "write"]
+)");
+  }
+  void add_source(const std::string& text) const { spill(at("hq/policy.toml"), slurp(at("hq/policy.toml")) + text); }
+
+  Bytes document(std::uint64_t version, const std::string& name) const {
+    return *node::read_file(at("hq/published") / std::to_string(version) / name, 1U << 26);
+  }
+  policy::Epochs epochs(std::uint64_t version) const { return *policy::parse_epochs(policy::read_envelope(document(version, "epochs"))->payload); }
+  policy::Mesh mesh(std::uint64_t version) const { return *policy::parse_mesh(policy::read_envelope(document(version, "mesh"))->payload); }
+  std::vector<Bytes> published(std::uint64_t version) const {
+    std::vector<Bytes> out;
+    for (const char* first : {"freshness", "snapshot"}) out.push_back(document(version, first));
+    for (const auto& it : fs::directory_iterator(at("hq/published") / std::to_string(version)))
+      if (it.path().filename() != "freshness" && it.path().filename() != "snapshot") out.push_back(*node::read_file(it.path(), 1U << 26));
+    return out;
+  }
+};
+
+std::int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "authority: a realm is made once, with its secrets closed to others") {
+  make_realm();
+  for (const auto& it : fs::recursive_directory_iterator(at("hq"))) {
+    struct stat mode{};
+    REQUIRE(::stat(it.path().c_str(), &mode) == 0);
+    INFO(it.path().string());
+    const bool is_open = it.path().filename() == "realm.json" || it.path().parent_path().filename() == "roots";
+    CHECK((is_open || (mode.st_mode & 077) == 0));
+  }
+  const std::string root = slurp(at("hq/roots/1"));
+  refused(5, "is there already", {"authority", "init", "hq", "--realm", "again", "--key-file", "key"});
+  CHECK(slurp(at("hq/roots/1")) == root);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: what cannot be made leaves no folder behind") {
+  refused(1, "K/N", {"authority", "init", "hq", "--realm", "r", "--root", "3/2", "--key-file", "key"});
+  refused(1, "K/N", {"authority", "init", "hq", "--realm", "r", "--recovery", "0/3", "--key-file", "key"});
+  refused(1, "K/N", {"authority", "init", "hq", "--realm", "r", "--policy", "two", "--key-file", "key"});
+  refused(1, "", {"authority", "init", "hq", "--realm", "two\nlines", "--key-file", "key"});
+  refused(3, "no such file", {"authority", "init", "hq", "--realm", "r", "--key-file", "missing"});
+  spill(at("loose"), std::string(32, 'x'), 0644);
+  refused(4, "chmod 600", {"authority", "init", "hq", "--realm", "r", "--key-file", "loose"});
+  refused(7, "no terminal", {"authority", "init", "hq", "--realm", "r"});
+  CHECK_FALSE(fs::exists(at("hq")));
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: wrong usage is told from failure") {
+  CHECK(run({"nonsense"}).status == 2);
+  CHECK(run({"authority", "init"}).status == 2);
+  CHECK(run({"node", "init", "h", "--kind", "king"}).status == 2);
+  CHECK(run({"authority", "init", "a", "--realm", "r", "--key-file", "a", "--passphrase-file", "b"}).status == 2);
+  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{{},
+                                                                                    {"put"},
+                                                                                    {"get"},
+                                                                                    {"ls"},
+                                                                                    {"log"},
+                                                                                    {"mv"},
+                                                                                    {"rm"},
+                                                                                    {"conflicts"},
+                                                                                    {"resolve"},
+                                                                                    {"status"},
+                                                                                    {"peers"},
+                                                                                    {"replicas"},
+                                                                                    {"library", "list"},
+                                                                                    {"node", "init"},
+                                                                                    {"node", "join"},
+                                                                                    {"node", "recover"},
+                                                                                    {"person", "new"},
+                                                                                    {"person", "login"},
+                                                                                    {"policy", "check"},
+                                                                                    {"policy", "explain"},
+                                                                                    {"authority", "init"},
+                                                                                    {"authority", "admit"},
+                                                                                    {"authority", "revoke"},
+                                                                                    {"authority", "publish"},
+                                                                                    {"authority", "offer"},
+                                                                                    {"authority", "install"}}) {
+    std::vector<std::string> arguments = verb;
+    arguments.emplace_back("--help");
+    const Ran ran = run(arguments);
+    CHECK(ran.status == 0);
+    CHECK(ran.out.find("--help") != std::string::npos);
+    CHECK(ran.error.empty());
+  }
+  refused(7, "no daemon", {"status", "--home", "."});
+  refused(3, "--home", {"status"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a request that was changed, or is for another realm, is not admitted") {
+  make_realm();
+  make_realm("foreign", "other");
+  make_node("sapporo", "bureau");
+  make_node("naha", "vault", "foreign");
+  const std::string before = slurp(at("hq/register.json")), source = slurp(at("hq/policy.toml"));
+  std::string text = slurp(at("n-sapporo/request.json"));
+  const std::size_t kind = text.find("\"bureau\"");
+  REQUIRE(kind != std::string::npos);
+  spill(at("forged"), text.substr(0, kind) + "\"hq\"" + text.substr(kind + 8));
+  refused(4, "not signed", {"authority", "admit", "hq", "forged", "--key-file", "key"});
+  refused(4, "another realm", {"authority", "admit", "hq", "n-naha/request.json", "--key-file", "key"});
+  spill(at("cut"), text.substr(0, text.size() / 2));
+  refused(1, "cut", {"authority", "admit", "hq", "cut", "--key-file", "key"});
+  refused(3, "no such file", {"authority", "admit", "hq", "missing", "--key-file", "key"});
+  // One bad request, and the good one before it is not taken either.
+  refused(4, "forged", {"authority", "admit", "hq", "n-sapporo/request.json", "forged", "--key-file", "key"});
+  CHECK(slurp(at("hq/register.json")) == before);
+  CHECK(slurp(at("hq/policy.toml")) == source);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: somebody else's public keys under one's own signature are not admitted") {
+  make_realm();
+  const auto realm = policy::read_realm_file(view_of(slurp(at("hq/realm.json"))));
+  REQUIRE(realm);
+  // Possession is proven for the seal key of `mine`; the request names the victim's.
+  const crypto::NodeKeys mine = crypto::NodeKeys::generate(), victim = crypto::NodeKeys::generate();
+  auto mixed = crypto::NodeKeys::from(mine.reveal().reveal());
+  REQUIRE(mixed);
+  const auto foreign = policy::make_request(policy::NodeRequest{realm->realm, {}, {}, "thief", "z", policy::NodeKind::bureau, {}}, *mixed,
+                                            crypto::SealKey::generate().public_key());
+  REQUIRE(foreign);
+  spill(at("thief"), std::string(text_of(*foreign)));
+  refused(4, "thief", {"authority", "admit", "hq", "thief", "--key-file", "key"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a name stands for one node, and one node for a name") {
+  make_realm();
+  make_node("sapporo", "bureau");
+  CHECK(admit("n-sapporo/request.json").out.find("admitted") != std::string::npos);
+  CHECK(admit("n-sapporo/request.json").out.find("already") != std::string::npos);
+  fs::rename(at("n-sapporo"), at("old"));
+  make_node("sapporo", "bureau");
+  refused(5, "--replace", {"authority", "admit", "hq", "n-sapporo/request.json", "--key-file", "key"});
+  good({"authority", "admit", "hq", "n-sapporo/request.json", "--replace", "--key-file", "key"});
+  const auto request = std::get<policy::NodeRequest>(*policy::read_request(view_of(slurp(at("n-sapporo/request.json")))));
+  CHECK(slurp(at("hq/register.json")).find(request.keys.id.hex()) != std::string::npos);
+  const std::string source = slurp(at("hq/policy.toml"));
+  CHECK(source.find("name = \"sapporo\"") == source.rfind("name = \"sapporo\""));
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: the wrong secret is refused with status 4, and nothing changes") {
+  make_country();
+  make_node("late", "bureau");
+  refused(4, "", {"authority", "admit", "hq", "n-late/request.json", "--key-file", "other-key"});
+  refused(4, "", {"authority", "publish", "hq", "--yes", "--key-file", "other-key"});
+  spill(at("words"), "words\n");
+  refused(4, "key file", {"authority", "publish", "hq", "--yes", "--passphrase-file", "words"});
+  CHECK(fs::is_empty(at("hq/published")));
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: keys under a passphrase open with its words alone") {
+  spill(at("words"), "土蔵 の 鍵\n");
+  spill(at("wrong"), "土蔵 の 錠\n");
+  make_country();
+  good({"person", "new", "sato", "--realm", "hq/realm.json", "--passphrase-file", "words"});
+  good({"node", "init", "n-a", "--realm", "hq/realm.json", "--name", "a", "--kind", "bureau", "--zone", "z", "--passphrase-file", "words"});
+  good({"authority", "admit", "hq", "n-a/request.json", "sato.request.json", "--key-file", "key"});
+  publish();
+  std::vector<std::string> recover{
+      "node", "recover", "--home", "n-a", "--documents", "hq/published/1", "--share", "hq/shares/share-1", "--share", "hq/shares/share-2", "--passphrase-file",
+      "wrong"};
+  refused(4, "", recover);
+  recover.back() = "words";
+  good(recover);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: what is published comes into force at a node, and its grants open there") {
+  make_country();
+  refused(4, "--yes", {"authority", "publish", "hq", "--key-file", "key"});
+  CHECK(fs::is_empty(at("hq/published")));
+  const json first = publish();
+  CHECK(first["policy"] == 1);
+  const auto realm = policy::read_realm_file(view_of(slurp(at("hq/realm.json"))));
+  REQUIRE(realm);
+  CHECK(realm->contacts.size() == 3);
+  CHECK(realm->contacts.front().name == "head");
+  const auto home = node::open_home(at("n-sapporo"));
+  REQUIRE(home);
+  const auto keys = node::open_keys(*home, *node::unlocking_by_file(at("key")));
+  REQUIRE(keys);
+  auto trust = policy::Trust::begin(home->realm.first_root, keys->node.id);
+  REQUIRE(trust);
+  for (const Bytes& bytes : published(1)) REQUIRE(trust->offer(bytes, now_ms()));
+  REQUIRE(trust->version().value == 1);
+  REQUIRE(trust->current()->grants.has_value());
+  const auto ring = policy::open_grants(keys->node.seal, *trust->current()->grants, trust->current()->epochs);
+  REQUIRE(ring);
+  CHECK(ring->size() == 2);  // the directory's and the library's
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a second publication takes over what did not change, and follows the first") {
+  make_country();
+  publish();
+  const json second = publish();
+  CHECK(second["policy"] == 2);
+  CHECK(second["notes"].empty());
+  for (const char* name : {"mesh", "directory", "epochs"}) CHECK(document(1, name) == document(2, name));
+  const auto snapshot = policy::parse_snapshot(policy::read_envelope(document(2, "snapshot"))->payload);
+  REQUIRE(snapshot);
+  REQUIRE(snapshot->previous.has_value());
+  CHECK(snapshot->previous->version == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a node that is revoked gets no key any more, and its libraries new epochs") {
+  make_country();
+  publish();
+  const NodeId gone = std::get<policy::NodeRequest>(*policy::read_request(view_of(slurp(at("n-sapporo/request.json"))))).keys.id;
+  refused(1, "--no-cut", {"authority", "revoke", "hq", "sapporo"});
+  refused(3, "no node or person", {"authority", "revoke", "hq", "nobody", "--no-cut"});
+  refused(7, "no daemon", {"authority", "revoke", "hq", "sapporo", "--home", "n-head"});
+  good({"authority", "revoke", "hq", "sapporo", "--cut-all"});
+  const json second = publish();
+  const policy::Mesh mesh = this->mesh(2);
+  CHECK(std::none_of(mesh.nodes.begin(), mesh.nodes.end(), [&](const auto& it) { return it.keys.id == gone; }));
+  REQUIRE(mesh.libraries.size() == 1);
+  CHECK(mesh.libraries[0].epoch.value == 2);
+  REQUIRE(mesh.libraries[0].cuts.size() == 1);
+  CHECK(std::get<NodeId>(mesh.libraries[0].cuts[0].subject) == gone);
+  CHECK(mesh.libraries[0].cuts[0].since.value == 2);
+  CHECK(mesh.libraries[0].cuts[0].ends.empty());
+  for (const policy::LibraryEpochs& it : epochs(2).libraries) CHECK(it.epochs.size() == 2);
+  const auto grants = policy::parse_grants(policy::read_envelope(document(2, "grants_" + gone.hex()))->payload);
+  REQUIRE(grants);
+  CHECK(grants->grants.empty());
+  publish();
+  CHECK(this->mesh(3).libraries[0].cuts.size() == 1);  // once
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a node that is taken out without a cut leaves what it wrote") {
+  make_country();
+  publish();
+  good({"authority", "revoke", "hq", "sapporo", "--no-cut"});
+  publish();
+  CHECK(mesh(2).libraries[0].cuts.empty());
+  CHECK(mesh(2).libraries[0].epoch.value == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a library whose home is not admitted stops the publication, and says so") {
+  make_country();
+  publish();
+  good({"authority", "revoke", "hq", "head", "--no-cut"});
+  refused(3, "home node head", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  CHECK_FALSE(fs::exists(at("hq/published/2")));
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: signing needs as many keys as the realm was made with, wherever they lie") {
+  good({"authority", "init", "hq", "--realm", "realm", "--policy", "2/3", "--key-file", "key"});
+  make_node("head", "hq");
+  admit("n-head/request.json");
+  fs::create_directory(at("stick"));
+  fs::rename(at("hq/keys/policy-1.key"), at("stick/policy-1.key"));
+  fs::rename(at("hq/keys/policy-2.key"), at("stick/policy-2.key"));
+  refused(3, "needs 2 keys", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  good({"authority", "publish", "hq", "--yes", "--keys", "stick", "--key-file", "key"});
+  // One key twice is one key.
+  fs::copy(at("hq/keys/policy-3.key"), at("hq/keys/policy-9.key"));
+  refused(3, "needs 2 keys", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: freshness is installed at HQ's admitted node alone") {
+  make_country();
+  make_node("false", "hq");
+  refused(4, "not admitted", {"authority", "install", "hq", "--home", "n-false", "--key-file", "key"});
+  refused(4, "kind hq", {"authority", "install", "hq", "--home", "n-sapporo", "--key-file", "key"});
+  good({"authority", "install", "hq", "--home", "n-head", "--key-file", "key"});
+  const auto home = node::open_home(at("n-head"));
+  const auto keys = node::open_keys(*home, *node::unlocking_by_file(at("key")));
+  REQUIRE(keys);
+  const auto installed = node::read_freshness_key(*home, keys->node);
+  REQUIRE(installed);
+  REQUIRE(installed->has_value());
+  const auto& wanted = home->realm.root.keys_of(policy::SigningRole::freshness).keys;
+  CHECK(std::find(wanted.begin(), wanted.end(), (*installed)->public_key()) != wanted.end());
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: two of three shares bring every key back, one does not, nor shares of another realm") {
+  make_country();
+  publish();
+  make_realm("foreign", "other");
+  const auto recover = [](std::vector<std::string> shares) {
+    std::vector<std::string> out{"node", "recover", "--home", "n-sapporo", "--documents", "hq/published/1"};
+    for (const std::string& it : shares) out.insert(out.end(), {"--share", it});
+    return out;
+  };
+  refused(3, "2 are needed", recover({"hq/shares/share-1"}));
+  refused(3, "2 are needed", recover({"hq/shares/share-1", "hq/shares/share-1"}));
+  refused(4, "another realm", recover({"foreign/shares/share-1", "foreign/shares/share-2"}));
+  refused(4, "", recover({"hq/shares/share-1", "foreign/shares/share-2"}));
+  CHECK_FALSE(fs::exists(at("n-sapporo/keys/recovered")));
+  good(recover({"hq/shares/share-3", "hq/shares/share-1"}));
+  const auto home = node::open_home(at("n-sapporo"));
+  const auto keys = node::open_keys(*home, *node::unlocking_by_file(at("key")));
+  const auto ring = node::read_recovered(*home, keys->local);
+  REQUIRE(ring);
+  for (const policy::LibraryEpochs& it : epochs(1).libraries) {
+    const crypto::EpochKey* key = ring->find(it.library, {1});
+    REQUIRE(key != nullptr);
+    CHECK(crypto::commitment_of(*key, it.library, {1}) == it.epochs[0].commitment);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: documents of another realm give a node no keys") {
+  make_country();
+  publish();
+  make_realm("foreign", "other");
+  good({"node", "init", "n-x", "--realm", "foreign/realm.json", "--name", "x", "--kind", "bureau", "--zone", "z", "--key-file", "key"});
+  refused(3, "no epochs document of this realm",
+          {"node", "recover", "--home", "n-x", "--documents", "hq/published/1", "--share", "foreign/shares/share-1", "--share", "foreign/shares/share-2"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: mistakes of the policy are shown with their lines, and stop a publication") {
+  make_country();
+  add_source("[[forbid]]\nid = \"f\"\nactions = [\"wirte\"]\n");
+  const std::string source = slurp(at("hq/policy.toml"));
+  const auto line = std::count(source.begin(), source.end(), '\n');
+  const Ran checked = run({"policy", "check", "hq/policy.toml", "--json"});
+  CHECK(checked.status == 1);
+  const json mistakes = json::parse(checked.out);
+  REQUIRE(mistakes.size() == 1);
+  CHECK(mistakes[0]["line"] == line);
+  CHECK(mistakes[0]["suggestion"] == "write");
+  refused(1, "hq/policy.toml:" + std::to_string(line), {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  CHECK(fs::is_empty(at("hq/published")));
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a policy for a realm of another name is not published") {
+  make_country();
+  std::string source = slurp(at("hq/policy.toml"));
+  source.replace(source.find("realm = \"realm\""), 15, "realm = \"other\"");
+  spill(at("hq/policy.toml"), source);
+  refused(1, "for the realm", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: rights gained are shown before signing, and explained from the source") {
+  make_country();
+  good({"person", "new", "sato", "--realm", "hq/realm.json", "--shown", "佐藤 \"花\" \\", "--key-file", "key"});
+  admit("sato.request.json");
+  add_source("[[person.posts]]\npost = \"chief\"\n");
+  add_source("[[org]]\nid = \"roads\"\ntitle = \"道路課\"\n[[post]]\nid = \"chief\"\ntitle = \"課長\"\norg = \"roads\"\nroles = [\"clerk\"]\n");
+  add_source("[[permit]]\nid = \"clerks\"\nroles = [\"clerk\"]\nactions = [\"write\"]\nlibraries = [\"works\"]\n");
+  const std::string source = slurp(at("hq/policy.toml"));
+  // The table of the person was added last, so that the post belongs to it.
+  REQUIRE(source.find("[[person]]") < source.find("[[person.posts]]"));
+  const json out = publish();
+  REQUIRE(out["rights"].size() == 1);
+  CHECK(out["rights"][0].get<std::string>().find("sato") != std::string::npos);
+  const json yes = json::parse(good({"policy", "explain", "sato", "write", "works", "--source", "hq/policy.toml", "--json"}).out);
+  CHECK(yes["allowed"] == true);
+  const json no = json::parse(good({"policy", "explain", "sato", "administer", "works", "--source", "hq/policy.toml", "--json"}).out);
+  CHECK(no["allowed"] == false);
+  refused(3, "no person", {"policy", "explain", "sota", "write", "works", "--source", "hq/policy.toml"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: odd names are refused or shown without harm") {
+  make_realm();
+  for (const char* name : {"Sapporo", "a b", "-a", "a-", "", "../a", "a\n", "札幌"}) {
+    const Ran ran = run({"node", "init", "x", "--realm", "hq/realm.json", "--name", name, "--kind", "bureau", "--zone", "z", "--key-file", "key"});
+    CHECK_MESSAGE(ran.status != 0, name);
+    const Ran person = run({"person", "new", name, "--realm", "hq/realm.json", "--key-file", "key"});
+    CHECK_MESSAGE(person.status != 0, name);
+    CHECK_FALSE(fs::exists(at("x")));
+  }
+  CHECK(std::none_of(fs::directory_iterator(scratch.path), fs::directory_iterator(), [](const auto& it) { return it.path().extension() == ".key"; }));
+  const Ran ran = run({"policy", "check", "no\x1b[31m\xe2\x80\xae\xff"});
+  CHECK(ran.status == 3);
+  CHECK(ran.error.find('\x1b') == std::string::npos);
+  CHECK(ran.error.find("\\x1b[31m\\xe2\\x80\\xae\\xff") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: one process works on a folder at a time") {
+  make_realm();
+  make_node("sapporo", "bureau");
+  const int lock = ::open(at("hq/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  REQUIRE(::flock(lock, LOCK_EX | LOCK_NB) == 0);
+  refused(7, "another dozo", {"authority", "admit", "hq", "n-sapporo/request.json", "--key-file", "key"});
+  ::close(lock);
+  admit("n-sapporo/request.json");
+}
