@@ -418,6 +418,40 @@ TEST_CASE_FIXTURE(Fixture, "authority: two of three shares bring every key back,
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "authority: without the key authority's files a replacement is listed, and shares give it every key") {
+  make_country();
+  publish();
+  fs::remove(at("hq/keys/key-authority-1.key"));
+  fs::remove(at("hq/keys/admission.key"));
+  make_node("again", "bureau");
+  refused(3, "admission", {"authority", "admit", "hq", "n-again/request.json", "--key-file", "key"});
+  good({"authority", "admit", "hq", "n-again/request.json", "--without-key-authority"});
+  std::string source = slurp(at("hq/policy.toml"));
+  const std::string member = "members.naha = ";
+  source.insert(source.find(member), "members.again = { holding = \"full\", write = true }\n");
+  spill(at("hq/policy.toml"), source);
+  refused(3, "admission", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  const json out = json::parse(good({"authority", "publish", "hq", "--without-key-authority", "--yes", "--json", "--key-file", "key"}).out);
+  CHECK(out["policy"] == 2);
+  CHECK(document(1, "epochs") == document(2, "epochs"));
+
+  const auto home = node::open_home(at("n-again"));
+  const auto keys = node::open_keys(*home, *node::unlocking_by_file(at("key")));
+  REQUIRE(keys);
+  auto trust = policy::Trust::begin(home->realm.first_root, keys->node.id);
+  for (const Bytes& bytes : published(2)) REQUIRE(trust->offer(bytes, now_ms()));
+  REQUIRE(trust->version().value == 2);
+  CHECK_FALSE(trust->current()->grants.has_value());
+  good({"node", "recover", "--home", "n-again", "--documents", "hq/published/2", "--share", "hq/shares/share-1", "--share", "hq/shares/share-2"});
+  const auto ring = node::read_recovered(*home, keys->local);
+  REQUIRE(ring);
+  CHECK(ring->size() == 2);
+  CHECK(policy::open_directory(trust->current()->directory, *ring).has_value());
+
+  add_source("[[library]]\nname = \"new\"\ntitle = \"new\"\nhome = \"head\"\nmembers.head = { holding = \"full\", write = true }\n");
+  refused(4, "needs the key authority", {"authority", "publish", "hq", "--without-key-authority", "--yes", "--key-file", "key"});
+}
+
 TEST_CASE_FIXTURE(Fixture, "authority: documents of another realm give a node no keys") {
   make_country();
   publish();

@@ -78,7 +78,8 @@ Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, b
 
 }  // namespace
 
-Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, const SecretOptions& secret) {
+Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, Checking checking,
+                                    const SecretOptions& secret) {
   Register next = directory.entries();
   std::vector<Admitted> out;
   std::optional<crypto::SealKey> admission;
@@ -86,7 +87,7 @@ Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::ve
     const auto request = TRY(within(file, policy::read_request(TRY(node::read_file(file, policy::request_bytes_most)))));
     const RealmId realm = std::visit([](const auto& it) { return it.realm; }, request);
     if (realm != directory.realm().realm) return fail(Fault::denied, file + ": the request is for another realm");
-    if (const auto* node = std::get_if<policy::NodeRequest>(&request)) {
+    if (const auto* node = std::get_if<policy::NodeRequest>(&request); node != nullptr && checking == Checking::all_keys) {
       if (!admission) admission = TRY(directory.admission_key(secret));
       TRY(within(file, policy::check_request(*node, realm, *admission)));
     }
@@ -127,14 +128,77 @@ Result<void> revoke(AuthorityDirectory& directory, const std::string& name, std:
   return directory.save_register();
 }
 
-Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, std::int64_t now_s) {
+namespace {
+
+Result<policy::Source> good_source(const AuthorityDirectory& directory) {
   const std::string text = TRY(directory.source_text());
   std::string mistakes;
   for (const policy::Mistake& it : policy::check(text, directory.source_path().string())) mistakes += (mistakes.empty() ? "" : "\n") + policy::text_of(it);
   if (!mistakes.empty()) return fail(Fault::malformed, mistakes);
-  const policy::Source source = policy::read_source(text, directory.source_path().string()).source;
+  policy::Source source = policy::read_source(text, directory.source_path().string()).source;
   if (source.realm != directory.root().name)
     return fail(Fault::malformed, directory.source_path().string() + ": it is for the realm \"" + source.realm + "\", not \"" + directory.root().name + "\"");
+  return source;
+}
+
+struct Cutting {
+  std::map<LibraryId, std::vector<policy::Cut>> cuts;
+  std::vector<std::string> lines;
+};
+/// The cuts that wait for the version after `newest`.
+Cutting waiting_cuts(const AuthorityDirectory& directory, const policy::Mesh& mesh, PolicyVersion newest) {
+  Cutting out;
+  for (const Register::Revoked& it : directory.entries().revoked) {
+    if (it.after != newest || !it.cut || newest.value == 0) continue;
+    std::map<FeedId, policy::FeedPoint> ends;
+    for (const node::local::HeadRow& head : it.heads) ends[head.feed] = {it.node, head.feed.incarnation, head.sequence, head.root};
+    const auto cuts = policy::cut_node(mesh, it.node, ends);
+    for (const auto& [library, list] : cuts) {
+      auto& to = out.cuts[library];
+      to.insert(to.end(), list.begin(), list.end());
+    }
+    out.lines.push_back(it.name + ": cut in " + std::to_string(cuts.size()) + " libraries, after " + std::to_string(it.heads.size()) + " known feeds");
+  }
+  return out;
+}
+
+/// What no node accepts must not be kept as published. Keeps it, and renews realm.json.
+Result<void> finish_publication(AuthorityDirectory& directory, const policy::Published& out, std::int64_t now_s) {
+  policy::Trust trust = TRY(policy::Trust::begin(directory.realm().first_root, std::nullopt));
+  for (const Bytes& root : directory.roots()) TRY(trust.offer(root, now_s * 1000));
+  for (const char* first : {"freshness", "snapshot"}) TRY(trust.offer(out.documents.at(first), now_s * 1000));
+  for (const auto& [name, bytes] : out.documents)
+    if (name != "freshness" && name != "snapshot") TRY(within(name, trust.offer(bytes, now_s * 1000)));
+  if (trust.version() != out.version) return fail(Fault::malformed, "what was signed does not come into force: nothing is published");
+  TRY(directory.keep(out.version, out.documents));
+  std::vector<policy::Contact> contacts;
+  for (const bool hq : {true, false})
+    for (const policy::MeshNode& it : trust.current()->mesh.nodes)
+      if ((it.kind == policy::NodeKind::hq) == hq && it.kind != policy::NodeKind::desk && !it.addresses.control.empty())
+        contacts.push_back({it.keys.id, it.name, it.keys.transport, it.addresses});
+  return directory.save_contacts(std::move(contacts));
+}
+
+struct Signers {
+  std::map<SigningRole, std::vector<crypto::SigningKey>> keys;
+  policy::RoleSigners by_role;
+};
+Result<Signers> open_signers(const AuthorityDirectory& directory, std::initializer_list<SigningRole> roles, const std::vector<std::string>& folders,
+                             const SecretOptions& secret) {
+  Signers out;
+  for (const SigningRole role : roles) {
+    out.keys[role] = TRY(directory.signing_keys(role, folders, secret));
+    for (const crypto::SigningKey& key : out.keys[role]) out.by_role[role].push_back(&key);
+  }
+  return out;
+}
+
+Result<Bytes> payload_of(const policy::Publication& documents, const char* name) { return TRY(policy::read_envelope(documents.at(name))).payload; }
+
+}  // namespace
+
+Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, std::int64_t now_s) {
+  const policy::Source source = TRY(good_source(directory));
 
   // The ids of new libraries are kept before anything with them can get out.
   bool new_ids = false;
@@ -154,23 +218,14 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& a
   policy::Mesh mesh_before;
   policy::Directory directory_before;
   if (out.previous) {
-    const auto payload = [&](const char* name) -> Result<Bytes> { return TRY(policy::read_envelope(out.previous->at(name))).payload; };
-    mesh_before = TRY(policy::parse_mesh(TRY(payload("mesh"))));
-    const policy::Epochs epochs = TRY(policy::parse_epochs(TRY(payload("epochs"))));
+    mesh_before = TRY(policy::parse_mesh(TRY(payload_of(*out.previous, "mesh"))));
+    const policy::Epochs epochs = TRY(policy::parse_epochs(TRY(payload_of(*out.previous, "epochs"))));
     const policy::KeyRing keys = TRY(policy::open_epochs_with_admission(admission, epochs));
-    directory_before = TRY(policy::open_directory(TRY(policy::parse_sealed_directory(TRY(payload("directory")))), keys));
+    directory_before = TRY(policy::open_directory(TRY(policy::parse_sealed_directory(TRY(payload_of(*out.previous, "directory")))), keys));
   }
-  for (const Register::Revoked& it : directory.entries().revoked) {
-    if (it.after != newest || !it.cut || !out.previous) continue;
-    std::map<FeedId, policy::FeedPoint> ends;
-    for (const node::local::HeadRow& head : it.heads) ends[head.feed] = {it.node, head.feed.incarnation, head.sequence, head.root};
-    const auto cuts = policy::cut_node(mesh_before, it.node, ends);
-    for (const auto& [library, list] : cuts) {
-      auto& to = out.changes.cuts[library];
-      to.insert(to.end(), list.begin(), list.end());
-    }
-    out.cuts.push_back(it.name + ": cut in " + std::to_string(cuts.size()) + " libraries, after " + std::to_string(it.heads.size()) + " known feeds");
-  }
+  Cutting cutting = waiting_cuts(directory, mesh_before, newest);
+  out.changes.cuts = std::move(cutting.cuts);
+  out.cuts = std::move(cutting.lines);
   out.rights = policy::compare_rights(policy::Policy(newest, std::move(mesh_before), std::move(directory_before)),
                                       policy::Policy(out.version, out.compiled.mesh, out.compiled.directory), now_s * 1000);
   return out;
@@ -178,29 +233,68 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& a
 
 Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& prepared, const crypto::SealKey& admission,
                                const std::vector<std::string>& folders, const SecretOptions& secret, std::int64_t now_s) {
-  std::map<SigningRole, std::vector<crypto::SigningKey>> keys;
-  policy::RoleSigners signers;
-  for (const SigningRole role : {SigningRole::policy, SigningRole::key_authority, SigningRole::snapshot, SigningRole::freshness}) {
-    keys[role] = TRY(directory.signing_keys(role, folders, secret));
-    for (const crypto::SigningKey& key : keys[role]) signers[role].push_back(&key);
-  }
+  const Signers signers =
+      TRY(open_signers(directory, {SigningRole::policy, SigningRole::key_authority, SigningRole::snapshot, SigningRole::freshness}, folders, secret));
   policy::Published out = TRY(policy::publish(directory.root(), directory.realm().realm, prepared.compiled, prepared.previous ? &*prepared.previous : nullptr,
-                                              prepared.changes, admission, signers, now_s));
-  // As a node would take it: what no node accepts must not be kept as published.
-  policy::Trust trust = TRY(policy::Trust::begin(directory.realm().first_root, std::nullopt));
-  for (const Bytes& root : directory.roots()) TRY(trust.offer(root, now_s * 1000));
-  for (const char* first : {"freshness", "snapshot"}) TRY(trust.offer(out.documents.at(first), now_s * 1000));
-  for (const auto& [name, bytes] : out.documents)
-    if (name != "freshness" && name != "snapshot") TRY(within(name, trust.offer(bytes, now_s * 1000)));
-  if (trust.version() != out.version) return fail(Fault::malformed, "what was signed does not come into force: nothing is published");
-  TRY(directory.keep(out.version, out.documents));
+                                              prepared.changes, admission, signers.by_role, now_s));
+  TRY(finish_publication(directory, out, now_s));
+  return out;
+}
 
-  std::vector<policy::Contact> contacts;
-  for (const bool hq : {true, false})
-    for (const policy::MeshNode& it : trust.current()->mesh.nodes)
-      if ((it.kind == policy::NodeKind::hq) == hq && it.kind != policy::NodeKind::desk && !it.addresses.control.empty())
-        contacts.push_back({it.keys.id, it.name, it.keys.transport, it.addresses});
-  TRY(directory.save_contacts(std::move(contacts)));
+Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const std::vector<std::string>& folders, const SecretOptions& secret,
+                                             std::int64_t now_s) {
+  constexpr std::int64_t day_s = 24 * 60 * 60, believed_after_s = 365 * day_s;
+  const policy::Source source = TRY(good_source(directory));
+  const std::optional<policy::Publication> previous = TRY(directory.newest());
+  if (!previous) return fail(Fault::not_found, "nothing was published before: the first publication needs the key authority");
+  const PolicyVersion newest = TRY(directory.newest_version());
+  const policy::Mesh before = TRY(policy::parse_mesh(TRY(payload_of(*previous, "mesh"))));
+  for (const policy::SourceLibrary& it : source.libraries)
+    if (!directory.entries().libraries.contains(it.name)) return fail(Fault::denied, "the library " + it.name + " is new: its key needs the key authority");
+  policy::Compiled compiled = TRY(policy::compile(source, directory.entries().names()));
+  policy::Mesh mesh = std::move(compiled.mesh);
+  Cutting cutting = waiting_cuts(directory, before, newest);
+  policy::Draft draft;
+  draft.version.value = newest.value + 1;
+  for (policy::MeshLibrary& it : mesh.libraries) {
+    const auto old = std::find_if(before.libraries.begin(), before.libraries.end(), [&](const auto& library) { return library.id == it.id; });
+    if (old == before.libraries.end()) return fail(Fault::denied, "a library of the source was never published: its key needs the key authority");
+    it.epoch = old->epoch;
+    it.cuts = old->cuts;
+    it.admits = old->admits;
+    for (policy::Cut& cut : cutting.cuts[it.id]) {
+      cut.since = draft.version;
+      std::sort(cut.ends.begin(), cut.ends.end(),
+                [](const auto& a, const auto& b) { return std::pair(a.node, a.incarnation) < std::pair(b.node, b.incarnation); });
+      it.cuts.push_back(std::move(cut));
+    }
+    std::sort(it.cuts.begin(), it.cuts.end(), [](const auto& a, const auto& b) { return std::pair(a.since, a.subject) < std::pair(b.since, b.subject); });
+  }
+  mesh.header = {directory.realm().realm, before.header.version + 1, now_s, now_s + compiled.mesh_days * day_s};
+  mesh.hq_time_most_s = mesh.header.expires_s + believed_after_s;
+  const Bytes payload = policy::format(mesh);
+  TRY(policy::parse_mesh(payload));
+
+  const Signers signers = TRY(open_signers(directory, {SigningRole::policy, SigningRole::snapshot, SigningRole::freshness}, folders, secret));
+  draft.documents = *previous;
+  draft.documents.erase("snapshot");
+  draft.documents.erase("freshness");
+  draft.documents["mesh"] =
+      TRY(policy::sign_with(policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", payload), signers.by_role.at(SigningRole::policy)));
+  policy::Published out{draft.documents, draft.version, std::move(cutting.lines)};
+  out.documents["snapshot"] =
+      TRY(policy::sign_with(TRY(policy::draft_snapshot(directory.root(), directory.realm().realm, draft, &*previous, compiled.snapshot_days, now_s)),
+                            signers.by_role.at(SigningRole::snapshot)));
+  const std::uint64_t last = TRY(policy::parse_freshness(TRY(payload_of(*previous, "freshness")))).header.version;
+  out.documents["freshness"] = TRY(
+      policy::refresh(directory.realm().realm, out.documents["snapshot"], last, compiled.freshness_hours, signers.by_role.at(SigningRole::freshness), now_s));
+  for (const policy::MeshNode& it : mesh.nodes)
+    if (std::none_of(before.nodes.begin(), before.nodes.end(), [&](const auto& node) { return node.keys == it.keys; }))
+      out.notes.push_back(it.name + " is listed, without grants: it needs shares of the recovery key (dozo node recover)");
+  for (const policy::MeshNode& it : before.nodes)
+    if (std::none_of(mesh.nodes.begin(), mesh.nodes.end(), [&](const auto& node) { return node.keys == it.keys; }))
+      out.notes.push_back(it.name + " is out, but its keys open what is written until the key authority makes new epochs");
+  TRY(finish_publication(directory, out, now_s));
   return out;
 }
 

@@ -13,9 +13,12 @@ struct Admitted {
   bool is_node{}, was_known{}, in_source{};  ///< in_source: policy.toml has, or now got, its table
   std::string table;                         ///< for policy.toml, where it is not in it
 };
+/// With what newcomers are checked. On the day when the key authority's files are lost, a node's signature alone can be, and such a node gets no grants.
+enum class Checking : std::uint8_t { all_keys, signature_alone };
 /// All of them or, at the first fault, none. `replace`: a known name may get other keys. Faults: denied (another realm), not_authentic (forged, or its maker
 /// has not the keys), exists (the name has other keys, or the keys have another name), those of reading.
-Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, const SecretOptions& secret);
+Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, Checking checking,
+                                    const SecretOptions& secret);
 
 /// `name` is a node or a person. `heads`: nothing where no cut is meant. Fault: not_found, malformed (a person cannot be cut so).
 Result<void> revoke(AuthorityDirectory& directory, const std::string& name, std::optional<std::vector<node::local::HeadRow>> heads);
@@ -35,6 +38,12 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& a
 /// Signs, checks as a node would, keeps, and renews realm.json. `folders`: where else keys lie. Faults: those of policy::publish; not_found (too few keys).
 Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& prepared, const crypto::SealKey& admission,
                                const std::vector<std::string>& folders, const SecretOptions& secret, std::int64_t now_s);
+
+/// A publication by the policy role alone, for the day when the key authority's files are lost: only the mesh changes. Nodes that it adds get no grants and
+/// need the shares of the recovery key; nodes that it takes out are no longer served, but no new epoch closes what is written from now on to the keys that they
+/// have. Cuts are made as ever. Faults: those of prepare() and sign(); not_found (nothing was published before), denied (a new library, which needs a key).
+Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const std::vector<std::string>& folders, const SecretOptions& secret,
+                                             std::int64_t now_s);
 
 /// Roots and newest publication, in the order in which a node takes them. Fault: not_found (nothing published).
 Result<std::vector<Bytes>> envelopes_of(const AuthorityDirectory& directory);

@@ -66,14 +66,15 @@ Result<void> init(const Common& common, const InitOptions& options) {
 struct AdmitOptions {
   std::string directory;
   std::vector<std::string> requests;
-  bool replace = false;
+  bool replace = false, without_key_authority = false;
   SecretOptions secret;
 };
 
 Result<void> admit_all(const Common& common, const AdmitOptions& options) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
   json rows = json::array();
-  for (const Admitted& it : TRY(admit(directory, options.requests, options.replace, options.secret))) {
+  for (const Admitted& it : TRY(admit(directory, options.requests, options.replace,
+                                      options.without_key_authority ? Checking::signature_alone : Checking::all_keys, options.secret))) {
     if (common.json) {
       rows.push_back({{"name", it.name}, {"kind", it.is_node ? "node" : "person"}, {"known", it.was_known}, {"in_source", it.in_source}});
       continue;
@@ -117,7 +118,7 @@ Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
 struct PublishOptions {
   std::string directory;
   std::vector<std::string> keys;
-  bool yes = false;
+  bool yes = false, without_key_authority = false;
   SecretOptions secret;
 };
 
@@ -138,8 +139,33 @@ Result<bool> confirmed(PolicyVersion version) {
   return answer == "yes";
 }
 
+Result<void> hand_over_after(const Common& common, const AuthorityDirectory& directory) {
+  if (common.home.empty()) return {};
+  const auto handed = hand_over(common, directory);
+  if (!handed)
+    return fail(handed.error().fault, "published, but not handed to the node of " + common.home + " (" + handed.error().text + "): then dozo authority offer");
+  if (!common.json) std::printf("handed to the node of %s\n", shown(common.home).c_str());
+  return {};
+}
+
+Result<void> publish_mesh(const Common& common, const PublishOptions& options, AuthorityDirectory& directory) {
+  const PolicyVersion next{TRY(directory.newest_version()).value + 1};
+  if (!common.json) std::printf("only nodes, members and cuts are published; people and rules stay as they were\n");
+  std::fflush(stdout);
+  if (!options.yes && !TRY(confirmed(next))) return fail(Fault::denied, "nothing was signed");
+  const policy::Published published = TRY(publish_mesh_alone(directory, options.keys, options.secret, now_s()));
+  if (common.json) {
+    print({{"policy", published.version.value}, {"notes", published.notes}});
+  } else {
+    for (const std::string& note : published.notes) std::printf("%s\n", shown(note).c_str());
+    std::printf("published as version %llu\n", static_cast<unsigned long long>(published.version.value));
+  }
+  return hand_over_after(common, directory);
+}
+
 Result<void> publish(const Common& common, const PublishOptions& options) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
+  if (options.without_key_authority) return publish_mesh(common, options, directory);
   const crypto::SealKey admission = TRY(directory.admission_key(options.secret));
   const Prepared prepared = TRY(prepare(directory, admission, now_s()));
   if (!common.json) {
@@ -157,12 +183,7 @@ Result<void> publish(const Common& common, const PublishOptions& options) {
     for (const std::string& note : published.notes) std::printf("%s\n", shown(note).c_str());
     std::printf("published as version %llu\n", static_cast<unsigned long long>(published.version.value));
   }
-  if (common.home.empty()) return {};
-  const auto handed = hand_over(common, directory);
-  if (!handed)
-    return fail(handed.error().fault, "published, but not handed to the node of " + common.home + " (" + handed.error().text + "): then dozo authority offer");
-  if (!common.json) std::printf("handed to the node of %s\n", shown(common.home).c_str());
-  return {};
+  return hand_over_after(common, directory);
 }
 
 Result<void> offer(const Common& common, const std::string& path) {
@@ -229,6 +250,7 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb->add_option("directory", admit_options->directory, "the authority's folder")->required();
   verb->add_option("request", admit_options->requests, "request files")->required();
   verb->add_flag("--replace", admit_options->replace, "a name that is known may get these other keys");
+  verb->add_flag("--without-key-authority", admit_options->without_key_authority, "its files are lost: check a node's signature alone");
   add_secret_options(*verb, admit_options->secret);
   verb->callback([=, &common] { finish(admit_all(common, *admit_options)); });
 
@@ -245,6 +267,8 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb->add_option("directory", publish_options->directory, "the authority's folder")->required();
   verb->add_option("--keys", publish_options->keys, "another folder with key files (may be given again)");
   verb->add_flag("-y,--yes", publish_options->yes, "do not ask");
+  verb->add_flag("--without-key-authority", publish_options->without_key_authority,
+                 "its files are lost: publish nodes, members and cuts alone, without new keys and grants");
   add_secret_options(*verb, publish_options->secret);
   verb->callback([=, &common] { finish(publish(common, *publish_options)); });
 
