@@ -1,0 +1,68 @@
+// Object store and authoriser: what sync needs to know of the node that it speaks for. The engine implements both.
+//
+// Threads: as Sync.
+#pragma once
+#include "sync/messages.h"
+
+namespace dozo::sync {
+
+struct Batch {
+  std::vector<Bytes> entries;
+  std::string head_note;
+  std::vector<Digest> proof;
+};
+struct MissingPack {
+  Digest address;
+  std::uint32_t size_bytes{};
+};
+
+/// What the node holds. Whatever comes from a peer is checked behind this before it counts.
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  // ---- documents
+  virtual RealmId realm() const = 0;
+  virtual DocumentVersions versions(Now now) const = 0;
+  virtual std::vector<DocumentWant> wants() const = 0;  ///< most urgent first
+  virtual std::optional<Bytes> document(const DocumentWant& want) const = 0;
+  virtual std::vector<Bytes> suspensions(Now now) const = 0;
+  struct Offered {
+    bool authentic{};  ///< validly signed, of this realm
+    bool changed{};    ///< something came of it
+  };
+  virtual Offered offer(ByteView envelope, Now now) = 0;
+
+  // ---- feeds; a library is always one that the authoriser says is shared
+  virtual std::vector<FeedPoint> feeds(const LibraryId& library) const = 0;  ///< ascending
+  virtual Result<Digest> root_at(const FeedId& feed, Sequence size) const = 0;
+  virtual Result<Batch> entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const = 0;
+  /// Lists that a batch names and that are not here, after its signed head was checked. Faults: as accept_entries.
+  virtual Result<std::vector<Digest>> lists_wanted(const FeedId& feed, Sequence from, const Batch& batch) const = 0;
+  /// Faults: not_found (waits for documents or lists), stale (nothing new in it), denied, not_authentic, malformed ...
+  virtual Result<void> accept_entries(const FeedId& feed, Sequence from, const Batch& batch) = 0;
+
+  // ---- packs and lists of packs
+  virtual std::vector<MissingPack> missing(const LibraryId& library, std::size_t most) const = 0;  ///< most urgent first
+  virtual bool is_missing(const ObjectId& pack) const = 0;
+  virtual std::optional<std::uint32_t> size(const ObjectId& object) const = 0;  ///< nothing: not held, or not of that library
+  virtual Result<Bytes> slice(const ObjectId& object, std::uint32_t offset, std::size_t bytes_most) const = 0;
+  virtual Result<void> check_pack(const ObjectId& pack, ByteView bytes) const = 0;
+  virtual Result<void> keep_list(const ObjectId& list, ByteView bytes) = 0;
+
+  // ---- statements
+  virtual std::vector<StatementMark> statements(const LibraryId& library) const = 0;  ///< ascending
+  virtual std::optional<StatementGiven> statement(const LibraryId& library, const NodeId& signer, const std::string& subject) const = 0;
+  virtual Result<bool> accept_statement(const StatementGiven& statement) = 0;  ///< false: known already
+};
+
+/// What the policy in force, and suspensions, say of peers now. Asked at every message, in both directions.
+class Authoriser {
+ public:
+  virtual ~Authoriser() = default;
+  virtual bool knows(const NodeId& peer) const = 0;                                 ///< it may have the authority's documents
+  virtual bool shares(const NodeId& peer, const LibraryId& library) const = 0;      ///< this node and the peer both hold it, and the peer is not suspended
+  virtual std::vector<LibraryId> shared_libraries(const NodeId& peer) const = 0;   ///< ascending
+};
+
+}  // namespace dozo::sync
