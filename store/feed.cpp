@@ -5,6 +5,7 @@
 namespace dozo::store {
 
 namespace {
+constexpr std::string_view origin_prefix = "dozo/feed/1/";
 constexpr std::size_t proof_hashes_most = 130;  // two for each level of the largest tree
 constexpr std::size_t tail_bytes_most = 8 * 1024;
 
@@ -25,10 +26,13 @@ void serialize(A& archive, ForkEvidence& it) {
           archive::capped<proof_hashes_most>(it.proof));
 }
 
-std::string feed_origin(const FeedId& feed) { return "dozo/feed/1/" + feed.library.hex() + '/' + feed.node.hex() + '/' + feed.incarnation.hex(); }
+std::string feed_origin(const FeedId& feed) { return std::string(origin_prefix) + feed.library.hex() + '/' + feed.node.hex() + '/' + feed.incarnation.hex(); }
 
 Result<Head> verify_head(std::string_view note, const FeedId& feed, const crypto::VerifyKey& key) {
-  const crypto::Checkpoint checkpoint = TRY(crypto::open_checkpoint(note, feed_origin(feed), key));
+  const std::string origin = feed_origin(feed);
+  const std::string_view named = note.substr(0, note.find('\n'));
+  if (named != origin && named.starts_with(origin_prefix)) return fail(Fault::not_authentic, "a head of another feed");
+  const crypto::Checkpoint checkpoint = TRY(crypto::open_checkpoint(note, origin, key));
   return Head{feed, {checkpoint.size}, checkpoint.root};
 }
 

@@ -93,7 +93,7 @@ TEST_CASE("record: a newer format is told apart from a damaged one") {
 }
 
 TEST_CASE("record: each field holds its most and is refused with one more") {
-  const auto check = [](const char* what, const std::function<void(Record&, std::size_t)>& set, std::size_t most) {
+  const auto check = [](const std::string& what, const std::function<void(Record&, std::size_t)>& set, std::size_t most) {
     CAPTURE(what);
     Record record = change(0, create(document(1), "a", file(1)));
     set(record, most);
@@ -117,7 +117,7 @@ TEST_CASE("record: each field holds its most and is refused with one more") {
 }
 
 TEST_CASE("record: what no record may say is not well formed") {
-  const auto refused = [](const char* what, const std::function<void(Record&)>& spoil) {
+  const auto refused = [](const std::string& what, const std::function<void(Record&)>& spoil) {
     CAPTURE(what);
     Record record = full();
     spoil(record);
