@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::string_view state_name = "trust";
 
-store::DocumentKey key_of(const policy::Held& held) { return {std::string(policy::name_of(held.type)), held.name, held.version}; }
+store::DocumentKey document_key(const policy::Held& held) { return {std::string(policy::name_of(held.type)), held.name, held.version}; }
 
 }  // namespace
 
@@ -65,7 +65,7 @@ Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
 /// Documents and state in one transaction: what is in force here is what a restart finds.
 Result<void> Realm::keep(const std::vector<policy::Held>& documents) {
   store::TruthWrite write = TRY(truth_.write());
-  for (const policy::Held& held : documents) TRY(write.put_document(key_of(held), held.envelope));
+  for (const policy::Held& held : documents) TRY(write.put_document(document_key(held), held.envelope));
   TRY(write.put_local(state_name, trust_.encode()));
   return write.commit();
 }
@@ -104,6 +104,14 @@ void Realm::need(PolicyVersion version) {
   if (version.value == 0 || version > trust_.version() || policies_.at(version)) return;
   needed_.insert(version);
   take_past();
+}
+
+std::optional<crypto::VerifyKey> Realm::key_of(const NodeId& node) const {
+  const std::vector<PolicyVersion> versions = policies_.versions();
+  for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
+    if (const policy::MeshNode* found = policies_.at(*version)->node(node)) return found->keys.sign;
+  }
+  return std::nullopt;
 }
 
 std::vector<policy::Want> Realm::wants() const {

@@ -38,6 +38,8 @@ class Realm {
   std::shared_ptr<const policy::Policy> policy() const { return policies_.newest(); }                             ///< null before the first
   std::shared_ptr<const policy::Policy> policy_at(PolicyVersion version) const { return policies_.at(version); }  ///< null: not known here
   const policy::KeyRing& keys() const { return keys_; }
+  /// With which a node signs: in the newest of the known policies that names it. Nothing: none does.
+  std::optional<crypto::VerifyKey> key_of(const NodeId& node) const;
 
   /// Somebody needs this version: wants() asks for what it lacks.
   void need(PolicyVersion version);

@@ -1,0 +1,191 @@
+#include "node/disk_source.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "store/names.h"
+
+namespace dozo::node {
+namespace {
+
+constexpr std::size_t depth_most = 512;  // folders open at a time on the way down
+
+std::int64_t nanoseconds(const timespec& time) { return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec; }
+
+struct CloseFolder {
+  void operator()(DIR* folder) const noexcept { closedir(folder); }
+};
+using Folder = std::unique_ptr<DIR, CloseFolder>;
+
+std::optional<store::ContentKind> kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return store::ContentKind::file;
+  if (S_ISLNK(mode)) return store::ContentKind::symlink;
+  if (S_ISDIR(mode)) return store::ContentKind::dir;
+  return std::nullopt;
+}
+
+class Walk {
+ public:
+  Walk(const std::vector<std::string>& exclude, const VisitItem& visit, const Skip& skip) : exclude_(exclude), visit_(visit), skip_(skip) {}
+
+  Result<bool> folder(int parent, const std::string& name, const std::string& path, std::size_t depth) {
+    const int opened = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (opened < 0) return skipped(path, errno);
+    Folder folder(fdopendir(opened));
+    if (!folder) {
+      const int number = errno;
+      close(opened);
+      return skipped(path, number);
+    }
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent* entry = readdir(folder.get())) {
+      const std::string_view found = entry->d_name;
+      if (found != "." && found != "..") names.emplace_back(found);
+    }
+    if (errno != 0) return skipped(path, errno);
+    std::ranges::sort(names);
+    bool any = false;
+    for (const std::string& below : names) {
+      const std::string its_path = path.empty() ? below : path + "/" + below;
+      if (is_excluded(below, its_path)) continue;
+      any = true;
+      if (!store::good_path(its_path)) {
+        skip_("a path longer than " + std::to_string(store::path_bytes_most) + " bytes: " + its_path);
+        continue;
+      }
+      if (!TRY(item(dirfd(folder.get()), below, its_path, depth))) return false;
+    }
+    if (any || path.empty()) return true;
+    return visit_({path, store::ContentKind::dir, 0});
+  }
+
+  Result<bool> item(int parent, const std::string& name, const std::string& path, std::size_t depth) {
+    struct stat status {};
+    if (fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return skipped(path, errno);
+    const auto kind = kind_of(status.st_mode);
+    if (!kind) {
+      skip_("neither file, symlink nor folder: " + path);
+      return true;
+    }
+    if (*kind != store::ContentKind::dir) return visit_({path, *kind, static_cast<std::uint64_t>(status.st_size)});
+    if (depth == depth_most) {
+      skip_("folders nested too deep: " + path);
+      return true;
+    }
+    return folder(parent, name, path, depth + 1);
+  }
+
+ private:
+  Result<bool> skipped(const std::string& path, int number) {
+    skip_(disk_error(number, path).text);
+    return true;
+  }
+  bool is_excluded(const std::string& name, const std::string& path) const {
+    return std::ranges::any_of(exclude_, [&](const std::string& glob) {
+      return fnmatch(glob.c_str(), name.c_str(), 0) == 0 || fnmatch(glob.c_str(), path.c_str(), FNM_PATHNAME) == 0;
+    });
+  }
+
+  const std::vector<std::string>& exclude_;
+  const VisitItem& visit_;
+  const Skip& skip_;
+};
+
+}  // namespace
+
+Error disk_error(int number, const std::string& what) {
+  Fault fault = Fault::denied;  // a thing that cannot be read; the next one may
+  if (number == ENOENT || number == ENOTDIR) fault = Fault::not_found;
+
+  return {fault, std::string(std::strerror(number)) + ": " + what};
+}
+
+Result<DiskSource> DiskSource::open(const std::string& path) {
+  struct stat status {};
+  DiskSource out;
+  out.file_ = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (out.file_ < 0 && errno != ELOOP) return std::unexpected(disk_error(errno, path));
+  if (out.file_ < 0) {
+    if (lstat(path.c_str(), &status) != 0) return std::unexpected(disk_error(errno, path));
+    if (!S_ISLNK(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
+    out.target_.resize(store::symlink_bytes_most + 1);
+    const ssize_t length = readlink(path.c_str(), out.target_.data(), out.target_.size());
+    if (length < 0) return std::unexpected(disk_error(errno, path));
+    out.target_.resize(static_cast<std::size_t>(length));
+    out.traits_ = {store::ContentKind::symlink, 0, nanoseconds(status.st_mtim), ""};
+    out.size_ = out.target_.size();
+    return out;
+  }
+  if (fstat(out.file_, &status) != 0) return std::unexpected(disk_error(errno, path));
+  if (!S_ISREG(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
+  posix_fadvise(out.file_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  out.traits_ = {store::ContentKind::file, static_cast<std::uint16_t>(status.st_mode & store::mode_bits), nanoseconds(status.st_mtim), ""};
+  out.size_ = static_cast<std::uint64_t>(status.st_size);
+  out.modified_ns_ = nanoseconds(status.st_mtim);
+  out.changed_ns_ = nanoseconds(status.st_ctim);
+  return out;
+}
+
+DiskSource::DiskSource(DiskSource&& other) noexcept
+    : file_(std::exchange(other.file_, -1)),
+      traits_(std::move(other.traits_)),
+      target_(std::move(other.target_)),
+      given_(other.given_),
+      size_(other.size_),
+      changed_ns_(other.changed_ns_),
+      modified_ns_(other.modified_ns_) {}
+
+DiskSource::~DiskSource() {
+  if (file_ >= 0) close(file_);
+}
+
+Result<std::size_t> DiskSource::read(ByteSpan to) {
+  if (file_ < 0) {
+    const std::size_t count = std::min(to.size(), target_.size() - given_);
+    std::memcpy(to.data(), target_.data() + given_, count);
+    given_ += count;
+    return count;
+  }
+  for (;;) {
+    const ssize_t count = ::read(file_, to.data(), to.size());
+    if (count >= 0) {
+      given_ += static_cast<std::size_t>(count);
+      return static_cast<std::size_t>(count);
+    }
+    if (errno != EINTR) return std::unexpected(disk_error(errno, "while it was read"));
+  }
+}
+
+Result<bool> DiskSource::changed_meanwhile() {
+  if (file_ < 0) return false;
+  struct stat status {};
+  if (fstat(file_, &status) != 0) return std::unexpected(disk_error(errno, "while it was read"));
+  return static_cast<std::uint64_t>(status.st_size) != given_ || nanoseconds(status.st_mtim) != modified_ns_ || nanoseconds(status.st_ctim) != changed_ns_;
+}
+
+Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, const VisitItem& visit, const Skip& skip) {
+  struct stat status {};
+  if (lstat(source.c_str(), &status) != 0) return std::unexpected(disk_error(errno, source));
+  const auto kind = kind_of(status.st_mode);
+  if (!kind) return fail(Fault::malformed, "neither file, symlink nor folder: " + source);
+  Walk walk(exclude, visit, skip);
+  if (*kind == store::ContentKind::dir) {
+    if (access(source.c_str(), R_OK | X_OK) != 0) return std::unexpected(disk_error(errno, source));
+    TRY(walk.folder(AT_FDCWD, source, "", 0));
+    return {};
+  }
+  TRY(visit({"", *kind, static_cast<std::uint64_t>(status.st_size)}));
+  return {};
+}
+
+}  // namespace dozo::node

@@ -1,0 +1,56 @@
+// Disk source: files, symlinks and folders of this machine, as they are read for a save.
+//
+// Never follows a symlink, of a folder on the way neither; nothing but files, symlinks and folders is taken. A folder is an item of its own only where
+// it is empty.
+// Threads: one owner.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "store/ingest.h"
+
+namespace dozo::node {
+
+/// One open file, or the target of a symlink.
+class DiskSource final : public store::ContentSource {
+ public:
+  /// Must be a regular file or a symlink now. Faults: not_found, denied (no permission), malformed (another kind of thing), unavailable.
+  static Result<DiskSource> open(const std::string& path);
+  DiskSource(DiskSource&& other) noexcept;
+  DiskSource& operator=(DiskSource&&) = delete;
+  ~DiskSource() override;
+
+  const store::ContentTraits& traits() const { return traits_; }
+  Result<std::size_t> read(ByteSpan to) override;
+  std::optional<std::uint64_t> size_hint() const override { return size_; }
+  Result<bool> changed_meanwhile() override;
+
+ private:
+  DiskSource() = default;
+  int file_ = -1;
+  store::ContentTraits traits_;
+  std::string target_;  ///< of a symlink
+  std::size_t given_ = 0;
+  std::uint64_t size_ = 0;
+  std::int64_t changed_ns_ = 0, modified_ns_ = 0;
+};
+
+struct DiskItem {
+  std::string path;  ///< below the source, with '/' between names; "" where the source itself is a file
+  store::ContentKind kind{};
+  std::uint64_t size_bytes{};
+};
+/// False: stop.
+using VisitItem = std::function<Result<bool>(const DiskItem&)>;
+/// What could not be taken, and why, in one line that names it.
+using Skip = std::function<void(std::string)>;
+
+/// Visits what lies at `source` (a file, a symlink or a folder), in byte order of names. `exclude`: globs (fnmatch) over a name or the path below the source.
+/// Faults: not_found, denied (the source itself), those of `visit`. What lies below and cannot be read is skipped.
+Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, const VisitItem& visit, const Skip& skip);
+
+/// The text of an errno as people say it, and the fault that it is.
+Error disk_error(int number, const std::string& what);
+
+}  // namespace dozo::node

@@ -1,0 +1,513 @@
+#include "node/library.h"
+
+#include <algorithm>
+
+#include "node/library_body.h"
+
+// What is known and what is held: entries are durable as soon as they are checked; a feed is *held* up to the last entry before the first that lists a
+// pack which is missing here. Records are judged when the meta packs of their entry are here, wherever the held head stands.
+//
+// The folder is a function of the set of accepted records. When one leaves that set (a cut), the documents that it names are made anew from those that
+// stay. History is brought up to date when somebody asks for it, because a late record changes every commit after its place.
+namespace dozo::node {
+
+using store::Entry;
+using store::PackListing;
+
+const policy::MeshLibrary* Library::Body::mesh() const {
+  const auto policy = context_.realm.policy();
+  return policy ? policy->library(id_) : nullptr;  // the realm keeps the newest policy alive until the next one is offered
+}
+
+store::NameRule Library::Body::rule() const {
+  const policy::MeshLibrary* library = mesh();
+  return library != nullptr && library->names == policy::NameRules::linux ? store::NameRule::bytes : store::NameRule::portable;
+}
+
+bool Library::Body::has_keys() const {
+  const auto policy = context_.realm.policy();
+  const policy::MeshLibrary* library = mesh();
+  return policy && library != nullptr && policy->has_keys(context_.node.id, id_) && context_.realm.keys().find(id_, library->epoch) != nullptr;
+}
+
+Cuts Library::Body::cuts() const {
+  const policy::MeshLibrary* library = mesh();
+  if (library == nullptr || library->cuts.empty()) return {};
+  return cuts_of(*library, [&](const FeedId& id, Sequence sequence) -> std::optional<Digest> {
+    const auto feed = feeds_.find(id);
+    if (feed == feeds_.end() || feed->second.tail.sequence() < sequence) return std::nullopt;
+    if (sequence.value == 0) return crypto::empty_root();
+    auto in = context_.truth.read();
+    if (!in) return std::nullopt;
+    const auto root = crypto::root_at(sequence.value, in->subtrees(id));
+    return root ? std::optional(*root) : std::nullopt;
+  });
+}
+
+// ---- feeds ---------------------------------------------------------------------------------------------------------------
+Result<void> Library::Body::load() {
+  std::vector<std::pair<FeedId, store::HeadRow>> heads;
+  auto in = TRY(context_.truth.read());
+  TRY(in.each_head(id_, [&](const store::Branch& branch, const store::HeadRow& row) -> Result<bool> {
+    if (branch.fork.is_zero()) heads.emplace_back(branch.feed, row);
+    return true;
+  }));
+  for (const auto& [id, row] : heads) {
+    std::vector<Entry> entries;
+    TRY(in.each_entry(store::Branch(id), {1}, [&](Sequence, ByteView bytes) -> Result<bool> {
+      entries.push_back(TRY(store::decode_entry(bytes)));
+      return true;
+    }));
+    Feed& feed = feeds_.emplace(id, Feed{TRY(store::FeedTail::decode(row.tail)), row.note, {}, {}, {}}).first->second;
+    if (entries.size() != feed.tail.sequence().value) return fail(Fault::corrupt, "a feed of another length than its head says: run dozo fsck");
+    for (const Entry& entry : entries) TRY(know_entry(feed, entry, in));
+    settle(feed);
+  }
+  return {};
+}
+
+Result<std::vector<PackListing>> Library::Body::listings(const Entry& entry, store::TruthRead& in) const {
+  if (const auto* listed = std::get_if<std::vector<PackListing>>(&entry.packs)) return *listed;
+  const auto& object = std::get<store::PackListObject>(entry.packs);
+  const auto bytes = TRY(in.pack_list(object.sha256));
+  if (!bytes) return fail(Fault::not_found, "a list of packs that is not here");
+  return store::decode_list(*bytes, object);
+}
+
+/// Notes which of its packs are missing here, and that its record is to be read.
+Result<void> Library::Body::know_entry(Feed& feed, const Entry& entry, store::TruthRead& in) {
+  const std::vector<PackListing> packs = TRY(listings(entry, in));
+  ++entry_count_;
+  context_.realm.need(entry.policy);
+  Unopened unopened{{entry.feed, entry.sequence, entry.policy, feed.highest, false}, entry.record, {}};
+  feed.highest = std::max(feed.highest, entry.policy);
+  for (const PackListing& pack : packs) {
+    listed_bytes_[entry.feed.node] += pack.size_bytes;
+    if (pack.kind == crypto::PackKind::meta) unopened.meta.push_back(pack.address);
+    if (TRY(in.has_pack(pack.address))) {
+      unindexed_.insert(pack.address);
+      continue;
+    }
+    feed.lacking[entry.sequence.value].insert(pack.address);
+    missing_.try_emplace(pack.address, Wanted{pack, entry.epoch, {}}).first->second.by.emplace(entry.feed, entry.sequence.value);
+  }
+  if (entry.is(store::EntryKind::change)) unopened_.emplace(std::pair(entry.feed, entry.sequence.value), std::move(unopened));
+  return {};
+}
+
+void Library::Body::settle(Feed& feed) { feed.held = feed.lacking.empty() ? feed.tail.sequence() : Sequence{feed.lacking.begin()->first - 1}; }
+
+// ---- what keys allow -----------------------------------------------------------------------------------------------------
+Result<void> Library::Body::derive(bool judge_all) {
+  if (!has_keys()) {
+    folder_.reset();
+    return {};
+  }
+  if (!folder_ || folder_->rule() != rule()) {
+    folder_.emplace(rule());
+    history_folder_.reset();
+    history_dirty_ = store::Stamp{};
+    accepted_.clear();
+    for (auto& [id, known] : records_) known.refusal = store::Refusal::policy_not_known;  // so that each is taken in anew
+    judge_all = true;
+  }
+  const std::vector<PackAddress> addresses(unindexed_.begin(), unindexed_.end());
+  TRY(index_packs(addresses));
+  std::set<RecordId> which = TRY(open_records());
+  if (judge_all) {
+    for (const auto& [id, known] : records_) which.insert(id);
+  }
+  judge(which);
+  return {};
+}
+
+Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) {
+  constexpr std::size_t packs_most = 64;  // whose places are held at a time
+  std::vector<DerivedIndex::Pack> batch;
+  const auto flush = [&]() -> Result<void> {
+    TRY(index_.put(batch));
+    for (const DerivedIndex::Pack& pack : batch) unindexed_.erase(pack.address);
+    batch.clear();
+    return {};
+  };
+  for (const PackAddress& address : addresses) {
+    if (TRY(index_.has(address))) {
+      unindexed_.erase(address);
+      continue;
+    }
+    Result<store::OpenPack> opened = pieces_.open(address);
+    if (!opened && opened.error().fault == Fault::denied) continue;  // its key may come
+    if (!opened && opened.error().fault == Fault::corrupt) continue;  // to be healed
+    // A pack that does not open, or holds what it does not say, was made so by a node with keys: it is marked, and gives no pieces.
+    const bool sound = opened && opened->verify_all();
+    batch.push_back({address, sound ? opened->places() : std::vector<store::PiecePlace>{}});
+    if (batch.size() == packs_most) TRY(flush());
+  }
+  return flush();
+}
+
+/// The record that the entry commits to, if it is in one of its meta packs.
+Result<std::optional<store::SignedRecord>> Library::Body::find_record(const Unopened& entry) const {
+  for (const PackAddress& address : entry.meta) {
+    const auto opened = pieces_.open(address);
+    if (!opened) {
+      if (opened.error().fault == Fault::not_authentic || opened.error().fault == Fault::malformed) continue;
+      return std::unexpected(opened.error());
+    }
+    for (const store::PiecePlace& place : opened->places()) {
+      if (place.type != store::PieceType::record) continue;
+      const auto bytes = opened->piece(place.id, place.type);
+      if (!bytes) continue;
+      auto found = store::decode_signed_record(*bytes);
+      if (found && store::commitment(*found) == entry.commitment) return std::move(*found);
+    }
+  }
+  return std::nullopt;
+}
+
+Result<std::set<RecordId>> Library::Body::open_records() {
+  std::set<RecordId> out;
+  std::vector<std::pair<FeedId, std::uint64_t>> opened;
+  for (const auto& [place, entry] : unopened_) {
+    const auto feed = feeds_.find(place.first);
+    const auto lacking = feed->second.lacking.find(place.second);
+    if (lacking != feed->second.lacking.end() && std::ranges::any_of(entry.meta, [&](const PackAddress& it) { return lacking->second.contains(it); })) continue;
+    auto found = find_record(entry);
+    if (!found && (found.error().fault == Fault::denied || found.error().fault == Fault::unavailable)) continue;  // a key, or the pack, may come
+    if (!found) return std::unexpected(std::move(found.error()));
+    if (*found) {
+      if (const auto id = know_record(**found, entry.carrier)) out.insert(*id);
+    }
+    opened.push_back(place);  // without a record: a lie of its writer, and nothing will change it
+  }
+  for (const auto& place : opened) unopened_.erase(place);
+  return out;
+}
+
+std::optional<RecordId> Library::Body::know_record(const store::SignedRecord& signed_record, const Carrier& carrier) {
+  const auto record = store::decode_record(signed_record.record);
+  if (!record || record->library != id_) return std::nullopt;
+  const RecordId id = store::record_id(signed_record.record);
+  Known& known = records_.try_emplace(id, Known{*record, signed_record, {}, store::Refusal::policy_not_known}).first->second;
+  Carrier& carried = known.carriers.emplace_back(carrier);
+  carried.authentic = rights_.knows(carrier.policy) && verify_record(context_.realm, carrier.policy, signed_record, *record).has_value();
+  return id;
+}
+
+std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, const Known& known, const Cuts& cuts) const {
+  std::optional<store::Refusal> first;
+  for (const Carrier& carrier : known.carriers) {
+    const store::EntryFacts facts{carrier.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true};
+    // Without a clock: all nodes must come to the same answer. What this node itself writes stays near its own time (prepare).
+    std::optional<store::Refusal> refusal = store::judge(facts, rights_, cuts.cuts, cuts.admits, std::nullopt);
+    if (!refusal && !carrier.authentic) refusal = store::Refusal::no_right;
+    if (!refusal) return std::nullopt;
+    if (!first) first = refusal;
+  }
+  return first;
+}
+
+void Library::Body::take(const RecordId& id, const Known& known) {
+  const store::Stamp stamp{known.record.hlc, id};
+  accepted_.emplace(stamp, id);
+  last_hlc_ = std::max(last_hlc_, known.record.hlc);
+  if (!history_dirty_ || stamp < *history_dirty_) history_dirty_ = stamp;
+}
+
+void Library::Body::judge(const std::set<RecordId>& which) {
+  const Cuts in_force = cuts();
+  std::vector<store::Version> come;
+  std::set<DocumentId> left;
+  for (const RecordId& id : which) {
+    Known& known = records_.at(id);
+    for (Carrier& carrier : known.carriers) {
+      if (!carrier.authentic && rights_.knows(carrier.policy)) {
+        carrier.authentic = verify_record(context_.realm, carrier.policy, known.signed_record, known.record).has_value();
+      }
+    }
+    const std::optional<store::Refusal> refusal = refusal_of(id, known, in_force);
+    const bool was = !known.refusal, is = !refusal;
+    known.refusal = refusal;
+    if (is && !was) {
+      take(id, known);
+      for (store::Version& version : store::versions_of(known.record, id)) come.push_back(std::move(version));
+    } else if (was && !is) {
+      const store::Stamp stamp{known.record.hlc, id};
+      accepted_.erase(stamp);
+      if (!history_dirty_ || stamp < *history_dirty_) history_dirty_ = stamp;
+      for (const store::Op& op : known.record.ops) left.insert(op.document);
+    }
+  }
+  folder_->apply(come);
+  for (const DocumentId& document : left) {
+    std::vector<store::Version> stay;
+    for (const auto& [stamp, id] : accepted_) {
+      for (store::Version& version : store::versions_of(records_.at(id).record, id)) {
+        if (version.op.document == document) stay.push_back(std::move(version));
+      }
+    }
+    folder_->reset(document, stay);
+  }
+}
+
+// ---- sync ----------------------------------------------------------------------------------------------------------------
+Library::Library(std::unique_ptr<Body> body) : body_(std::move(body)) {}
+Library::~Library() = default;
+
+Result<std::unique_ptr<Library>> Library::open(const LibraryContext& context, const LibraryId& id) {
+  auto body = std::make_unique<Body>(context, id);
+  TRY(body->load());
+  TRY(body->derive(true));
+  return std::unique_ptr<Library>(new Library(std::move(body)));
+}
+
+const LibraryId& Library::id() const { return body_->id_; }
+
+std::vector<Library::FeedState> Library::feeds() const {
+  std::vector<FeedState> out;
+  for (const auto& [id, feed] : body_->feeds_) out.push_back({id, feed.tail.sequence(), feed.held, feed.tail.root()});
+  return out;
+}
+
+std::optional<Library::FeedState> Library::feed(const FeedId& id) const {
+  const auto feed = body_->feeds_.find(id);
+  if (feed == body_->feeds_.end()) return std::nullopt;
+  return FeedState{id, feed->second.tail.sequence(), feed->second.held, feed->second.tail.root()};
+}
+
+Result<Digest> Library::root_at(const FeedId& id, Sequence size) const {
+  const auto feed = body_->feeds_.find(id);
+  if (feed == body_->feeds_.end() || feed->second.tail.sequence() < size) return fail(Fault::not_found, "a feed that is not held so far");
+  if (size.value == 0) return crypto::empty_root();
+  if (size == feed->second.tail.sequence()) return feed->second.tail.root();
+  auto in = TRY(body_->context_.truth.read());
+  return crypto::root_at(size.value, in.subtrees(id));
+}
+
+Result<Library::Batch> Library::entries(const FeedId& id, Sequence from, std::size_t bytes_most) const {
+  constexpr std::size_t entries_most = 1000;
+  const auto feed = body_->feeds_.find(id);
+  if (feed == body_->feeds_.end() || from.value == 0 || from > feed->second.tail.sequence()) return fail(Fault::not_found, "a feed that is not held so far");
+  Batch out{{}, feed->second.note, {}};
+  auto in = TRY(body_->context_.truth.read());
+  std::size_t bytes = 0;
+  TRY(in.each_entry(store::Branch(id), from, [&](Sequence, ByteView entry) -> Result<bool> {
+    bytes += entry.size();
+    if (!out.entries.empty() && bytes > bytes_most) return false;
+    out.entries.push_back(bytes_of(entry));
+    return out.entries.size() < entries_most;
+  }));
+  const std::uint64_t end = from.value - 1 + out.entries.size();
+  if (out.entries.empty()) return fail(Fault::corrupt, "entries of a feed are gone: run dozo fsck");
+  out.proof = TRY(crypto::consistency_proof(end, feed->second.tail.sequence().value, in.subtrees(id)));
+  return out;
+}
+
+Result<std::vector<Digest>> Library::lists_wanted(const Batch& batch) const {
+  auto in = TRY(body_->context_.truth.read());
+  std::vector<Digest> out;
+  for (const Bytes& bytes : batch.entries) {
+    const Entry entry = TRY(store::decode_entry(bytes));
+    const auto* object = std::get_if<store::PackListObject>(&entry.packs);
+    if (object != nullptr && !TRY(in.pack_list(object->sha256))) out.push_back(object->sha256);
+  }
+  return out;
+}
+
+Result<void> Library::keep_pack_list(const Digest& sha256, ByteView bytes) {
+  if (crypto::sha256(bytes) != sha256) return fail(Fault::not_authentic, "a list of packs with another hash");
+  auto write = TRY(body_->context_.truth.write());
+  TRY(write.put_pack_list(sha256, bytes));
+  return write.commit();
+}
+
+Result<void> Library::accept_entries(const FeedId& id, Sequence from, const Batch& batch) {
+  Body& it = *body_;
+  if (id.library != it.id_) return fail(Fault::malformed, "entries of another library");
+  const auto key = it.context_.realm.key_of(id.node);
+  if (!key) return fail(Fault::denied, "entries of a node that no known policy names");
+  const auto held = it.feeds_.find(id);
+  store::FeedTail tail = held == it.feeds_.end() ? store::FeedTail(id) : held->second.tail;
+  const std::uint64_t known = tail.sequence().value;
+  if (from.value == 0 || from.value > known + 1) return fail(Fault::stale, "entries that do not follow what is held");
+  if (from.value + batch.entries.size() <= known + 1) return fail(Fault::stale, "entries that are known already");
+  const std::span<const Bytes> fresh = std::span(batch.entries).subspan(known + 1 - from.value);
+
+  auto write = TRY(it.context_.truth.write());
+  const std::vector<Entry> entries = TRY(tail.check_batch(fresh, batch.head_note, batch.proof, *key, write.keep_subtrees(id)));
+  std::uint64_t listed = it.listed_bytes_.contains(id.node) ? it.listed_bytes_.at(id.node) : 0;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    TRY(check_entry(it.context_.realm, entries[i]));
+    for (const PackListing& pack : TRY(it.listings(entries[i], write))) listed += pack.size_bytes;
+    const std::uint64_t quota = it.context_.realm.policy_at(entries[i].policy)->quota_bytes(id.node, it.id_);
+    if (quota != 0 && listed > quota) return fail(Fault::denied, "entries of a node that is beyond its quota");
+    TRY(write.put_entry(id, entries[i].sequence, fresh[i]));
+  }
+  TRY(write.put_head(id, {batch.head_note, tail.encode()}));
+  TRY(write.commit());
+
+  Body::Feed& feed = it.feeds_.try_emplace(id, Body::Feed{store::FeedTail(id), {}, {}, {}, {}}).first->second;
+  feed.tail = std::move(tail);
+  feed.note = batch.head_note;
+  {
+    auto in = TRY(it.context_.truth.read());
+    for (const Entry& entry : entries) TRY(it.know_entry(feed, entry, in));
+  }
+  it.settle(feed);
+  return it.derive(false);  // entries whose packs are all here already
+}
+
+std::vector<PackListing> Library::missing(std::size_t most) const {
+  struct Lack {
+    std::size_t packs;
+    const std::set<PackAddress>* which;
+  };
+  std::vector<Lack> lacks;
+  for (const auto& [id, feed] : body_->feeds_) {
+    for (const auto& [sequence, packs] : feed.lacking) lacks.push_back({packs.size(), &packs});
+  }
+  std::ranges::stable_sort(lacks, {}, &Lack::packs);
+  std::vector<PackListing> out;
+  std::set<PackAddress> seen;
+  for (const Lack& lack : lacks) {
+    for (const PackAddress& address : *lack.which) {
+      if (out.size() == most) return out;
+      if (seen.insert(address).second) out.push_back(body_->missing_.at(address).listing);
+    }
+  }
+  return out;
+}
+
+std::uint64_t Library::missing_count() const { return body_->missing_.size(); }
+bool Library::is_missing(const PackAddress& address) const { return body_->missing_.contains(address); }
+
+Result<void> Library::check_pack(const PackAddress& address, ByteView sealed) const {
+  const auto wanted = body_->missing_.find(address);
+  if (wanted == body_->missing_.end()) return fail(Fault::denied, "a pack that no entry here lacks");
+  if (sealed.size() != wanted->second.listing.size_bytes || crypto::address_of(sealed) != address) {
+    return fail(Fault::not_authentic, "a pack of another size or address");
+  }
+  const crypto::PackHeader header = TRY(crypto::check_sealed(sealed));
+  if (header.library != body_->id_ || header.kind != wanted->second.listing.kind || header.epoch != wanted->second.epoch) {
+    return fail(Fault::not_authentic, "a pack of another library, kind or epoch than its entry says");
+  }
+  return {};
+}
+
+Result<bool> Library::packs_durable(std::span<const PackAddress> addresses) {
+  bool changed = false;
+  std::set<FeedId> touched;
+  for (const PackAddress& address : addresses) {
+    const auto wanted = body_->missing_.find(address);
+    if (wanted == body_->missing_.end()) continue;
+    for (const auto& [id, sequence] : wanted->second.by) {
+      Body::Feed& feed = body_->feeds_.at(id);
+      const auto lacking = feed.lacking.find(sequence);
+      lacking->second.erase(address);
+      if (lacking->second.empty()) feed.lacking.erase(lacking);
+      touched.insert(id);
+    }
+    body_->missing_.erase(wanted);
+    body_->unindexed_.insert(address);
+    changed = true;
+  }
+  for (const FeedId& id : touched) body_->settle(body_->feeds_.at(id));
+  if (changed) TRY(body_->derive(false));
+  return changed;
+}
+
+Result<void> Library::judge_again() { return body_->derive(true); }
+
+// ---- reading -------------------------------------------------------------------------------------------------------------
+bool Library::has_keys() const { return body_->folder_.has_value(); }
+const store::Folder* Library::folder() const { return body_->folder_ ? &*body_->folder_ : nullptr; }
+const store::PieceIndex& Library::index() const { return body_->index_; }
+store::PieceSource& Library::pieces() { return body_->pieces_; }
+
+std::optional<Epoch> Library::epoch() const {
+  const policy::MeshLibrary* library = body_->mesh();
+  return library != nullptr ? std::optional(library->epoch) : std::nullopt;
+}
+
+const crypto::EpochKey* Library::epoch_key() const {
+  const auto current = epoch();
+  return current ? body_->context_.realm.keys().find(body_->id_, *current) : nullptr;
+}
+
+Result<store::Manifest> Library::manifest(const PieceId& id) {
+  return store::decode_manifest(TRY(body_->pieces_.piece(id, store::PieceType::manifest)));
+}
+
+Library::Counts Library::counts() const {
+  Counts out{0, body_->entry_count_, body_->missing_.size(), 0, 0};
+  for (const auto& [id, known] : body_->records_) out.refused += known.refusal ? 1 : 0;
+  if (!body_->folder_) return out;
+  out.conflicts = body_->folder_->conflicts().size();
+  std::set<DocumentId> documents;
+  body_->folder_->walk("", [&](const std::string&, const store::Shown& shown) {
+    documents.insert(shown.document);
+    return true;
+  });
+  out.documents = documents.size();
+  return out;
+}
+
+std::map<RecordId, store::Refusal> Library::refused() const {
+  std::map<RecordId, store::Refusal> out;
+  for (const auto& [id, known] : body_->records_) {
+    if (known.refusal) out.emplace(id, *known.refusal);
+  }
+  return out;
+}
+
+Result<store::History*> Library::history() {
+  Body& it = *body_;
+  if (!it.folder_) return fail(Fault::denied, "this node has no keys for the library");
+  if (!it.history_) {
+    it.history_.emplace(TRY(store::History::open(it.context_.derived, it.context_.local, it.id_)));
+    it.history_dirty_ = store::Stamp{};  // what it was derived from is not known: compared below
+  }
+  if (!it.history_dirty_) return &*it.history_;
+  store::History& history = *it.history_;
+  // The first commits that still stand for the first records.
+  std::uint64_t stands = it.history_folder_ ? TRY(history.count_below(it.history_dirty_->hlc, it.history_dirty_->record)) : 0;
+  auto next = it.accepted_.begin();
+  std::advance(next, static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(stands, it.accepted_.size())));
+  for (; next != it.accepted_.end() && stands < history.size() && TRY(history.record_at(stands + 1)) == next->second; ++next) ++stands;
+  if (stands < history.size()) {
+    it.history_folder_.reset();
+    TRY(history.rewind_to(stands));
+  }
+  const auto versions = [&](const RecordId& id) { return store::versions_of(it.records_.at(id).record, id); };
+  if (!it.history_folder_) {
+    it.history_folder_.emplace(it.rule());
+    for (auto done = it.accepted_.begin(); done != next; ++done) it.history_folder_->apply(versions(done->second));
+  }
+  constexpr std::size_t steps_most = 64;
+  std::vector<store::HistoryStep> steps;
+  for (; next != it.accepted_.end(); ++next) {
+    const store::Record& record = it.records_.at(next->second).record;
+    store::HistoryStep& step = steps.emplace_back(store::HistoryStep{next->second, record.hlc, record.who, record.text, {}});
+    for (const store::Change& change : it.history_folder_->apply(versions(next->second))) {
+      store::TreeChange made{change.path, std::nullopt};
+      if (change.now) {
+        const store::ContentValue& value = change.now->value;
+        const store::Source source = change.now->source.value_or(store::Source{});
+        made.now = store::TreeFile{value.kind, value.executable, value.sha256, source.manifest, source.size_bytes, change.now->document};
+      }
+      step.changes.push_back(std::move(made));
+    }
+    if (steps.size() == steps_most || std::next(next) == it.accepted_.end()) {
+      if (Result<void> done = history.extend(steps); !done) {
+        it.history_folder_.reset();
+        it.history_dirty_ = store::Stamp{};
+        return std::unexpected(std::move(done.error()));
+      }
+      steps.clear();
+    }
+  }
+  it.history_dirty_.reset();
+  return &history;
+}
+
+}  // namespace dozo::node

@@ -1,0 +1,158 @@
+// Library: one library as this node holds it. It keeps feeds and packs in the truth, and from them, where the node has keys, the folder, the index
+// of pieces and the history.
+//
+//   entries of a peer -> accept_entries -> known; their packs become missing -> accept_pack -> packs_durable -> held -> records judged -> folder
+//   a save            -> prepare (operations against the folder, signed record) -> its packs -> commit (meta packs, entry, head in one transaction)
+//
+// Not here: asking peers (sync), which library is whose (policy), reading people's files.
+// Threads: the engine's, but for `index()`, which any thread may ask. Everything in LibraryContext outlives it.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "node/piece_index.h"
+#include "node/realm.h"
+#include "store/accept.h"
+#include "store/acts.h"
+#include "store/entry.h"
+#include "store/feed.h"
+#include "store/history.h"
+
+namespace dozo::node {
+
+/// What the libraries of a node share.
+struct LibraryContext {
+  store::Truth& truth;
+  store::Kv& derived;
+  const crypto::LocalKey& local;
+  const crypto::NodeKeys& node;
+  Realm& realm;
+  IncarnationId incarnation;  ///< of this run: a feed of an earlier run is never written to again, as the disk may be an old image
+};
+
+/// In whose name a save is made.
+struct Capacity {
+  PersonId person;                  ///< zero: the node itself
+  std::string role;
+  std::string who;                  ///< "bureau name", for names and history
+  Bytes certificate;                ///< of the person's session; empty for the node
+  const crypto::SigningKey* key{};  ///< the session's or the node's
+};
+
+// What a save does. Paths are as shown; the top of the library has none.
+struct PutAct {
+  std::string path;
+  store::Content content;
+};
+struct MoveAct {
+  std::string from, to;  ///< a folder with all below it
+};
+struct RemoveAct {
+  std::string path;
+  bool recursive{};
+};
+/// Ends the conflicts of the document shown at `path`, with what is shown there or at `use`.
+struct ResolveAct {
+  std::string path;
+  std::optional<std::string> use;
+};
+using Act = std::variant<PutAct, MoveAct, RemoveAct, ResolveAct>;
+
+struct Prepared {
+  PolicyVersion policy;
+  Epoch epoch;
+  RecordId id;
+  store::Record record;  ///< no operations: nothing would change, and there is nothing to commit
+  Bytes signed_record;   ///< encoded, for Ingest::add_record
+  Digest commitment;
+};
+
+class Library {
+ public:
+  struct FeedState {
+    FeedId feed;
+    Sequence known, held;
+    Digest root;  ///< at `known`
+    bool operator==(const FeedState&) const = default;
+  };
+  struct Batch {
+    std::vector<Bytes> entries;
+    std::string head_note;
+    std::vector<Digest> proof;
+  };
+  /// A pack that is here or comes with the commit, and where pieces lie in it.
+  struct StoredPack {
+    store::PackListing listing;
+    std::vector<store::PiecePlace> places;
+  };
+
+  /// Reads feeds and packs from the truth; derives what the node may see. Faults: the store's.
+  static Result<std::unique_ptr<Library>> open(const LibraryContext& context, const LibraryId& id);
+  ~Library();
+
+  const LibraryId& id() const;
+
+  // ---- sync ----------------------------------------------------------------------------------------------------------
+  std::vector<FeedState> feeds() const;  ///< ascending
+  std::optional<FeedState> feed(const FeedId& feed) const;
+  /// The root of the log's first `size` entries. Faults: not_found, the store's.
+  Result<Digest> root_at(const FeedId& feed, Sequence size) const;
+  /// Entries from `from` on, at least one and as many as fit `bytes_most`, with the head and the proof that links them. Faults: not_found, the store's.
+  Result<Batch> entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const;
+  /// Hashes of lists of packs that these entries name and that are not here: to be given to keep_pack_list first.
+  Result<std::vector<Digest>> lists_wanted(const Batch& batch) const;
+  Result<void> keep_pack_list(const Digest& sha256, ByteView bytes);
+  /// Checked against the feed's head and the mesh of each entry's policy version, then durable. Entries that are known already are passed over.
+  /// Faults, after which nothing has changed: not_found (a policy version that is not held: the realm now asks for it; or a list), denied (its node may not
+  /// write, or is beyond its quota), stale (nothing new, or a gap before it), those of FeedTail::check_batch.
+  Result<void> accept_entries(const FeedId& feed, Sequence from, const Batch& batch);
+  /// Packs of the entry that lacks least come first.
+  std::vector<store::PackListing> missing(std::size_t most) const;
+  std::uint64_t missing_count() const;
+  bool is_missing(const PackAddress& address) const;
+  /// A pack that is missing: its size, address, library and epoch. Faults: not_authentic, malformed, denied (no entry that lacks it).
+  Result<void> check_pack(const PackAddress& address, ByteView sealed) const;
+  /// These are committed: held heads advance, and with keys records are judged. Says whether what is held, or the folder, changed.
+  Result<bool> packs_durable(std::span<const PackAddress> addresses);
+  /// Policy or keys changed: judges everything anew.
+  Result<void> judge_again();
+
+  // ---- saving and reading, with keys ---------------------------------------------------------------------------------
+  bool has_keys() const;
+  const store::Folder* folder() const;  ///< null without keys
+  const store::PieceIndex& index() const;
+  std::optional<Epoch> epoch() const;          ///< current; nothing: the policy does not name this library
+  const crypto::EpochKey* epoch_key() const;  ///< of that epoch; null: not held
+  /// An act that could not be done, by its place among the acts.
+  using PassedOver = std::vector<std::pair<std::size_t, Error>>;
+  /// Makes and signs the record for these acts. Faults: denied (policy), over_limit, and of acts: not_found (a path), exists (something is in the way),
+  /// malformed. With `passed_over` such acts are left out and noted there.
+  Result<Prepared> prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms, PassedOver* passed_over = nullptr);
+  /// `stored`: packs that are durable already; `meta`: those to be committed with the entry. Durable when it returns without fault. Faults: stale (the
+  /// policy changed since prepare(): prepare again; with another epoch the packs must be made again too), denied (beyond the quota), the store's.
+  Result<Sequence> commit(const Prepared& prepared, std::vector<StoredPack> stored, const std::vector<store::SealedPack>& meta, std::int64_t wall_ms);
+  FeedId own_feed() const;
+  Result<store::Manifest> manifest(const PieceId& id);
+  store::PieceSource& pieces();
+  /// Brought up to the folder first.
+  Result<store::History*> history();
+
+  struct Counts {
+    std::uint64_t documents{}, entries{}, packs_missing{}, conflicts{}, refused{};
+  };
+  Counts counts() const;
+  /// Records that are stored and not accepted, with the reason.
+  std::map<RecordId, store::Refusal> refused() const;
+
+ private:
+  class Body;
+  explicit Library(std::unique_ptr<Body> body);
+  std::unique_ptr<Body> body_;
+};
+
+}  // namespace dozo::node

@@ -1,0 +1,85 @@
+// The inside of Library, shared by its two sources. Private to library.cpp and library_save.cpp.
+#pragma once
+#include "node/library.h"
+#include "node/rights.h"
+
+namespace dozo::node {
+
+class Library::Body {
+ public:
+  struct Feed {
+    store::FeedTail tail;
+    std::string note;
+    Sequence held;
+    PolicyVersion highest;                                   ///< of the entries so far
+    std::map<std::uint64_t, std::set<PackAddress>> lacking;  ///< by entry: packs that are missing
+  };
+  struct Wanted {
+    store::PackListing listing;
+    Epoch epoch;
+    std::set<std::pair<FeedId, std::uint64_t>> by;
+  };
+  struct Carrier {
+    FeedId feed;
+    Sequence sequence;
+    PolicyVersion policy, highest_before;
+    bool authentic{};
+  };
+  struct Known {
+    store::Record record;
+    store::SignedRecord signed_record;
+    std::vector<Carrier> carriers;
+    std::optional<store::Refusal> refusal;  ///< nothing: accepted
+  };
+  /// An entry whose record has not been seen yet.
+  struct Unopened {
+    Carrier carrier;
+    Digest commitment;
+    std::vector<PackAddress> meta;
+  };
+
+  Body(const LibraryContext& context, const LibraryId& id)
+      : context_(context), id_(id), index_(context.derived, context.local, id), pieces_(context.truth, context.realm, id, index_), rights_(context.realm) {}
+
+  Result<void> load();
+  Result<std::vector<store::PackListing>> listings(const store::Entry& entry, store::TruthRead& in) const;
+  Result<void> know_entry(Feed& feed, const store::Entry& entry, store::TruthRead& in);
+  void settle(Feed& feed);
+
+  bool has_keys() const;
+  const policy::MeshLibrary* mesh() const;
+  store::NameRule rule() const;
+  Cuts cuts() const;
+
+  Result<void> derive(bool judge_all);  ///< all that keys allow: index, records, folder
+  Result<void> index_packs(std::span<const PackAddress> addresses);
+  Result<std::set<RecordId>> open_records();  ///< those whose meta packs are here; which
+  Result<std::optional<store::SignedRecord>> find_record(const Unopened& entry) const;
+  std::optional<RecordId> know_record(const store::SignedRecord& signed_record, const Carrier& carrier);
+  std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, const Cuts& cuts) const;
+  void take(const RecordId& id, const Known& known);
+  void judge(const std::set<RecordId>& which);  ///< brings the accepted set and the folder to what the newest policy says of these
+
+  LibraryContext context_;
+  LibraryId id_;
+  DerivedIndex index_;
+  IndexedPieces pieces_;
+  PolicyRights rights_;
+  std::map<FeedId, Feed> feeds_;
+  std::map<NodeId, std::uint64_t> listed_bytes_;  ///< of packs, by the node whose entries list them: what its quota is for
+  std::map<PackAddress, Wanted> missing_;
+  std::set<PackAddress> unindexed_;  ///< listed, here, and not in the index: for want of a key, or since the start
+  std::map<std::pair<FeedId, std::uint64_t>, Unopened> unopened_;
+  std::map<RecordId, Known> records_;
+  std::map<store::Stamp, RecordId> accepted_;
+  std::optional<store::Folder> folder_;
+  std::uint64_t last_hlc_ = 0;
+  std::uint64_t entry_count_ = 0;
+
+  // History, and the folder as its last commit shows it; both only once somebody asked.
+  std::optional<store::History> history_;
+  std::optional<store::Folder> history_folder_;
+  std::optional<store::Stamp> history_dirty_;  ///< the lowest stamp at which it may differ from the accepted records
+};
+
+}  // namespace dozo::node

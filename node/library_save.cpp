@@ -1,0 +1,271 @@
+// Saving: what is asked for becomes operations against the folder as shown, then a signed record, then an entry.
+#include <algorithm>
+
+#include "base/invariant.h"
+#include "crypto/random.h"
+#include "node/library_body.h"
+#include "store/names.h"
+
+namespace dozo::node {
+namespace {
+
+using store::Op;
+using store::Shown;
+
+bool is_dir(const Shown& shown) { return shown.value.kind == store::ContentKind::dir; }
+
+/// The acts of one record, turned into operations one after the other. The folder does not change meanwhile.
+class Operations {
+ public:
+  explicit Operations(const store::Folder& folder) : folder_(folder) {}
+
+  Result<void> add(const PutAct& act) {
+    if (!store::good_path(act.path)) return fail(Fault::malformed, "a path that cannot be kept: empty, too long, or with . or .. in it");
+    const bool dir = act.content.value.kind == store::ContentKind::dir;
+    if (const auto shown = find(act.path, dir)) {
+      if (shown->value != act.content.value) take(store::save(*shown, act.content));
+      return {};
+    }
+    // A folder that is shown because others lie in it needs no document, and a file does not push one aside.
+    if (is_folder(act.path)) return dir ? Result<void>() : fail(Fault::exists, "a folder has this name");
+    for (std::size_t slash = act.path.find('/'); slash != std::string::npos; slash = act.path.find('/', slash + 1)) {
+      if (folder_.find(act.path.substr(0, slash))) return fail(Fault::exists, "a file has the name of a folder on the way");
+    }
+    if (dir && folder_.find(act.path)) return fail(Fault::exists, "a file has the name of the folder");
+    DocumentId document;
+    crypto::random_bytes(document.bytes);
+    take(store::create(document, act.path, act.content));
+    return {};
+  }
+
+  Result<void> add(const MoveAct& act) {
+    if (!store::good_path(act.to)) return fail(Fault::malformed, "a path that cannot be kept: empty, too long, or with . or .. in it");
+    if (const auto shown = folder_.find(act.from)) {
+      // Only by the spelling of its name it may meet itself.
+      const auto there = folder_.find(act.to);
+      if ((there && there->document != shown->document) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
+      take(store::rename(folder_.view(), *shown, act.to));
+      return {};
+    }
+    if (!is_folder(act.from)) return fail(Fault::not_found, "nothing is shown there");
+    if (folder_.find(act.to) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
+    if (act.to.starts_with(act.from + "/")) return fail(Fault::malformed, "a folder cannot be moved into itself");
+    std::set<DocumentId> moved;
+    below(act.from, [&](const std::string& path, const Shown& shown) {
+      if (!moved.insert(shown.document).second) return;
+      std::string to = act.to + path.substr(act.from.size());
+      if (to.ends_with('/')) to.pop_back();
+      // A name that was made over is not the document's: it keeps its own at the new place.
+      if (!is_dir(shown)) {
+        const std::size_t own = shown.at.rfind('/');
+        to = to.substr(0, to.rfind('/') + 1) + (own == std::string::npos ? shown.at : shown.at.substr(own + 1));
+      }
+      take(store::rename(folder_.view(), shown, to));
+    });
+    return {};
+  }
+
+  Result<void> add(const RemoveAct& act) {
+    if (const auto shown = folder_.find(act.path)) {
+      if (shown->side) {
+        take(store::drop(folder_, *shown));
+      } else {
+        take(store::remove(folder_.view(), *shown));
+      }
+      return {};
+    }
+    if (!is_folder(act.path)) return fail(Fault::not_found, "nothing is shown there");
+    if (!act.recursive) return fail(Fault::exists, "a folder: to remove it with all in it say so (-r)");
+    std::set<DocumentId> removed;
+    below(act.path, [&](const std::string&, const Shown& shown) {
+      if (removed.insert(shown.document).second) take(store::remove(folder_.view(), shown));
+    });
+    return {};
+  }
+
+  Result<void> add(const ResolveAct& act) {
+    const auto shown = find(act.path, false);
+    if (!shown) return fail(Fault::not_found, "nothing is shown there");
+    std::optional<Shown> use = shown;
+    if (act.use) {
+      use = find(*act.use, false);
+      if (!use) return fail(Fault::not_found, "nothing is shown where the other side should be");
+    }
+    if (use->document != shown->document) {
+      take(store::keep(folder_.view(), *use, *shown));
+      return {};
+    }
+    const std::vector<store::Conflict> conflicts = folder_.conflicts_of(shown->document);
+    if (conflicts.empty()) return fail(Fault::not_found, "no conflict there");
+    std::vector<Op> resolved = store::resolve(folder_.view(), *shown, {use->value, use->source});
+    if (resolved.empty()) return fail(Fault::exists, "two documents have this name: keep one with --use PATH, or rename one of them");
+    take(std::move(resolved));
+    return {};
+  }
+
+  std::vector<Op> ops;
+
+ private:
+  void take(std::vector<Op> made) {
+    for (Op& op : made) ops.push_back(store::anew(folder_.view(), std::move(op)));
+  }
+  bool is_folder(const std::string& path) const {
+    bool any = false;
+    folder_.walk(path, [&](const std::string&, const Shown&) {
+      any = true;
+      return false;
+    });
+    return any;
+  }
+  void below(const std::string& folder, const std::function<void(const std::string&, const Shown&)>& each) const {
+    folder_.walk(folder, [&](const std::string& path, const Shown& shown) {
+      each(path, shown);
+      return true;
+    });
+  }
+  /// As shown; or, where the name was made over because another document has it, by the document's own path.
+  std::optional<Shown> find(const std::string& path, bool dir) {
+    if (auto shown = folder_.find(dir ? path + "/" : path)) return shown;
+    const std::size_t slash = path.rfind('/');
+    const std::string parent = slash == std::string::npos ? "" : path.substr(0, slash);
+    auto named = by_own_path_.find(parent);
+    if (named == by_own_path_.end()) {
+      named = by_own_path_.try_emplace(parent).first;
+      for (const store::Conflict& conflict : folder_.conflicts()) {
+        if (conflict.kind != store::ConflictKind::name) continue;
+        for (Shown& shown : folder_.of(conflict.document)) {
+          if (!shown.side) named->second.emplace(shown.at, std::move(shown));
+        }
+      }
+    }
+    const auto found = named->second.find(path);
+    return found != named->second.end() && is_dir(found->second) == dir ? std::optional(found->second) : std::nullopt;
+  }
+
+  const store::Folder& folder_;
+  std::map<std::string, std::map<std::string, Shown>> by_own_path_;
+};
+
+}  // namespace
+
+FeedId Library::own_feed() const { return {body_->id_, body_->context_.node.id, body_->context_.incarnation}; }
+
+Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms,
+                                  PassedOver* passed_over) {
+  Body& it = *body_;
+  const auto policy = it.context_.realm.policy();
+  if (!it.folder_ || !policy || it.mesh() == nullptr) return fail(Fault::denied, "this node has no keys for the library");
+  Operations operations(*it.folder_);
+  for (std::size_t i = 0; i < acts.size(); ++i) {
+    Result<void> added = std::visit([&](const auto& act) { return operations.add(act); }, acts[i]);
+    if (added) continue;
+    if (passed_over == nullptr) return std::unexpected(std::move(added.error()));
+    passed_over->emplace_back(i, std::move(added.error()));
+  }
+  Prepared out{policy->version(), it.mesh()->epoch, {}, {}, {}, {}};
+  if (operations.ops.empty()) return out;
+  store::Record& record = out.record;
+  record.library = it.id_;
+  // Above all that was shown; yet a stamp from far ahead of this clock does not pull this node along.
+  const auto wall = static_cast<std::uint64_t>(std::max<std::int64_t>(wall_ms, 0)) << 16;
+  const bool near = store::time_ms(it.last_hlc_) <= wall_ms + store::lead_ms_most;
+  record.hlc = near ? std::max(wall, it.last_hlc_ + 1) : wall;
+  record.device = it.context_.node.id;
+  record.person = capacity.person;
+  record.role = capacity.role;
+  record.policy = policy->version();
+  record.who = capacity.who;
+  record.text = std::move(text);
+  record.ops = std::move(operations.ops);
+  if (!it.rights_.allows(policy->version(), record.device, record)) {
+    const std::string reason = policy->may_write(record.device, it.id_) ? it.rights_.decide(policy->version(), record).reason : "this node may not write there";
+    return fail(Fault::denied, reason);
+  }
+  FixedBytes<32, struct store::BlindTag> blind;
+  crypto::random_bytes(blind.bytes);
+  const store::SignedRecord made = TRY(store::sign(record, capacity.certificate, *capacity.key, blind));
+  TRY(verify_record(it.context_.realm, policy->version(), made, record));
+  out.id = store::record_id(made.record);
+  out.signed_record = store::encode(made);
+  out.commitment = store::commitment(made);
+  return out;
+}
+
+Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPack> stored, const std::vector<store::SealedPack>& meta, std::int64_t wall_ms) {
+  Body& it = *body_;
+  INVARIANT(!prepared.record.ops.empty());
+  const auto policy = it.context_.realm.policy();
+  if (!policy || policy->version() != prepared.policy || it.mesh() == nullptr) return fail(Fault::stale, "the policy has changed meanwhile");
+  for (const store::SealedPack& pack : meta) {
+    stored.push_back({{pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind}, pack.places});
+  }
+  std::ranges::sort(stored, {}, [](const StoredPack& pack) { return pack.listing; });
+  const auto repeated = std::ranges::unique(stored, {}, [](const StoredPack& pack) { return pack.listing; });
+  stored.erase(repeated.begin(), repeated.end());
+  std::vector<store::PackListing> listed;
+  std::uint64_t bytes = it.listed_bytes_[it.context_.node.id];
+  for (const StoredPack& pack : stored) {
+    listed.push_back(pack.listing);
+    bytes += pack.listing.size_bytes;
+  }
+  const std::uint64_t quota = policy->quota_bytes(it.context_.node.id, it.id_);
+  if (quota != 0 && bytes > quota) return fail(Fault::denied, "beyond this node's quota for the library: HQ's policy sets it");
+
+  store::Entry entry;
+  entry.kind = static_cast<std::uint8_t>(store::EntryKind::change);
+  entry.policy = policy->version();
+  entry.epoch = it.mesh()->epoch;
+  entry.time_ms = wall_ms;
+  entry.view_rules = it.mesh()->view_rules;
+  const policy::Freshness* freshness = it.context_.realm.trust().freshness();
+  entry.freshness = freshness != nullptr ? freshness->header.version : 0;
+  entry.record = prepared.commitment;
+
+  auto write = TRY(it.context_.truth.write());
+  for (const store::SealedPack& pack : meta) TRY(write.put_pack(pack.address, pack.bytes));
+  if (listed.size() > store::entry_packs_most) {
+    const Bytes list = store::encode_list(listed);
+    const Digest sha256 = crypto::sha256(list);
+    TRY(write.put_pack_list(sha256, list));
+    entry.packs = store::PackListObject{sha256, static_cast<std::uint32_t>(listed.size())};
+  } else {
+    entry.packs = listed;
+  }
+  const FeedId id = own_feed();
+  const auto held = it.feeds_.find(id);
+  store::FeedTail tail = held == it.feeds_.end() ? store::FeedTail(id) : held->second.tail;
+  const store::FeedTail::Appended appended = TRY(tail.append(entry, it.context_.node.sign, write.keep_subtrees(id)));
+  TRY(write.put_entry(id, tail.sequence(), appended.entry));
+  TRY(write.put_head(id, {appended.head_note, tail.encode()}));
+  TRY(write.commit());
+
+  // Durable: what follows is derived, and a fault there shows itself again at the next start, not as a save that failed.
+  Body::Feed& feed = it.feeds_.try_emplace(id, Body::Feed{store::FeedTail(id), {}, {}, {}, {}}).first->second;
+  feed.tail = std::move(tail);
+  feed.note = appended.head_note;
+  const Sequence sequence = feed.tail.sequence();
+  std::vector<DerivedIndex::Pack> places;
+  for (StoredPack& pack : stored) places.push_back({pack.listing.address, std::move(pack.places)});
+  const bool indexed = it.index_.put(places).has_value();
+  if (auto in = it.context_.truth.read()) {
+    const auto known = store::decode_entry(appended.entry);
+    INVARIANT(known.has_value());
+    if (const auto noted = it.know_entry(feed, *known, *in); !noted) return sequence;
+  }
+  if (indexed) {
+    for (const DerivedIndex::Pack& pack : places) it.unindexed_.erase(pack.address);
+  }
+  it.settle(feed);
+  // The record needs no reading back.
+  const auto unopened = it.unopened_.find({id, sequence.value});
+  if (unopened != it.unopened_.end()) {
+    const auto signed_record = store::decode_signed_record(prepared.signed_record);
+    INVARIANT(signed_record.has_value());
+    const auto known = it.know_record(*signed_record, unopened->second.carrier);
+    it.unopened_.erase(unopened);
+    if (known) it.judge({*known});
+  }
+  return sequence;
+}
+
+}  // namespace dozo::node

@@ -1,0 +1,76 @@
+#include "node/piece_index.h"
+
+#include <array>
+
+namespace dozo::node {
+namespace {
+
+constexpr store::Table pieces_table{1}, indexed_table{2};
+constexpr std::size_t name_bytes = 20;  // of a piece's keyed name
+
+}  // namespace
+
+std::span<const std::string> derived_tables() {
+  static const std::array<std::string, 3> names{"history", "pieces", "indexed"};  // history takes the first (history_rows.h)
+  return names;
+}
+
+Bytes DerivedIndex::key_of(const PieceId& id) const {
+  Bytes what = bytes_of(library_.view());
+  append(what, id.view());
+  return bytes_of(local_.keyed("piece", what).view().first(name_bytes));
+}
+
+std::optional<PackAddress> DerivedIndex::find(const PieceId& id) const {
+  const auto transaction = derived_.read();
+  if (!transaction) return std::nullopt;
+  const auto found = (*transaction)->get(pieces_table, key_of(id));
+  if (!found || !*found) return std::nullopt;
+  const auto address = PackAddress::from(**found);
+  return address ? std::optional(*address) : std::nullopt;
+}
+
+Result<bool> DerivedIndex::has(const PackAddress& pack) const {
+  const auto transaction = TRY(derived_.read());
+  return TRY(transaction->get(indexed_table, pack.bytes)).has_value();
+}
+
+Result<void> DerivedIndex::put(const std::vector<Pack>& packs) {
+  std::unique_ptr<store::WriteTransaction> transaction;
+  std::size_t puts = 0;
+  for (const Pack& pack : packs) {
+    for (const store::PiecePlace& place : pack.places) {
+      if (place.type == store::PieceType::record) continue;
+      if (transaction && puts == puts_most) {
+        TRY(transaction->commit());
+        transaction.reset();
+      }
+      if (!transaction) transaction = TRY(derived_.write()), puts = 0;
+      TRY(transaction->put(pieces_table, key_of(place.id), pack.address.bytes));
+      ++puts;
+    }
+    // After all its pieces: a pack that is marked is indexed altogether.
+    if (!transaction) transaction = TRY(derived_.write()), puts = 0;
+    TRY(transaction->put(indexed_table, pack.address.bytes, {}));
+    ++puts;
+  }
+  return transaction ? transaction->commit() : Result<void>();
+}
+
+Result<store::OpenPack> IndexedPieces::open(const PackAddress& address) const {
+  auto in = TRY(truth_.read());
+  const auto sealed = TRY(in.pack_checked(address));
+  if (!sealed) return fail(Fault::unavailable, "a pack that is not here yet");
+  const crypto::PackHeader header = TRY(crypto::check_sealed(*sealed));
+  const crypto::EpochKey* key = realm_.keys().find(library_, header.epoch);
+  if (key == nullptr) return fail(Fault::denied, "a pack of an epoch whose key this node does not have");
+  return store::OpenPack::open(*key, *sealed, library_);
+}
+
+Result<Bytes> IndexedPieces::piece(const PieceId& id, store::PieceType type) {
+  const auto address = index_.find(id);
+  if (!address) return fail(Fault::unavailable, "a piece that is not here yet");
+  return cache_.piece(*address, id, type, [&] { return open(*address); });
+}
+
+}  // namespace dozo::node

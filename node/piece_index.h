@@ -1,0 +1,62 @@
+// Piece index: where in this node's packs a piece lies, kept in the derived store, and reading pieces by way of it.
+//
+// A row leads from a piece's keyed name to a pack's address, so that the disk says nothing about pieces. Only packs that a known entry lists
+// are indexed, after every piece in them was hashed: what a save leaves out because it is here is then held by every replica.
+// Not here: which packs are listed (library.h).
+// Threads: `find` from any; the rest the engine's. Everything in the constructors outlives them.
+#pragma once
+#include <string>
+
+#include "crypto/local_seal.h"
+#include "node/realm.h"
+#include "store/content.h"
+#include "store/ingest.h"
+#include "store/pack_cache.h"
+#include "store/truth.h"
+
+namespace dozo::node {
+
+/// Tables of the derived store, to open its Kv with.
+std::span<const std::string> derived_tables();
+
+class DerivedIndex final : public store::PieceIndex {
+ public:
+  static constexpr std::size_t puts_most = 4000;  ///< of one transaction: more cost memory
+
+  DerivedIndex(store::Kv& derived, const crypto::LocalKey& local, const LibraryId& library) : derived_(derived), local_(local), library_(library) {}
+
+  /// Nothing also where the derived store fails: the piece is then stored anew.
+  std::optional<PackAddress> find(const PieceId& id) const override;
+  Result<bool> has(const PackAddress& pack) const;
+
+  struct Pack {
+    PackAddress address;
+    std::vector<store::PiecePlace> places;
+  };
+  Result<void> put(const std::vector<Pack>& packs);
+
+ private:
+  Bytes key_of(const PieceId& id) const;
+  store::Kv& derived_;
+  const crypto::LocalKey& local_;
+  LibraryId library_;
+};
+
+class IndexedPieces final : public store::PieceSource {
+ public:
+  IndexedPieces(store::Truth& truth, const Realm& realm, const LibraryId& library, const DerivedIndex& index)
+      : truth_(truth), realm_(realm), library_(library), index_(index) {}
+
+  /// Faults: unavailable (not here), denied (its epoch's key is not here), corrupt, not_authentic, malformed.
+  Result<store::OpenPack> open(const PackAddress& address) const;
+  Result<Bytes> piece(const PieceId& id, store::PieceType type) override;
+
+ private:
+  store::Truth& truth_;
+  const Realm& realm_;
+  LibraryId library_;
+  const DerivedIndex& index_;
+  store::PackCache cache_;
+};
+
+}  // namespace dozo::node

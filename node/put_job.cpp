@@ -1,0 +1,177 @@
+#include "node/put_job.h"
+
+#include <algorithm>
+
+#include "node/disk_source.h"
+#include "node/pack_keeper.h"
+
+namespace dozo::node {
+namespace {
+
+// A batch becomes one record: bounded by what a record may be, and so that a long save is acknowledged and synced bit by bit.
+constexpr std::size_t items_most = 450;
+constexpr std::size_t record_bytes_about = 180 * 1024;
+constexpr std::uint64_t plain_bytes_about = std::uint64_t{1} << 30;
+constexpr std::size_t skipped_lines_most = 1000;
+constexpr int attempts_most = 3;
+
+std::string file_name(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+std::string joined(const std::string& folder, const std::string& path) {
+  if (folder.empty() || path.empty()) return folder + path;
+  return folder + "/" + path;
+}
+
+class Job {
+ public:
+  Job(const local::PutRequest& request, const OnEngine& engine, store::Truth& truth, const PutOptions& options)
+      : request_(request), engine_(engine), truth_(truth), options_(options) {}
+
+  Result<local::Saved> run() {
+    // "folder" saves the folder itself, "folder/." its contents; a target that is given names the thing itself.
+    base_ = request_.contents_only ? request_.target : !request_.target.empty() ? request_.target : file_name(request_.source);
+    const auto visit = [this](const DiskItem& item) -> Result<bool> {
+      batch_.push_back(item);
+      batch_record_bytes_ += 2 * (base_.size() + item.path.size()) + 256;
+      batch_plain_bytes_ += item.size_bytes;
+      if (batch_.size() >= items_most || batch_record_bytes_ >= record_bytes_about || batch_plain_bytes_ >= plain_bytes_about) TRY(save_batch());
+      return true;
+    };
+    TRY(walk_disk(request_.source, request_.exclude, visit, [this](std::string line) { skip(std::move(line)); }));
+    TRY(save_batch());
+    return std::move(saved_);
+  }
+
+ private:
+  void skip(std::string line) {
+    if (saved_.skipped.size() < skipped_lines_most) saved_.skipped.push_back(std::move(line));
+    if (saved_.skipped.size() == skipped_lines_most) saved_.skipped.back() = "and more";
+  }
+  Result<void> stopped() const {
+    if (options_.stop != nullptr && options_.stop->load()) return fail(Fault::unavailable, "stopped; what was saved until now stays");
+    return {};
+  }
+  template <class T>
+  Result<T> ask(const std::function<Result<T>(Engine&, Now)>& what) const {
+    std::optional<Result<T>> out;
+    if (!engine_([&](Engine& engine, Now now) { out.emplace(what(engine, now)); })) return fail(Fault::unavailable, "the daemon is being stopped");
+    return std::move(*out);
+  }
+
+  Result<void> save_batch() {
+    if (batch_.empty()) return {};
+    for (int attempt = 1;; ++attempt) {
+      Result<void> done = try_batch();
+      // Policy changed under it; perhaps the packs are of an epoch that is over.
+      if (done || done.error().fault != Fault::stale || attempt == attempts_most) {
+        batch_.clear();
+        batch_record_bytes_ = 0;
+        batch_plain_bytes_ = 0;
+        return done;
+      }
+    }
+  }
+
+  Result<void> try_batch() {
+    SaveKeys keys = TRY(ask<SaveKeys>([&](Engine& engine, Now now) { return engine.begin_save(request_.library, now); }));
+    PackKeeper keeper(truth_, options_.workers > 0);
+    std::vector<Library::StoredPack> stored;
+    std::vector<store::SealedPack> meta;
+    const store::PackSink sink = [&](store::SealedPack&& pack) -> Result<void> {
+      if (pack.kind == crypto::PackKind::meta) {
+        meta.push_back(std::move(pack));
+        return {};
+      }
+      stored.push_back({{pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind}, std::move(pack.places)});
+      return keeper.keep(pack.address, std::move(pack.bytes));
+    };
+    store::IngestOptions how;
+    how.library = keys.library;
+    how.epoch = keys.epoch;
+    how.workers = options_.workers;
+    store::Ingest ingest(how, keys.key, *keys.index, sink);
+
+    std::vector<const DiskItem*> added;
+    std::vector<Act> acts;
+    std::uint64_t bytes = 0;
+    std::vector<std::string> skipped;
+    for (const DiskItem& item : batch_) {
+      TRY(stopped());
+      if (item.kind == store::ContentKind::dir) {
+        acts.push_back(PutAct{joined(base_, item.path), {store::dir_value, std::nullopt}});
+        continue;
+      }
+      Result<void> read = add(ingest, item);
+      if (!read && (read.error().fault == Fault::unavailable || read.error().fault == Fault::corrupt)) return std::unexpected(std::move(read.error()));
+      if (!read) {
+        skipped.push_back(read.error().text);
+        continue;
+      }
+      added.push_back(&item);
+      bytes += item.size_bytes;
+      if (options_.progress) options_.progress({saved_.files + saved_.unchanged + added.size(), saved_.bytes + bytes, 0, 0});
+    }
+    const std::vector<store::StoredContent> contents = TRY(ingest.settle());
+    std::uint64_t new_bytes = 0;
+    for (std::size_t i = 0; i < contents.size(); ++i) {
+      acts.push_back(PutAct{joined(base_, added[i]->path), {contents[i].value, contents[i].source}});
+      new_bytes += contents[i].new_bytes;
+    }
+    Library::PassedOver passed_over;
+    const Prepared prepared =
+        TRY(ask<Prepared>([&](Engine& engine, Now now) { return engine.prepare_save(keys.library, acts, request_.text, &passed_over, now); }));
+    for (const auto& [place, error] : passed_over) skipped.push_back(error.text + ": " + std::get<PutAct>(acts[place]).path);
+    std::size_t changed = 0;
+    if (!prepared.record.ops.empty()) {
+      if (prepared.epoch != keys.epoch) return fail(Fault::stale, "the library has a new key since the save began");
+      TRY(ingest.add_record(prepared.signed_record));
+      TRY(ingest.finish());
+      TRY(keeper.finish());
+      saved_.sequence = TRY(ask<Sequence>([&](Engine& engine, Now now) { return engine.commit_save(keys.library, prepared, std::move(stored), meta, now); }));
+      saved_.feed = keys.feed;
+      ++saved_.records;
+      std::set<DocumentId> documents;
+      for (const store::Op& op : prepared.record.ops) documents.insert(op.document);
+      changed = documents.size();
+    }
+    saved_.files += changed;
+    saved_.unchanged += acts.size() - passed_over.size() - changed;
+    saved_.bytes += bytes;
+    saved_.new_bytes += new_bytes;
+    for (std::string& line : skipped) skip(std::move(line));
+    return {};
+  }
+
+  /// Tries again what changed while it was read.
+  Result<void> add(store::Ingest& ingest, const DiskItem& item) {
+    const std::string path = item.path.empty() ? request_.source : joined(request_.source, item.path);
+    for (int attempt = 1;; ++attempt) {
+      DiskSource source = TRY(DiskSource::open(path));
+      Result<void> done = ingest.add(source, source.traits());
+      if (done) return {};
+      if (done.error().fault != Fault::stale) return within(path, std::move(done));
+      if (attempt == attempts_most) return fail(Fault::malformed, "it changes all the time; not saved: " + path);
+    }
+  }
+
+  const local::PutRequest& request_;
+  const OnEngine& engine_;
+  store::Truth& truth_;
+  const PutOptions& options_;
+  std::string base_;
+  std::vector<DiskItem> batch_;
+  std::size_t batch_record_bytes_ = 0;
+  std::uint64_t batch_plain_bytes_ = 0;
+  local::Saved saved_;
+};
+
+}  // namespace
+
+Result<local::Saved> put(const local::PutRequest& request, const OnEngine& engine, store::Truth& truth, const PutOptions& options) {
+  return Job(request, engine, truth, options).run();
+}
+
+}  // namespace dozo::node

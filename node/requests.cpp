@@ -1,0 +1,208 @@
+#include "node/requests.h"
+
+#include <algorithm>
+
+#include "store/content.h"
+
+namespace dozo::node {
+namespace {
+
+using store::Shown;
+
+Result<const store::Folder*> folder_of(Library& library) {
+  const store::Folder* folder = library.folder();
+  if (folder == nullptr) return fail(Fault::denied, "this node has no keys for the library: it holds sealed packs alone");
+  return folder;
+}
+
+std::string_view name_of(store::ContentKind kind) {
+  switch (kind) {
+    case store::ContentKind::file: return "file";
+    case store::ContentKind::symlink: return "symlink";
+    case store::ContentKind::dir: return "folder";
+  }
+  return "file";
+}
+
+local::ListRow row_of(const std::string& path, const Shown& shown, bool in_conflict) {
+  local::ListRow row;
+  row.path = path;
+  row.kind = name_of(shown.value.kind);
+  row.document = shown.document;
+  row.sha256 = shown.value.sha256;
+  if (shown.source) row.manifest = shown.source->manifest, row.size = shown.source->size_bytes;
+  row.time_ms = store::time_ms(shown.rank.hlc);
+  row.executable = shown.value.executable;
+  row.in_conflict = in_conflict;
+  return row;
+}
+
+std::set<DocumentId> in_conflict(const store::Folder& folder) {
+  std::set<DocumentId> out;
+  for (const store::Conflict& conflict : folder.conflicts()) out.insert(conflict.document);
+  return out;
+}
+
+std::string_view name_of(store::ConflictKind kind) {
+  switch (kind) {
+    case store::ConflictKind::content: return "content";
+    case store::ConflictKind::deleted: return "deleted";
+    case store::ConflictKind::label: return "label";
+    case store::ConflictKind::name: return "name";
+    case store::ConflictKind::path: return "path";
+    case store::ConflictKind::pathless: return "pathless";
+  }
+  return "conflict";
+}
+
+}  // namespace
+
+Result<local::Listing> list(Library& library, const local::ListRequest& request) {
+  const store::Folder* folder = TRY(folder_of(library));
+  std::string top = request.folder;
+  while (top.ends_with('/')) top.pop_back();
+  const std::size_t limit = std::clamp<std::size_t>(request.limit, 1, 10'000);
+  const std::set<DocumentId> conflicted = in_conflict(*folder);
+  if (!top.empty()) {
+    if (const auto shown = folder->find(top)) {
+      local::Listing out;
+      if (request.after < top) out.rows.push_back(row_of(top, *shown, conflicted.contains(shown->document)));
+      return out;
+    }
+  }
+  // The walk has no order: the least `limit` paths above `after` are kept.
+  std::map<std::string, local::ListRow> rows;
+  bool any = top.empty(), more = false;
+  const std::size_t prefix = top.empty() ? 0 : top.size() + 1;
+  folder->walk(top, [&](const std::string& path, const Shown& shown) {
+    any = true;
+    std::string shown_path = path;
+    bool below = false;
+    if (!request.recursive) {
+      const std::size_t slash = path.size() > prefix ? path.find('/', prefix) : std::string::npos;
+      below = slash != std::string::npos;
+      if (below) shown_path = path.substr(0, slash + 1);
+    }
+    if (shown_path.size() <= prefix || shown_path <= request.after) return true;
+    const bool own = !below || shown_path == path;
+    const auto found = rows.find(shown_path);
+    if (found != rows.end() && !own) return true;
+    local::ListRow row = own ? row_of(shown_path, shown, conflicted.contains(shown.document)) : local::ListRow{};
+    row.path = shown_path;
+    if (shown_path.ends_with('/')) row.kind = "folder";
+    rows.insert_or_assign(shown_path, std::move(row));
+    if (rows.size() > limit) {
+      rows.erase(std::prev(rows.end()));
+      more = true;
+    }
+    return true;
+  });
+  if (!any) return fail(Fault::not_found, "nothing is shown there");
+  local::Listing out;
+  for (auto& [path, row] : rows) out.rows.push_back(std::move(row));
+  out.more = more;
+  return out;
+}
+
+Result<local::Log> log(Library& library, const local::LogRequest& request) {
+  constexpr std::size_t paths_most = 100;
+  store::History* history = TRY(library.history());
+  const std::size_t limit = std::clamp<std::size_t>(request.limit, 1, 1000);
+  store::LogQuery query;
+  if (!request.path.empty()) query.path = request.path;
+  query.limit = limit + 1;
+  if (request.before != 0) query.before = request.before;
+  std::vector<store::HistoryCommit> commits = TRY(history->log(query));
+  local::Log out;
+  out.more = commits.size() > limit;
+  if (out.more) commits.resize(limit);
+  for (store::HistoryCommit& commit : commits) {
+    local::LogRow& row = out.rows.emplace_back();
+    row.number = commit.number;
+    row.commit = commit.id.hex();
+    row.author = std::move(commit.author);
+    row.text = std::move(commit.text);
+    row.time_ms = store::time_ms(commit.hlc);
+    row.paths_cut = commit.changed_count > std::min(commit.changed.size(), paths_most);
+    if (commit.changed.size() > paths_most) commit.changed.resize(paths_most);
+    row.paths = std::move(commit.changed);
+  }
+  return out;
+}
+
+Result<local::Conflicts> conflicts(Library& library) {
+  const store::Folder* folder = TRY(folder_of(library));
+  const std::vector<store::Conflict> found = folder->conflicts();
+  std::map<DocumentId, std::vector<std::string>> paths;
+  for (const store::Conflict& conflict : found) {
+    paths[conflict.document];
+    if (conflict.holder) paths[*conflict.holder];
+  }
+  if (!paths.empty()) {
+    folder->walk("", [&](const std::string& path, const Shown& shown) {
+      if (const auto it = paths.find(shown.document); it != paths.end()) it->second.push_back(path);
+      return true;
+    });
+  }
+  for (auto& [document, list] : paths) std::ranges::sort(list);
+  local::Conflicts out;
+  for (const store::Conflict& conflict : found) {
+    local::ConflictRow row{std::string(name_of(conflict.kind)), {}, conflict.document, paths[conflict.document]};
+    for (const std::string& path : row.paths) {
+      const auto shown = folder->find(path);
+      if (shown && !shown->side) row.path = path;
+    }
+    if (row.path.empty() && !row.paths.empty()) row.path = row.paths.front();
+    if (conflict.holder) {
+      const std::vector<std::string>& held = paths[*conflict.holder];
+      row.paths.insert(row.paths.end(), held.begin(), held.end());
+    }
+    out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
+Result<local::Stat> stat(Library& library, const local::StatRequest& request) {
+  const store::Folder* folder = TRY(folder_of(library));
+  std::string path = request.path;
+  while (path.ends_with('/')) path.pop_back();
+  auto shown = path.empty() ? std::nullopt : folder->find(path);
+  if (!shown && !path.empty()) shown = folder->find(path + "/");
+  if (!shown) {
+    bool any = path.empty();
+    folder->walk(path, [&](const std::string&, const Shown&) {
+      any = true;
+      return false;
+    });
+    if (!any) return fail(Fault::not_found, "nothing is shown there");
+    local::Stat out;
+    out.row.path = path + "/";
+    out.row.kind = "folder";
+    return out;
+  }
+  local::Stat out{row_of(path, *shown, !folder->conflicts_of(shown->document).empty()), 0, 0};
+  if (shown->source) {
+    const store::Manifest manifest = TRY(library.manifest(shown->source->manifest));
+    out.row.size = manifest.size;
+    out.mode = manifest.traits.mode;
+    out.modified_ns = manifest.traits.mtime_ns;
+  }
+  return out;
+}
+
+Result<local::Data> read(Library& library, const local::ReadRequest& request) {
+  TRY(folder_of(library));
+  if (request.length > local::read_bytes_most) return fail(Fault::over_limit, "more than one read gives");
+  store::ContentReader reader(TRY(library.manifest(request.manifest)), library.pieces());
+  local::Data out{Bytes(request.length)};
+  std::size_t filled = 0;
+  while (filled < out.bytes.size()) {
+    const std::size_t count = TRY(reader.read(request.offset + filled, ByteSpan(out.bytes).subspan(filled)));
+    if (count == 0) break;
+    filled += count;
+  }
+  out.bytes.resize(filled);
+  return out;
+}
+
+}  // namespace dozo::node

@@ -1,0 +1,79 @@
+#include "node/rights.h"
+
+#include "crypto/session.h"
+
+namespace dozo::node {
+namespace {
+
+constexpr std::int64_t clock_lead_ms_most = store::lead_ms_most;  // a device's clock may be ahead of the one that made the certificate
+
+}  // namespace
+
+policy::Decision PolicyRights::decide(PolicyVersion version, const store::Record& record) const {
+  policy::Request request;
+  request.person = record.person;
+  request.role = record.role;
+  request.node = record.device;
+  request.action = policy::Action::write;
+  request.library = record.library;
+  request.time_ms = store::time_ms(record.hlc);
+  return realm_.policy_at(version)->decide(request);
+}
+
+bool PolicyRights::allows(PolicyVersion version, const NodeId& sequencer, const store::Record& record) const {
+  const auto policy = realm_.policy_at(version);
+  if (!policy || !policy->may_write(sequencer, record.library)) return false;
+  const policy::MeshNode* device = policy->node(record.device);
+  if (device == nullptr || (record.device != sequencer && device->kind != policy::NodeKind::desk)) return false;
+  return decide(version, record).allowed;
+}
+
+Result<void> verify_record(const Realm& realm, PolicyVersion version, const store::SignedRecord& signed_record, const store::Record& record) {
+  const auto policy = realm.policy_at(version);
+  if (!policy) return fail(Fault::not_found, "a record under a policy that is not known here");
+  if (record.person.is_zero()) {
+    const policy::MeshNode* device = policy->node(record.device);
+    if (device == nullptr) return fail(Fault::not_authentic, "a record of a node that its policy does not name");
+    if (!signed_record.certificate.empty()) return fail(Fault::not_authentic, "a record without a person, with a person's certificate");
+    return store::verify(signed_record, device->keys.sign);
+  }
+  const policy::Person* person = policy->person(record.person);
+  if (person == nullptr) return fail(Fault::not_authentic, "a record of a person that its policy does not name");
+  const crypto::SessionCertificate session = TRY(crypto::open_certificate(signed_record.certificate, person->key));
+  const std::int64_t at_ms = store::time_ms(record.hlc);
+  if (session.person != record.person || session.device != record.device || !session.covers(record.library)) {
+    return fail(Fault::not_authentic, "a session for another person, device or library");
+  }
+  if (at_ms < session.not_before_ms - clock_lead_ms_most || at_ms > session.not_after_ms) return fail(Fault::stale, "a record from outside its session");
+  return store::verify(signed_record, session.session);
+}
+
+Result<void> check_entry(Realm& realm, const store::Entry& entry) {
+  const auto policy = realm.policy_at(entry.policy);
+  if (!policy) {
+    realm.need(entry.policy);
+    return fail(Fault::not_found, "policy " + std::to_string(entry.policy.value) + ", which an entry names, is not known here yet");
+  }
+  if (!policy->may_write(entry.feed.node, entry.feed.library)) return fail(Fault::denied, "an entry of a node that may not write");
+  const policy::MeshLibrary* library = policy->library(entry.feed.library);
+  if (library == nullptr || library->epoch != entry.epoch) return fail(Fault::denied, "an entry under an epoch that was not current");
+  return {};
+}
+
+Cuts cuts_of(const policy::MeshLibrary& library, const RootAt& root_at) {
+  Cuts out;
+  const auto end_of = [&](const policy::FeedPoint& point) {
+    const auto root = root_at({library.id, point.node, point.incarnation}, point.sequence);
+    return root && *root != point.root ? Sequence{0} : point.sequence;
+  };
+  for (const policy::Cut& cut : library.cuts) {
+    store::Cut& made = out.cuts.emplace_back(store::Cut{cut.since, cut.subject, {}});
+    for (const policy::FeedPoint& point : cut.ends) made.ends[{library.id, point.node, point.incarnation}] = end_of(point);
+  }
+  for (const policy::Admit& admit : library.admits) {
+    out.admits.push_back({admit.cut, admit.subject, {library.id, admit.up_to.node, admit.up_to.incarnation}, end_of(admit.up_to)});
+  }
+  return out;
+}
+
+}  // namespace dozo::node

@@ -1,0 +1,40 @@
+// Rights: what the policy versions that this node knows say about records, entries and cuts, for the store's judgement.
+//
+// All answers come from signed documents, so that every node that holds them answers alike.
+// Threads: the engine's. The realm outlives it.
+#pragma once
+#include "node/realm.h"
+#include "store/accept.h"
+#include "store/entry.h"
+
+namespace dozo::node {
+
+class PolicyRights final : public store::Rights {
+ public:
+  explicit PolicyRights(const Realm& realm) : realm_(realm) {}
+  bool knows(PolicyVersion version) const override { return realm_.policy_at(version) != nullptr; }
+  bool allows(PolicyVersion version, const NodeId& sequencer, const store::Record& record) const override;
+  /// The same as a sentence for whoever asked. Needs a known version.
+  policy::Decision decide(PolicyVersion version, const store::Record& record) const;
+
+ private:
+  const Realm& realm_;
+};
+
+/// That the record was signed by its device, or by a session of its person for that device, library and time, as the keys of that version say.
+Result<void> verify_record(const Realm& realm, PolicyVersion version, const store::SignedRecord& signed_record, const store::Record& record);
+
+/// That the entry's node may write there, and the epoch is the current one, in the version that it names. Faults: not_found (the version is not
+/// known here; it is asked for), denied.
+Result<void> check_entry(Realm& realm, const store::Entry& entry);
+
+/// A log's root at a place; nothing: the log here does not reach so far.
+using RootAt = std::function<std::optional<Digest>(const FeedId&, Sequence)>;
+struct Cuts {
+  std::vector<store::Cut> cuts;
+  std::vector<store::Admit> admits;
+};
+/// Those of one library in the newest policy. A point whose root the log here does not have cuts that log altogether: it is another branch.
+Cuts cuts_of(const policy::MeshLibrary& library, const RootAt& root_at);
+
+}  // namespace dozo::node
