@@ -33,12 +33,12 @@ struct EngineContext {
   store::Kv& derived;  ///< opened with derived_tables()
   const crypto::LocalKey& local;
   const crypto::NodeKeys& node;
-  Bytes first_root;                              ///< pins the realm
-  std::vector<policy::Contact> contacts;         ///< whom to ask as long as no policy is known
-  policy::KeyRing recovered;                     ///< keys that came from shares of the recovery key
-  IncarnationId incarnation;                     ///< fresh for this run
+  Bytes first_root;                             ///< pins the realm
+  std::vector<policy::Contact> contacts;        ///< whom to ask as long as no policy is known
+  policy::KeyRing recovered;                    ///< keys that came from shares of the recovery key
+  IncarnationId incarnation;                    ///< fresh for this run
   std::optional<crypto::SigningKey> freshness;  ///< HQ's node alone: it signs freshness by itself
-  std::uint32_t freshness_hours = 24;            ///< how long what it signs is good
+  std::uint32_t freshness_hours = 24;           ///< how long what it signs is good
 };
 
 /// With what a save begins. The key is a copy: the job outlives changes of policy.
@@ -70,6 +70,7 @@ class Engine {
   static constexpr std::int64_t freshness_every_ms = 3'600'000, freshness_first_ms = 10'000;
   static constexpr std::int64_t keep_ms = 50;  ///< packs of peers wait so long at most for others, to be committed together
   static constexpr std::size_t keep_bytes = 8U << 20;
+  static constexpr std::int64_t keep_pause_ms = 5'000;  ///< no packs are asked for after some could not be kept
 
   /// Reads everything from the truth. Faults: those of Realm::open and Library::open.
   static Result<std::unique_ptr<Engine>> open(EngineContext context, Now now);

@@ -44,6 +44,32 @@ Cuts Library::Body::cuts() const {
   });
 }
 
+// ---- batches of entries ---------------------------------------------------------------------------------------------------
+store::FeedTail Library::Body::tail(const FeedId& id) const {
+  const auto held = feeds_.find(id);
+  return held == feeds_.end() ? store::FeedTail(id) : held->second.tail;
+}
+
+/// Of a node that has left since, an older policy must be known: the entries say which.
+Result<crypto::VerifyKey> Library::Body::writer_key(const FeedId& id, std::span<const Bytes> entries) const {
+  if (const auto key = context_.realm.key_of(id.node)) return *key;
+  for (const Bytes& bytes : entries) {
+    const Entry entry = TRY(store::decode_entry(bytes));
+    if (context_.realm.policy_at(entry.policy)) continue;
+    context_.realm.need(entry.policy);
+    return fail(Fault::not_found, "entries of a node that a policy named which is not known here yet");
+  }
+  return fail(Fault::denied, "entries of a node that no policy named");
+}
+
+/// Those of the batch that follow the tail.
+Result<std::span<const Bytes>> Library::Body::fresh(const store::FeedTail& tail, Sequence from, const Batch& batch) {
+  const std::uint64_t known = tail.sequence().value;
+  if (from.value == 0 || from.value > known + 1) return fail(Fault::stale, "entries that do not follow what is held");
+  if (batch.entries.size() <= known + 1 - from.value) return fail(Fault::stale, "entries that are known already");
+  return std::span(batch.entries).subspan(known + 1 - from.value);
+}
+
 // ---- feeds ---------------------------------------------------------------------------------------------------------------
 Result<void> Library::Body::load() {
   std::vector<std::pair<FeedId, store::HeadRow>> heads;
@@ -131,16 +157,20 @@ Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) 
     return {};
   };
   for (const PackAddress& address : addresses) {
+    if (unsound_.contains(address)) continue;
     if (TRY(index_.has(address))) {
       unindexed_.erase(address);
       continue;
     }
     Result<store::OpenPack> opened = pieces_.open(address);
-    if (!opened && opened.error().fault == Fault::denied) continue;  // its key may come
+    if (!opened && opened.error().fault == Fault::denied) continue;   // its key may come
     if (!opened && opened.error().fault == Fault::corrupt) continue;  // to be healed
-    // A pack that does not open, or holds what it does not say, was made so by a node with keys: it is marked, and gives no pieces.
-    const bool sound = opened && opened->verify_all();
-    batch.push_back({address, sound ? opened->places() : std::vector<store::PiecePlace>{}});
+    // A pack that does not open, or holds what it does not say, was made so by a node with keys: it gives no pieces, and no receipt says that it was opened.
+    if (!opened || !opened->verify_all()) {
+      unsound_.insert(address);
+      continue;
+    }
+    batch.push_back({address, opened->places()});
     if (batch.size() == packs_most) TRY(flush());
   }
   return flush();
@@ -303,7 +333,7 @@ Result<Library::Batch> Library::entries(const FeedId& id, Sequence from, std::si
   return out;
 }
 
-Result<std::vector<Digest>> Library::lists_wanted(const Batch& batch) const {
+Result<std::vector<Digest>> Library::lists_wanted(const FeedId& id, Sequence from, const Batch& batch) const {
   auto in = TRY(body_->context_.truth.read());
   std::vector<Digest> out;
   for (const Bytes& bytes : batch.entries) {
@@ -311,6 +341,10 @@ Result<std::vector<Digest>> Library::lists_wanted(const Batch& batch) const {
     const auto* object = std::get_if<store::PackListObject>(&entry.packs);
     if (object != nullptr && !TRY(in.pack_list(object->sha256))) out.push_back(object->sha256);
   }
+  if (out.empty()) return out;
+  store::FeedTail tail = body_->tail(id);
+  const std::span<const Bytes> fresh = TRY(body_->fresh(tail, from, batch));
+  TRY(tail.check_batch(fresh, batch.head_note, batch.proof, TRY(body_->writer_key(id, fresh))));
   return out;
 }
 
@@ -324,17 +358,12 @@ Result<void> Library::keep_pack_list(const Digest& sha256, ByteView bytes) {
 Result<void> Library::accept_entries(const FeedId& id, Sequence from, const Batch& batch) {
   Body& it = *body_;
   if (id.library != it.id_) return fail(Fault::malformed, "entries of another library");
-  const auto key = it.context_.realm.key_of(id.node);
-  if (!key) return fail(Fault::denied, "entries of a node that no known policy names");
-  const auto held = it.feeds_.find(id);
-  store::FeedTail tail = held == it.feeds_.end() ? store::FeedTail(id) : held->second.tail;
-  const std::uint64_t known = tail.sequence().value;
-  if (from.value == 0 || from.value > known + 1) return fail(Fault::stale, "entries that do not follow what is held");
-  if (from.value + batch.entries.size() <= known + 1) return fail(Fault::stale, "entries that are known already");
-  const std::span<const Bytes> fresh = std::span(batch.entries).subspan(known + 1 - from.value);
+  store::FeedTail tail = it.tail(id);
+  const std::span<const Bytes> fresh = TRY(it.fresh(tail, from, batch));
+  const crypto::VerifyKey key = TRY(it.writer_key(id, fresh));
 
   auto write = TRY(it.context_.truth.write());
-  const std::vector<Entry> entries = TRY(tail.check_batch(fresh, batch.head_note, batch.proof, *key, write.keep_subtrees(id)));
+  const std::vector<Entry> entries = TRY(tail.check_batch(fresh, batch.head_note, batch.proof, key, write.keep_subtrees(id)));
   std::uint64_t listed = it.listed_bytes_.contains(id.node) ? it.listed_bytes_.at(id.node) : 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     TRY(check_entry(it.context_.realm, entries[i]));
@@ -418,6 +447,27 @@ Result<bool> Library::packs_durable(std::span<const PackAddress> addresses) {
 
 Result<void> Library::judge_again() { return body_->derive(true); }
 
+bool Library::all_opened() const { return body_->folder_.has_value() && body_->unindexed_.empty(); }
+
+Result<void> Library::pack_damaged(const PackAddress& address) {
+  Body& it = *body_;
+  if (it.missing_.contains(address)) return {};
+  auto in = TRY(it.context_.truth.read());
+  for (auto& [id, feed] : it.feeds_) {
+    TRY(in.each_entry(store::Branch(id), {1}, [&](Sequence sequence, ByteView bytes) -> Result<bool> {
+      const Entry entry = TRY(store::decode_entry(bytes));
+      for (const PackListing& pack : TRY(it.listings(entry, in))) {
+        if (pack.address != address) continue;
+        feed.lacking[sequence.value].insert(address);
+        it.missing_.try_emplace(address, Body::Wanted{pack, entry.epoch, {}}).first->second.by.emplace(id, sequence.value);
+      }
+      return true;
+    }));
+    it.settle(feed);
+  }
+  return {};
+}
+
 // ---- reading -------------------------------------------------------------------------------------------------------------
 bool Library::has_keys() const { return body_->folder_.has_value(); }
 const store::Folder* Library::folder() const { return body_->folder_ ? &*body_->folder_ : nullptr; }
@@ -434,9 +484,7 @@ const crypto::EpochKey* Library::epoch_key() const {
   return current ? body_->context_.realm.keys().find(body_->id_, *current) : nullptr;
 }
 
-Result<store::Manifest> Library::manifest(const PieceId& id) {
-  return store::decode_manifest(TRY(body_->pieces_.piece(id, store::PieceType::manifest)));
-}
+Result<store::Manifest> Library::manifest(const PieceId& id) { return store::decode_manifest(TRY(body_->pieces_.piece(id, store::PieceType::manifest))); }
 
 Library::Counts Library::counts() const {
   Counts out{0, body_->entry_count_, body_->missing_.size(), 0, 0};

@@ -37,7 +37,7 @@ struct LibraryContext {
 
 /// In whose name a save is made.
 struct Capacity {
-  PersonId person;                  ///< zero: the node itself
+  PersonId person;  ///< zero: the node itself
   std::string role;
   std::string who;                  ///< "bureau name", for names and history
   Bytes certificate;                ///< of the person's session; empty for the node
@@ -104,8 +104,9 @@ class Library {
   Result<Digest> root_at(const FeedId& feed, Sequence size) const;
   /// Entries from `from` on, at least one and as many as fit `bytes_most`, with the head and the proof that links them. Faults: not_found, the store's.
   Result<Batch> entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const;
-  /// Hashes of lists of packs that these entries name and that are not here: to be given to keep_pack_list first.
-  Result<std::vector<Digest>> lists_wanted(const Batch& batch) const;
+  /// Hashes of lists of packs that these entries name and that are not here: to be given to keep_pack_list first. The batch is checked against its
+  /// signed head before it is believed. Faults: those of accept_entries.
+  Result<std::vector<Digest>> lists_wanted(const FeedId& feed, Sequence from, const Batch& batch) const;
   Result<void> keep_pack_list(const Digest& sha256, ByteView bytes);
   /// Checked against the feed's head and the mesh of each entry's policy version, then durable. Entries that are known already are passed over.
   /// Faults, after which nothing has changed: not_found (a policy version that is not held: the realm now asks for it; or a list), denied (its node may not
@@ -126,7 +127,7 @@ class Library {
   bool has_keys() const;
   const store::Folder* folder() const;  ///< null without keys
   const store::PieceIndex& index() const;
-  std::optional<Epoch> epoch() const;          ///< current; nothing: the policy does not name this library
+  std::optional<Epoch> epoch() const;         ///< current; nothing: the policy does not name this library
   const crypto::EpochKey* epoch_key() const;  ///< of that epoch; null: not held
   /// An act that could not be done, by its place among the acts.
   using PassedOver = std::vector<std::pair<std::size_t, Error>>;
@@ -148,6 +149,10 @@ class Library {
   Counts counts() const;
   /// Records that are stored and not accepted, with the reason.
   std::map<RecordId, store::Refusal> refused() const;
+  /// With keys: every pack that is listed and here was opened, and every piece in it hashed.
+  bool all_opened() const;
+  /// A pack that is listed and turned out damaged: it is missing from now on, and whoever has it may give it back.
+  Result<void> pack_damaged(const PackAddress& address);
 
  private:
   class Body;

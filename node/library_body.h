@@ -41,6 +41,9 @@ class Library::Body {
   Body(const LibraryContext& context, const LibraryId& id)
       : context_(context), id_(id), index_(context.derived, context.local, id), pieces_(context.truth, context.realm, id, index_), rights_(context.realm) {}
 
+  store::FeedTail tail(const FeedId& id) const;
+  Result<crypto::VerifyKey> writer_key(const FeedId& id, std::span<const Bytes> entries) const;
+  static Result<std::span<const Bytes>> fresh(const store::FeedTail& tail, Sequence from, const Batch& batch);
   Result<void> load();
   Result<std::vector<store::PackListing>> listings(const store::Entry& entry, store::TruthRead& in) const;
   Result<void> know_entry(Feed& feed, const store::Entry& entry, store::TruthRead& in);
@@ -69,6 +72,7 @@ class Library::Body {
   std::map<NodeId, std::uint64_t> listed_bytes_;  ///< of packs, by the node whose entries list them: what its quota is for
   std::map<PackAddress, Wanted> missing_;
   std::set<PackAddress> unindexed_;  ///< listed, here, and not in the index: for want of a key, or since the start
+  std::set<PackAddress> unsound_;    ///< of those: opened, and not what a pack must be
   std::map<std::pair<FeedId, std::uint64_t>, Unopened> unopened_;
   std::map<RecordId, Known> records_;
   std::map<store::Stamp, RecordId> accepted_;

@@ -150,8 +150,7 @@ class Operations {
 
 FeedId Library::own_feed() const { return {body_->id_, body_->context_.node.id, body_->context_.incarnation}; }
 
-Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms,
-                                  PassedOver* passed_over) {
+Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms, PassedOver* passed_over) {
   Body& it = *body_;
   const auto policy = it.context_.realm.policy();
   if (!it.folder_ || !policy || it.mesh() == nullptr) return fail(Fault::denied, "this node has no keys for the library");

@@ -87,9 +87,10 @@ class Drafting {
     Holders out;
     for (const MeshNode& node : mesh.nodes) {
       if (node.kind == NodeKind::vault || node.kind == NodeKind::desk) continue;
-      if (library == directory_library) out[node.keys.id] = node.keys.seal;
+      // The directory has the titles of all libraries and the names of all people: it is for HQ, and for whoever must judge what they do somewhere.
+      if (library == directory_library && node.kind == NodeKind::hq) out[node.keys.id] = node.keys.seal;
       for (const MeshLibrary& it : mesh.libraries)
-        if (it.id == library)
+        if (it.id == library || library == directory_library)
           for (const Member& member : it.members)
             if (member.node == node.keys.id && member.holding >= Holding::partial) out[node.keys.id] = node.keys.seal;
     }

@@ -1,0 +1,412 @@
+#include "node/engine.h"
+
+#include <algorithm>
+
+#include "base/invariant.h"
+#include "crypto/session.h"
+#include "node/engine_body.h"
+#include "policy/authoring.h"
+
+namespace dozo::node {
+namespace {
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+}  // namespace
+
+// ---- opening ---------------------------------------------------------------------------------------------------------
+Engine::Engine(std::unique_ptr<Body> body) : body_(std::move(body)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineContext context, Now now) {
+  auto realm = TRY(Realm::open(context.truth, context.node, context.first_root, std::move(context.recovered)));
+  auto body = std::make_unique<Body>(std::move(context), std::move(realm), now);
+  TRY(body->open_libraries());
+  body->settle(now);
+  return std::unique_ptr<Engine>(new Engine(std::move(body)));
+}
+
+Engine::Body::Body(EngineContext context, std::unique_ptr<Realm> realm, Now now)
+    : context_(std::move(context)),
+      realm_(std::move(realm)),
+      objects_(context_.truth, *realm_, libraries_, context_.node.id, context_.contacts),
+      sync_(objects_, objects_),
+      started_ms_(now.steady_ms) {}
+
+LibraryContext Engine::Body::library_context() { return {context_.truth, context_.derived, context_.local, context_.node, *realm_, context_.incarnation}; }
+
+/// Those that the policy gives this node and that are not open yet.
+Result<void> Engine::Body::open_libraries() {
+  const auto policy = realm_->policy();
+  if (!policy) return {};
+  for (const LibraryId& id : policy->libraries_of(context_.node.id)) {
+    if (libraries_.contains(id)) continue;
+    libraries_.emplace(id, TRY(Library::open(library_context(), id)));
+    receipts_due_.insert(id);
+  }
+  return {};
+}
+
+// ---- inputs ----------------------------------------------------------------------------------------------------------
+void Engine::on(const Input& input, Now now) {
+  Body& it = *body_;
+  it.objects_.set_now(now);
+  std::visit(Overloaded{[&](const sync::LinkUp& up) {
+                          it.up_.insert(up.peer);
+                          it.introductions_.erase(up.peer);
+                          it.tell_sync(up, now);
+                        },
+                        [&](const sync::LinkDown& down) {
+                          it.up_.erase(down.peer);
+                          it.tell_sync(down, now);
+                        },
+                        [&](const auto& other) { it.tell_sync(other, now); }},
+             input);
+  it.settle(now);
+}
+
+std::vector<Engine::Output> Engine::take_outputs() { return std::exchange(body_->outputs_, {}); }
+
+void Engine::Body::tell_sync(const sync::Input& input, Now now) {
+  sync_wake_ms_.reset();
+  for (sync::Output& output : sync_.on(input, now)) {
+    std::visit(
+        Overloaded{[&](sync::Send& send) { outputs_.emplace_back(std::move(send)); },
+                   [&](sync::AnswerStranger& answer) { outputs_.emplace_back(std::move(answer)); },
+                   [&](sync::KeepPack& keep) {
+                     if (keeping_.empty()) keep_since_ms_ = now.steady_ms;
+                     keeping_bytes_ += keep.bytes.size();
+                     keeping_.push_back(std::move(keep));
+                   },
+                   [&](const sync::WakeAt& wake) { sync_wake_ms_ = wake.steady_ms; }, [&](const sync::ForkSeen& fork) { forked_.insert(fork.feed.node); }},
+        output);
+  }
+}
+
+/// All that follows from what happened, until nothing more does; then one timer for what is due later.
+void Engine::Body::settle(Now now) {
+  objects_.set_now(now);
+  for (bool again = true; again;) {
+    again = take_changes(now);
+    again = keep_packs(now) || again;
+    again = make_receipts(now) || again;
+    again = sign_freshness(now) || again;
+  }
+  introduce(now);
+  std::optional<std::int64_t> next = sync_wake_ms_;
+  const auto sooner = [&](std::optional<std::int64_t> at_ms) {
+    if (at_ms) next = next ? std::min(*next, *at_ms) : *at_ms;
+  };
+  if (!keeping_.empty()) sooner(keep_since_ms_ + keep_ms);
+  sooner(receipt_wake_ms_);
+  sooner(freshness_wake_ms_);
+  sooner(introduce_wake_ms_);
+  if (next) outputs_.emplace_back(sync::WakeAt{std::max(*next, now.steady_ms + 1)});
+}
+
+bool Engine::Body::take_changes(Now now) {
+  Objects::Changes changes = objects_.take_changes();
+  if (changes.fault) store_fault_ = std::move(changes.fault);
+  if (changes.policy || changes.past) {
+    for (const auto& [id, library] : libraries_) (void)noted(library->judge_again());
+  }
+  if (changes.policy) {
+    (void)noted(open_libraries());
+    introductions_.clear();
+    for (const auto& [id, library] : libraries_) receipts_due_.insert(id);
+    outputs_.emplace_back(PeersChanged{});
+  }
+  for (const LibraryId& id : changes.libraries) receipts_due_.insert(id);
+  for (const PackAddress& address : context_.truth.damaged_packs()) {
+    if (!damaged_.insert(address).second) continue;
+    for (const auto& [id, library] : libraries_) (void)noted(library->pack_damaged(address));
+    changes.documents = true;  // sync looks anew at what is missing
+  }
+  if (!changes.policy && !changes.past && !changes.documents && changes.libraries.empty() && !changed_) return false;
+  changed_ = false;
+  tell_sync(sync::Changed{}, now);
+  return true;
+}
+
+/// Packs of peers become durable in batches: one transaction each would cost a sync of the disk for every megabyte.
+bool Engine::Body::keep_packs(Now now) {
+  if (keeping_.empty() || (keeping_bytes_ < keep_bytes && now.steady_ms < keep_since_ms_ + keep_ms)) return false;
+  std::vector<sync::KeepPack> batch = std::exchange(keeping_, {});
+  keeping_bytes_ = 0;
+  const auto write_all = [&]() -> Result<void> {
+    auto write = TRY(context_.truth.write());
+    for (const sync::KeepPack& keep : batch) TRY(write.put_pack(PackAddress{keep.pack.sha256.bytes}, keep.bytes));
+    return write.commit();
+  };
+  if (!noted(write_all())) {
+    objects_.pause_until(now.steady_ms + keep_pause_ms);  // a full disk is not filled faster by asking again at once
+    for (const sync::KeepPack& keep : batch) tell_sync(sync::PackLost{keep.pack}, now);
+    return true;
+  }
+  std::map<LibraryId, std::vector<PackAddress>> by_library;
+  sync::PacksDurable durable;
+  for (const sync::KeepPack& keep : batch) {
+    by_library[keep.pack.library].push_back(PackAddress{keep.pack.sha256.bytes});
+    damaged_.erase(PackAddress{keep.pack.sha256.bytes});
+    durable.packs.push_back(keep.pack);
+  }
+  batch.clear();
+  for (const auto& [id, addresses] : by_library) {
+    const auto library = libraries_.find(id);
+    if (library == libraries_.end()) continue;
+    const auto changed = noted(library->second->packs_durable(addresses));
+    if (changed && *changed) receipts_due_.insert(id);
+  }
+  tell_sync(durable, now);
+  return true;
+}
+
+// ---- receipts --------------------------------------------------------------------------------------------------------
+Result<void> Engine::Body::make_receipt(const LibraryId& id, Now now) {
+  const Library& library = *libraries_.at(id);
+  Receipt receipt;
+  receipt.library = id;
+  receipt.signer = context_.node.id;
+  receipt.time_ms = now.wall_ms;
+  receipt.opened = library.all_opened();
+  for (const Library::FeedState& feed : library.feeds()) {
+    if (feed.held.value == 0 || receipt.feeds.size() == receipt_feeds_most) continue;
+    receipt.feeds.push_back({feed.feed.node, feed.feed.incarnation, feed.held, TRY(library.root_at(feed.feed, feed.held))});
+  }
+  if (receipt.feeds.empty()) return {};
+  auto write = TRY(context_.truth.write());
+  const store::StatementKey key{id, context_.node.id, std::string(receipt_subject)};
+  if (const auto last = TRY(write.statement(key))) {
+    if (const auto said = read_receipt(last->bytes)) {
+      if (said->feeds == receipt.feeds && said->opened == receipt.opened) return {};
+    }
+    receipt.number = last->number;
+  }
+  ++receipt.number;
+  (void)TRY(write.put_statement(key, {receipt.number, sign(receipt, context_.node.sign)}));
+  TRY(write.commit());
+  changed_ = true;
+  return {};
+}
+
+bool Engine::Body::make_receipts(Now now) {
+  receipt_wake_ms_.reset();
+  std::set<LibraryId> failed;
+  for (auto due = receipts_due_.begin(); due != receipts_due_.end();) {
+    const LibraryId id = *due;
+    const auto last = receipt_made_ms_.find(id);
+    if (last != receipt_made_ms_.end() && now.steady_ms < last->second + receipt_ms) {
+      receipt_wake_ms_ = receipt_wake_ms_ ? std::min(*receipt_wake_ms_, last->second + receipt_ms) : last->second + receipt_ms;
+      ++due;
+      continue;
+    }
+    due = receipts_due_.erase(due);
+    receipt_made_ms_[id] = now.steady_ms;
+    if (realm_->policy()->may_receive(context_.node.id, id) && !noted(make_receipt(id, now))) failed.insert(id);
+  }
+  receipts_due_.merge(failed);
+  if (!receipts_due_.empty() && !receipt_wake_ms_) receipt_wake_ms_ = now.steady_ms + receipt_ms;
+  return changed_;
+}
+
+// ---- what HQ's node does by itself -----------------------------------------------------------------------------------
+bool Engine::Body::sign_freshness(Now now) {
+  freshness_wake_ms_.reset();
+  if (!context_.freshness) return false;
+  const policy::Trust& trust = realm_->trust();
+  const auto snapshot = trust.document("snapshot");
+  const std::int64_t first_ms = std::max(started_ms_ + freshness_first_ms, freshness_tried_ms_);
+  if (!snapshot || now.steady_ms < first_ms) {
+    // By then a newer policy, which this node may have lost with its disk, has come from whoever is up.
+    freshness_wake_ms_ = first_ms > now.steady_ms ? first_ms : now.steady_ms + freshness_first_ms;
+    return false;
+  }
+  const std::int64_t age_ms = trust.freshness() == nullptr ? freshness_every_ms : now.wall_ms - trust.freshness()->header.issued_s * 1000;
+  if (age_ms >= 0 && age_ms < freshness_every_ms) {
+    freshness_wake_ms_ = now.steady_ms + freshness_every_ms - age_ms;
+    return false;
+  }
+  freshness_tried_ms_ = now.steady_ms + freshness_first_ms * 6;
+  freshness_wake_ms_ = freshness_tried_ms_;
+  const crypto::SigningKey* key = &*context_.freshness;
+  const std::uint64_t last = trust.freshness() != nullptr ? trust.freshness()->header.version : 0;
+  const auto made = policy::refresh(realm_->id(), snapshot->envelope, last, context_.freshness_hours, policy::Signers(&key, 1), now.wall_ms / 1000);
+  const auto taken = made ? objects_.take_document(*made) : Result<Realm::Taken>(std::unexpected(made.error()));
+  if (!taken) {
+    freshness_fault_ = taken.error();
+    return false;
+  }
+  freshness_fault_.reset();
+  return true;
+}
+
+/// A node that cannot be reached may have an old policy, which does not name this one: it is told the newest on the socket for strangers.
+void Engine::Body::introduce(Now now) {
+  introduce_wake_ms_.reset();
+  if (!realm_->policy()) return;
+  std::vector<Bytes> envelopes;
+  for (const Peer& peer : peers()) {
+    if (up_.contains(peer.id) || peer.addresses.introduce.empty()) continue;
+    Introduction& introduction = introductions_.try_emplace(peer.id, Introduction{now.steady_ms + introduce_after_ms, introduce_after_ms}).first->second;
+    if (introduction.at_ms <= now.steady_ms) {
+      introduction.wait_ms = std::min(introduction.wait_ms * 4, introduce_most_ms);
+      introduction.at_ms = now.steady_ms + introduction.wait_ms;
+      outputs_.emplace_back(Introduce{peer.id, peer.addresses.introduce, peer.key, introduction_for(peer.id)});
+    }
+    introduce_wake_ms_ = introduce_wake_ms_ ? std::min(*introduce_wake_ms_, introduction.at_ms) : introduction.at_ms;
+  }
+}
+
+/// What a node needs to come to the newest policy, in as few messages as will do.
+std::vector<Bytes> Engine::Body::introduction_for(const NodeId& peer) const {
+  constexpr std::size_t overhead_bytes = 64;
+  std::vector<Bytes> messages, group;
+  std::size_t group_bytes = 0;
+  const auto close = [&] {
+    if (!group.empty()) messages.push_back(sync::Sync::introduction(group));
+    group.clear();
+    group_bytes = 0;
+  };
+  for (policy::Held& held : realm_->trust().documents()) {
+    if (held.type == policy::DocumentType::grants && held.name != policy::grants_name(peer)) continue;
+    const std::size_t bytes = held.envelope.size() + overhead_bytes;
+    if (bytes > sync::introduction_bytes_most - overhead_bytes) continue;  // of a very large realm: from a node that it knows
+    if (group_bytes + bytes > sync::introduction_bytes_most - overhead_bytes) close();
+    group.push_back(std::move(held.envelope));
+    group_bytes += bytes;
+  }
+  close();
+  return messages;
+}
+
+// ---- who is there ----------------------------------------------------------------------------------------------------
+const Realm& Engine::realm() const { return *body_->realm_; }
+std::vector<Engine::Peer> Engine::peers() const { return body_->peers(); }
+
+std::vector<Engine::Peer> Engine::Body::peers() const {
+  std::vector<Peer> out;
+  if (const auto policy = realm_->policy()) {
+    for (const policy::MeshNode& node : policy->mesh().nodes) {
+      if (node.keys.id == context_.node.id) continue;
+      out.push_back({node.keys.id, node.keys.transport, node.addresses, node.name, node.zone, std::string(policy::name_of(node.kind))});
+    }
+    return out;
+  }
+  for (const policy::Contact& contact : context_.contacts) {
+    if (contact.id != context_.node.id) out.push_back({contact.id, contact.transport, contact.addresses, contact.name, "", ""});
+  }
+  return out;
+}
+
+Library* Engine::library(const LibraryId& id) { return body_->find(id); }
+Result<Library*> Engine::library_named(const std::string& name) { return body_->named(name); }
+
+Library* Engine::Body::find(const LibraryId& id) const {
+  const auto found = libraries_.find(id);
+  return found == libraries_.end() ? nullptr : found->second.get();
+}
+
+Result<Library*> Engine::Body::named(const std::string& name) const {
+  const auto policy = realm_->policy();
+  if (!policy) return fail(Fault::unavailable, "this node has no policy yet");
+  std::vector<Library*> found;
+  for (const auto& [id, library] : libraries_) {
+    const policy::LibraryTitle* title = policy->title(id);
+    if (id.hex() == name || (title != nullptr && (title->name == name || title->title == name))) found.push_back(library.get());
+  }
+  if (found.empty()) return fail(Fault::not_found, "no library of this name is held here: dozo library list shows those that are");
+  if (found.size() > 1) return fail(Fault::malformed, "several libraries have this title: use the name or id");
+  return found.front();
+}
+
+std::vector<std::string> Engine::notices(Now now) const { return body_->notices(now); }
+
+std::vector<std::string> Engine::Body::notices(Now now) const {
+  std::vector<std::string> out;
+  if (realm_->policy()) {
+    policy::Ladder ladder = realm_->trust().ladder(now.wall_ms);
+    if (ladder.standing != policy::Standing::fresh) out.push_back(std::move(ladder.text));
+    for (std::string& warning : ladder.warnings) out.push_back(std::move(warning));
+  } else {
+    out.emplace_back("no policy yet: headquarters must admit this node and publish, and one of its contacts must be reached");
+  }
+  for (const policy::Fork& fork : realm_->trust().forks()) {
+    out.push_back("headquarters has signed two different documents: " + fork.name + " " + std::to_string(fork.version) + "; tell headquarters at once");
+  }
+  for (const NodeId& node : forked_)
+    out.push_back("node " + node.hex() + " has written two histories: its disk was put back, or it lies; tell headquarters");
+  if (store_fault_) out.push_back(store_fault_->text);
+  if (freshness_fault_) out.push_back("freshness could not be signed: " + freshness_fault_->text);
+  return out;
+}
+
+// ---- saving ----------------------------------------------------------------------------------------------------------
+Result<SaveKeys> Engine::begin_save(const std::string& library, Now now) { return body_->begin_save(library, now); }
+
+Result<void> Engine::Body::check_open(const LibraryId& id, Now now) const {
+  const auto policy = realm_->policy();
+  const policy::MeshLibrary* library = policy ? policy->library(id) : nullptr;
+  if (library == nullptr) return fail(Fault::denied, "the policy does not name this library any more");
+  if (library->locks && !realm_->trust().ladder(now.wall_ms).may_open_locking) {
+    return fail(Fault::denied, "the library is closed until there is word from headquarters: its policy says so");
+  }
+  return {};
+}
+
+Result<SaveKeys> Engine::Body::begin_save(const std::string& name, Now now) {
+  Library* library = TRY(named(name));
+  TRY(check_open(library->id(), now));
+  const auto epoch = library->epoch();
+  const crypto::EpochKey* key = library->epoch_key();
+  if (!library->has_keys() || !epoch || key == nullptr) return fail(Fault::denied, "this node has no keys for the library: it can keep it, not open it");
+  return SaveKeys{library->id(), *epoch, key->copy(), &library->index(), library->own_feed()};
+}
+
+/// In whose name: the session's while it lasts and covers the library, else the node's own.
+Result<Capacity> Engine::Body::capacity(const LibraryId& id, Now now) const {
+  if (session_ && session_->certificate.not_after_ms > now.wall_ms && session_->certificate.covers(id)) {
+    return Capacity{session_->certificate.person, session_->role, session_->who, session_->issued, &session_->key};
+  }
+  const policy::MeshNode* self = realm_->policy()->node(context_.node.id);
+  return Capacity{{}, std::string(policy::service_role), self != nullptr ? self->name : "", {}, &context_.node.sign};
+}
+
+Result<Prepared> Engine::prepare_save(const LibraryId& library, std::span<const Act> acts, const std::string& text, Library::PassedOver* passed_over, Now now) {
+  return body_->prepare(library, acts, text, passed_over, now);
+}
+
+Result<Prepared> Engine::Body::prepare(const LibraryId& id, std::span<const Act> acts, const std::string& text, Library::PassedOver* passed_over, Now now) {
+  Library* library = find(id);
+  if (library == nullptr) return fail(Fault::not_found, "a library that is not held here");
+  TRY(check_open(id, now));
+  return library->prepare(acts, TRY(capacity(id, now)), text, now.wall_ms, passed_over);
+}
+
+Result<Sequence> Engine::commit_save(const LibraryId& library, const Prepared& prepared, std::vector<Library::StoredPack> stored,
+                                     const std::vector<store::SealedPack>& meta, Now now) {
+  return body_->commit(library, prepared, std::move(stored), meta, now);
+}
+
+Result<Sequence> Engine::Body::commit(const LibraryId& id, const Prepared& prepared, std::vector<Library::StoredPack> stored,
+                                      const std::vector<store::SealedPack>& meta, Now now) {
+  Library* library = find(id);
+  if (library == nullptr) return fail(Fault::not_found, "a library that is not held here");
+  const Sequence sequence = TRY(noted(library->commit(prepared, std::move(stored), meta, now.wall_ms)));
+  receipts_due_.insert(id);
+  changed_ = true;
+  settle(now);
+  return sequence;
+}
+
+std::uint32_t Engine::copies(const LibraryId& id) const {
+  std::uint32_t out = 0;
+  for (const local::ReplicaRow& row : body_->replicas(id).rows) {
+    out += row.node != body_->context_.node.id && row.statement != "none" && row.entries_behind == 0 ? 1 : 0;
+  }
+  return out;
+}
+
+}  // namespace dozo::node

@@ -1,0 +1,271 @@
+// What people ask of the engine through the local socket, but for put.
+#include <algorithm>
+
+#include "node/engine_body.h"
+#include "node/requests.h"
+
+namespace dozo::node {
+namespace {
+
+local::Refusal refusal_of(const Error& error) { return {static_cast<std::uint8_t>(error.fault), error.text}; }
+
+}  // namespace
+
+local::Answer Engine::answer(const local::Request& request, Now now) {
+  Body& it = *body_;
+  it.objects_.set_now(now);
+  Result<local::Answer> made = std::visit([&](const auto& asked) { return it.answer(asked, now); }, request);
+  it.settle(now);
+  return made ? std::move(*made) : local::Answer(refusal_of(made.error()));
+}
+
+// ---- the node --------------------------------------------------------------------------------------------------------
+local::LibraryRow Engine::Body::row_of(const Library& library) const {
+  local::LibraryRow out;
+  out.id = library.id();
+  const auto policy = realm_->policy();
+  if (const policy::LibraryTitle* title = policy->title(out.id)) out.title = title->title.empty() ? title->name : title->title;
+  out.holding = policy::name_of(policy->holds(context_.node.id, out.id));
+  if (const auto epoch = library.epoch()) out.epoch = epoch->value;
+  const Library::Counts counts = library.counts();
+  out.documents = counts.documents;
+  out.entries = counts.entries;
+  out.packs_missing = counts.packs_missing;
+  out.conflicts = counts.conflicts;
+  out.refused = counts.refused;
+  if (auto in = context_.truth.read()) {
+    if (const auto usage = in->usage(out.id)) out.packs = usage->count, out.pack_bytes = usage->bytes;
+  }
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::LibrariesRequest&, Now) {
+  local::Libraries out;
+  if (realm_->policy()) {
+    for (const auto& [id, library] : libraries_) out.rows.push_back(row_of(*library));
+  }
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::StatusRequest&, Now now) {
+  local::Status out;
+  out.node = context_.node.id;
+  out.realm = realm_->id();
+  out.state = "no policy";
+  if (const auto policy = realm_->policy()) {
+    if (const policy::MeshNode* self = policy->node(context_.node.id)) out.name = self->name, out.kind = policy::name_of(self->kind);
+    out.state = policy::name_of(realm_->trust().ladder(now.wall_ms).standing);
+    for (const auto& [id, library] : libraries_) out.libraries.push_back(row_of(*library));
+  }
+  out.policy = realm_->trust().version().value;
+  out.freshness = realm_->trust().freshness() != nullptr ? realm_->trust().freshness()->header.version : 0;
+  const auto traffic = sync_.peers();
+  for (const Peer& peer : peers()) {
+    ++out.peers;
+    out.peers_up += up_.contains(peer.id) ? 1 : 0;
+  }
+  for (const auto& [id, status] : traffic) out.sent_bytes += status.sent_bytes, out.received_bytes += status.received_bytes;
+  out.notices = notices(now);
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::PeersRequest&, Now) {
+  local::Peers out;
+  const auto traffic = sync_.peers();
+  for (const Peer& peer : peers()) {
+    local::PeerRow& row = out.rows.emplace_back(local::PeerRow{peer.id, peer.name, peer.kind, peer.zone, peer.addresses.control, up_.contains(peer.id), 0, 0});
+    if (const auto status = traffic.find(peer.id); status != traffic.end()) {
+      row.sent_bytes = status->second.sent_bytes;
+      row.received_bytes = status->second.received_bytes;
+    }
+  }
+  return out;
+}
+
+/// Protected: as many copies, zones and keyed copies as the duty says; and, of what each node wrote, one copy that another node has opened, where another
+/// has keys.
+local::Replicas Engine::Body::replicas(const LibraryId& id) const {
+  local::Replicas out;
+  const auto policy = realm_->policy();
+  const policy::MeshLibrary* mesh = policy ? policy->library(id) : nullptr;
+  const Library* library = find(id);
+  if (mesh == nullptr || library == nullptr) return out;
+  std::vector<KnownFeed> known;
+  std::set<NodeId> authors;
+  for (const Library::FeedState& feed : library->feeds()) {
+    known.push_back({feed.feed, feed.known});
+    authors.insert(feed.feed.node);
+  }
+  auto in = context_.truth.read();
+  std::set<std::string> zones;
+  std::uint32_t copies = 0, keyed = 0;
+  std::set<NodeId> opened_by;
+  for (const policy::Member& member : mesh->members) {
+    const policy::MeshNode* node = policy->node(member.node);
+    local::ReplicaRow& row = out.rows.emplace_back();
+    row.node = member.node;
+    row.name = node != nullptr ? node->name : member.node.hex();
+    row.holding = policy::name_of(member.holding);
+    row.statement = "none";
+    const auto found = in ? in->statement({id, member.node, std::string(receipt_subject)}) : Result<std::optional<store::Statement>>(std::nullopt);
+    if (!found || !*found) continue;
+    const auto receipt = read_receipt((*found)->bytes);
+    if (!receipt) continue;
+    row.statement = receipt->opened ? "opened" : "held";
+    row.number = receipt->number;
+    row.time_ms = receipt->time_ms;
+    row.entries_behind = entries_behind(*receipt, known);
+    if (row.entries_behind > 0) continue;
+    ++copies;
+    if (node != nullptr) zones.insert(node->zone);
+    if (receipt->opened) ++keyed, opened_by.insert(member.node);
+  }
+  out.copies_wanted = mesh->duty.copies;
+  const auto has_keys = [&](const NodeId& node) { return policy->has_keys(node, id); };
+  const bool all_opened = std::ranges::all_of(authors, [&](const NodeId& author) {
+    const bool others = std::ranges::any_of(mesh->members, [&](const policy::Member& it) { return it.node != author && has_keys(it.node); });
+    return !others || std::ranges::any_of(opened_by, [&](const NodeId& node) { return node != author; });
+  });
+  out.is_protected = copies >= mesh->duty.copies && zones.size() >= mesh->duty.zones && keyed >= mesh->duty.keyed && all_opened;
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::ReplicasRequest& request, Now) { return replicas(TRY(named(request.library))->id()); }
+
+// ---- documents -------------------------------------------------------------------------------------------------------
+Result<Library*> Engine::Body::readable(const std::string& name, Now now) const {
+  Library* library = TRY(named(name));
+  TRY(check_open(library->id(), now));
+  return library;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::ListRequest& request, Now now) { return TRY(list(*TRY(readable(request.library, now)), request)); }
+Result<local::Answer> Engine::Body::answer(const local::LogRequest& request, Now now) { return TRY(noted(log(*TRY(readable(request.library, now)), request))); }
+Result<local::Answer> Engine::Body::answer(const local::ConflictsRequest& request, Now now) { return TRY(conflicts(*TRY(readable(request.library, now)))); }
+Result<local::Answer> Engine::Body::answer(const local::StatRequest& request, Now now) { return TRY(stat(*TRY(readable(request.library, now)), request)); }
+Result<local::Answer> Engine::Body::answer(const local::ReadRequest& request, Now now) { return TRY(read(*TRY(readable(request.library, now)), request)); }
+
+Result<local::Answer> Engine::Body::answer(const local::PutRequest&, Now) { return fail(Fault::unsupported, "put is the daemon's: it reads files"); }
+
+Result<local::Answer> Engine::Body::answer(const local::MoveRequest& request, Now now) {
+  return act(request.library, MoveAct{request.from, request.to}, request.text, now);
+}
+Result<local::Answer> Engine::Body::answer(const local::RemoveRequest& request, Now now) {
+  return act(request.library, RemoveAct{request.path, request.recursive}, request.text, now);
+}
+Result<local::Answer> Engine::Body::answer(const local::ResolveRequest& request, Now now) {
+  return act(request.library, ResolveAct{request.path, request.use}, request.text, now);
+}
+
+/// A save without contents: its record is all that is packed.
+Result<local::Answer> Engine::Body::act(const std::string& name, const Act& act, const std::string& text, Now now) {
+  const SaveKeys keys = TRY(begin_save(name, now));
+  const Prepared prepared = TRY(prepare(keys.library, std::span(&act, 1), text, nullptr, now));
+  local::Saved out;
+  if (prepared.record.ops.empty()) return out;
+  std::vector<store::SealedPack> packs;
+  store::IngestOptions how;
+  how.library = keys.library;
+  how.epoch = keys.epoch;
+  how.workers = 0;
+  store::Ingest ingest(how, keys.key, *keys.index, [&](store::SealedPack&& pack) -> Result<void> {
+    packs.push_back(std::move(pack));
+    return {};
+  });
+  TRY(ingest.add_record(prepared.signed_record));
+  TRY(ingest.finish());
+  out.sequence = TRY(commit(keys.library, prepared, {}, packs, now));
+  out.feed = keys.feed;
+  out.records = 1;
+  std::set<DocumentId> documents;
+  for (const store::Op& op : prepared.record.ops) documents.insert(op.document);
+  out.files = documents.size();
+  return out;
+}
+
+// ---- policy ----------------------------------------------------------------------------------------------------------
+Result<local::Answer> Engine::Body::answer(const local::OfferRequest& request, Now) {
+  local::Offered out;
+  for (const Bytes& envelope : request.envelopes) {
+    if (const auto taken = objects_.take_document(envelope); !taken) out.refused.push_back(taken.error().text);
+  }
+  out.policy = realm_->trust().version().value;
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request, Now now) {
+  const auto policy = realm_->policy();
+  if (!policy || policy->directory() == nullptr)
+    return fail(Fault::unavailable, "this node cannot read who is who: it has no policy with a directory that it can open");
+  const crypto::SessionCertificate claimed = TRY(crypto::read_certificate(request.certificate));
+  const policy::Person* person = policy->person(claimed.person);
+  if (person == nullptr) return fail(Fault::denied, "the policy does not name this person");
+  Session session{TRY(crypto::open_certificate(request.certificate, person->key)), request.certificate,
+                  TRY(crypto::SigningKey::from_seed(request.session_seed)), request.role, person->shown.empty() ? person->name : person->shown};
+  if (session.key.public_key() != session.certificate.session) return fail(Fault::not_authentic, "the session's key is not the certificate's");
+  if (session.certificate.device != context_.node.id) return fail(Fault::denied, "the session is for another node");
+  if (session.certificate.not_after_ms <= now.wall_ms) return fail(Fault::stale, "the session is over");
+  const auto capacities = policy->capacities(person->id, now.wall_ms);
+  if (std::ranges::none_of(capacities, [&](const auto& it) { return it.role == request.role; })) {
+    std::string held;
+    for (const auto& it : capacities) held += (held.empty() ? "" : ", ") + it.role;
+    return fail(Fault::denied, held.empty() ? "the person holds no post now" : "the person does not hold that role now, but: " + held);
+  }
+  if (session.who.size() > store::who_bytes_most) session.who.resize(store::who_bytes_most);
+  session_ = std::move(session);
+  return local::Done{};
+}
+
+Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request, Now now) {
+  const auto policy = realm_->policy();
+  if (!policy) return fail(Fault::unavailable, "this node has no policy yet");
+  if (policy->directory() == nullptr) return fail(Fault::denied, "this node cannot open the directory: it knows what nodes may do, not what persons may");
+  policy::Request asked;
+  const auto action = policy::action_named(request.action);
+  if (!action) return fail(Fault::malformed, "no such action: discover, read, write, replicate, carry-out or administer");
+  asked.action = *action;
+  asked.node = context_.node.id;
+  asked.time_ms = now.wall_ms;
+  const policy::LibraryTitle* library = policy->library_by_name(request.library);
+  if (library == nullptr) return fail(Fault::not_found, "the policy names no such library");
+  asked.library = library->id;
+  // PERSON, PERSON/ROLE, or a node by its name.
+  const std::size_t slash = request.who.find('/');
+  const std::string role = slash == std::string::npos ? "" : request.who.substr(slash + 1);
+  local::Explained out;
+  if (const policy::Person* person = policy->person_by_name(request.who.substr(0, slash))) {
+    asked.person = person->id;
+    for (const policy::Policy::Capacity& it : policy->capacities(person->id, now.wall_ms)) {
+      if (!role.empty() && it.role != role) continue;
+      asked.role = it.role;
+      asked.org = it.org;
+      out.allowed = out.allowed || policy->decide(asked).allowed;
+      out.text += (out.text.empty() ? "" : "\n") + policy->explain(asked);
+    }
+    if (out.text.empty()) out.text = person->name + " holds no post now" + (role.empty() ? "" : " with the role " + role) + ": denied";
+    return out;
+  }
+  const policy::MeshNode* node = policy->node_by_name(request.who);
+  if (node == nullptr) return fail(Fault::not_found, "the policy names no such person or node");
+  asked.node = node->keys.id;
+  asked.role = policy::service_role;
+  return local::Explained{policy->decide(asked).allowed, policy->explain(asked)};
+}
+
+Result<local::Answer> Engine::Body::answer(const local::HeadsRequest& request, Now) {
+  local::Heads out;
+  for (const auto& [id, library] : libraries_) {
+    for (const Library::FeedState& feed : library->feeds()) {
+      if (feed.feed.node == request.node) out.rows.push_back({feed.feed, feed.known, feed.root});
+    }
+  }
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::DocumentsRequest&, Now) {
+  local::Documents out;
+  for (policy::Held& held : realm_->documents()) out.envelopes.push_back(std::move(held.envelope));
+  return out;
+}
+
+}  // namespace dozo::node
