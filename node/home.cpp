@@ -38,6 +38,7 @@ void serialize(A& archive, Recovered& it) {
 }
 
 fs::path key_path(const fs::path& home) { return home / "keys" / "node.key"; }
+fs::path running_path(const Home& home) { return home.path / "running"; }
 
 Bytes public_bytes(const crypto::NodePublic& it) {
   Bytes out = bytes_of(it.id.view());
@@ -148,6 +149,20 @@ Result<HomeLock> lock_home(const Home& home) {
   if (::ftruncate(fd, 0) == 0) [[maybe_unused]]
     const ssize_t written = ::pwrite(fd, mine.data(), mine.size(), 0);
   return out;
+}
+
+Result<bool> mark_running(const Home& home) {
+  const Result<void> written = write_file(running_path(home), {}, Secrecy::secret);
+  if (!written && written.error().fault == Fault::exists) return true;
+  if (!written) return std::unexpected(written.error());
+  return false;
+}
+
+Result<void> clear_running(const Home& home) {
+  std::error_code code;
+  fs::remove(running_path(home), code);
+  if (code) return fail(Fault::unavailable, "remove " + running_path(home).string() + ": " + code.message());
+  return sync_folder(home.path);
 }
 
 // ---- keys ------------------------------------------------------------------------------------------------------------

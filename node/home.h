@@ -7,6 +7,7 @@
 //   keys/recovered   library keys that came from shares of the recovery key, sealed under the node's own key
 //   hq/freshness     on HQ's node alone: the key with which it signs freshness, sealed to the node
 //   truth/, derived/ the store       run/  the local socket       lock  held by the one daemon
+//   running          there as long as a daemon has the store open: one that was not taken away tells of a daemon that died
 //
 // Every file is replaced whole, or not at all. Folders have mode 0700, keys 0600; what others may touch is refused with the command that closes it.
 // Threads: functions and plain values; keys have one owner. Error texts name files and settings, never secrets.
@@ -79,6 +80,11 @@ class HomeLock {
 };
 /// One daemon, check or repair per home. Fault: unavailable, with the process number of who has it.
 Result<HomeLock> lock_home(const Home& home);
+
+/// Says in the home that a daemon has the store open, and whether that was said already: then the last one did not end by itself. Under the lock.
+/// Faults: denied, unavailable.
+Result<bool> mark_running(const Home& home);
+Result<void> clear_running(const Home& home);
 
 /// How node.key is protected, as it says itself. Faults: those of reading it.
 Result<crypto::Protection> protection_of(const Home& home);

@@ -153,20 +153,4 @@ std::string time_text(std::int64_t time_ms) {
 
 bool on_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
 
-int exit_status(Fault fault) {
-  switch (fault) {
-    case Fault::not_found: return 3;
-    case Fault::exists:
-    case Fault::stale: return 5;
-    case Fault::not_authentic:
-    case Fault::denied:
-    case Fault::unsupported: return 4;
-    case Fault::corrupt: return 6;
-    case Fault::unavailable: return 7;
-    case Fault::malformed:
-    case Fault::over_limit: return 1;
-  }
-  return 1;
-}
-
 }  // namespace dozo::tools

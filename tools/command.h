@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "node/exit_status.h"
 #include "node/local_messages.h"
 
 namespace CLI {
@@ -46,7 +47,7 @@ std::string size_text(std::uint64_t bytes);   ///< 12.3 MiB
 std::string time_text(std::int64_t time_ms);  ///< 2026-11-23 14:05, in the local time zone
 bool on_terminal(int descriptor);
 
-int exit_status(Fault fault);
+using node::exit_status;
 
 /// Each adds its verbs to the command line; `run` is set to what the chosen verb does.
 void add_document_verbs(CLI::App& app, Common& common);

@@ -1,10 +1,9 @@
-// Secrets: how a person or a machine hands one to `dozo`: a file, or the terminal with nothing echoed. Never an argument, never the environment.
+// Secrets: the options of a verb that name one (node/secrets.h has what is done with them).
 // Threads: one.
 #pragma once
 #include <string>
 
-#include "crypto/key_file.h"
-#include "node/home.h"
+#include "node/secrets.h"
 
 namespace CLI {
 class App;
@@ -12,19 +11,12 @@ class App;
 
 namespace dozo::tools {
 
-/// --key-file and --passphrase-file of one verb.
-struct SecretOptions {
-  std::string key_file, passphrase_file;
-  bool given() const { return !key_file.empty() || !passphrase_file.empty(); }
-};
+using node::new_secret;
+using node::open_home_keys;
+using node::secret_for;
+using node::SecretOptions;
+
 /// `prefix`: before the options' names, where a verb needs two secrets ("home-").
 void add_secret_options(CLI::App& verb, SecretOptions& options, const std::string& prefix = {});
-
-/// For a new secret file: by the options, else a passphrase typed twice. Faults: malformed (an empty or two different passphrases), unavailable (no terminal).
-Result<crypto::Unlocking> new_secret(const SecretOptions& options, const std::string& what);
-/// To open what `protection` says. Faults: denied (the other kind was given), unavailable (no terminal), those of reading the file.
-Result<crypto::Unlocking> secret_for(crypto::Protection protection, const SecretOptions& options, const std::string& what);
-/// What opens a home: the options, else the file that its settings name, else the terminal.
-Result<node::HomeKeys> open_home_keys(const node::Home& home, const SecretOptions& options);
 
 }  // namespace dozo::tools
