@@ -25,6 +25,25 @@ std::string joined(const std::string& folder, const std::string& path) {
   return folder + "/" + path;
 }
 
+/// A source that ends where the save is stopped, and says how far it is.
+class WatchedSource final : public store::ContentSource {
+ public:
+  WatchedSource(DiskSource& source, const std::function<Result<void>(std::uint64_t)>& each) : source_(source), each_(each) {}
+  Result<std::size_t> read(ByteSpan to) override {
+    const std::size_t got = TRY(source_.read(to));
+    bytes_ += got;
+    TRY(each_(bytes_));
+    return got;
+  }
+  std::optional<std::uint64_t> size_hint() const override { return source_.size_hint(); }
+  Result<bool> changed_meanwhile() override { return source_.changed_meanwhile(); }
+
+ private:
+  DiskSource& source_;
+  const std::function<Result<void>(std::uint64_t)>& each_;
+  std::uint64_t bytes_ = 0;
+};
+
 class Job {
  public:
   Job(const local::PutRequest& request, const OnEngine& engine, store::Truth& truth, const PutOptions& options)
@@ -104,7 +123,11 @@ class Job {
         acts.push_back(PutAct{joined(base_, item.path), {store::dir_value, std::nullopt}});
         continue;
       }
-      Result<void> read = add(ingest, item);
+      const auto progress = [&](std::uint64_t of_this) -> Result<void> {
+        if (options_.progress) options_.progress({saved_.files + saved_.unchanged + added.size(), saved_.bytes + bytes + of_this, 0, 0});
+        return stopped();
+      };
+      Result<void> read = add(ingest, item, progress);
       if (!read && (read.error().fault == Fault::unavailable || read.error().fault == Fault::corrupt)) return std::unexpected(std::move(read.error()));
       if (!read) {
         skipped.push_back(read.error().text);
@@ -112,7 +135,6 @@ class Job {
       }
       added.push_back(&item);
       bytes += item.size_bytes;
-      if (options_.progress) options_.progress({saved_.files + saved_.unchanged + added.size(), saved_.bytes + bytes, 0, 0});
     }
     const std::vector<store::StoredContent> contents = TRY(ingest.settle());
     std::uint64_t new_bytes = 0;
@@ -146,11 +168,12 @@ class Job {
   }
 
   /// Tries again what changed while it was read.
-  Result<void> add(store::Ingest& ingest, const DiskItem& item) {
+  Result<void> add(store::Ingest& ingest, const DiskItem& item, const std::function<Result<void>(std::uint64_t)>& progress) {
     const std::string path = item.path.empty() ? request_.source : joined(request_.source, item.path);
     for (int attempt = 1;; ++attempt) {
       DiskSource source = TRY(DiskSource::open(path));
-      Result<void> done = ingest.add(source, source.traits());
+      WatchedSource watched(source, progress);
+      Result<void> done = ingest.add(watched, source.traits());
       if (done) return {};
       if (done.error().fault != Fault::stale) return within(path, std::move(done));
       if (attempt == attempts_most) return fail(Fault::malformed, "it changes all the time; not saved: " + path);

@@ -2,7 +2,8 @@
 // record and the commit, batch by batch. What was committed stays, also when a later batch fails.
 //
 // Not here: what a save does to documents (library.h), how packs are made (store/ingest.h).
-// Threads: run() on any thread but the engine's (in the simulator: on it). It is stopped by `stop`, between two files.
+// Threads: run() on any thread but the engine's (in the simulator: on it). It is stopped by `stop`, which it
+// looks at with every piece that it reads.
 #pragma once
 #include <atomic>
 #include <functional>

@@ -1,0 +1,93 @@
+#include "node/home_store.h"
+
+#include "node/piece_index.h"
+
+namespace dozo::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error with_fsck(Error error, const fs::path& folder) {
+  error.text.insert(0, folder.string() + ": ");
+  if (error.fault == Fault::corrupt && error.text.find("fsck") == std::string::npos) error.text += "; run dozo fsck";
+  return error;
+}
+
+/// Notes whether anything opened.
+class NotingSealer final : public store::Sealer {
+ public:
+  explicit NotingSealer(const store::Sealer& sealer) : sealer_(sealer) {}
+  Bytes seal(ByteView plain, ByteView associated) const override { return sealer_.seal(plain, associated); }
+  Result<Bytes> open(ByteView sealed, ByteView associated) const override {
+    Result<Bytes> out = sealer_.open(sealed, associated);
+    opened_ = opened_ || out.has_value();
+    return out;
+  }
+  bool opened() const { return opened_; }
+
+ private:
+  const store::Sealer& sealer_;
+  mutable bool opened_ = false;
+};
+
+/// Whether a damaged store is this node's: its root opens, or it has a feed of the node.
+bool is_of(store::Kv& kv, const store::Sealer& sealer, const NodeId& node) {
+  const NotingSealer noting(sealer);
+  static_cast<void>(store::Truth::open(kv, noting).has_value());
+  bool ours = noting.opened();
+  const auto truth = store::Truth::open_damaged(kv, sealer);
+  if (ours || !truth) return ours;
+  auto read = (*truth)->read();
+  if (!read) return false;
+  const auto walked = read->each_head([&](const store::Branch& branch, const store::HeadRow&) -> Result<bool> {
+    ours = branch.feed.node == node;
+    return !ours;
+  });
+  return walked && ours;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HomeStore>> HomeStore::open(const Home& home, const HomeKeys& keys, Before before) {
+  std::unique_ptr<HomeStore> out(new HomeStore(keys.local));
+  TRY(out->open_truth(home, keys, before));
+  TRY(out->open_derived(home, before));
+  return out;
+}
+
+Result<void> HomeStore::open_truth(const Home& home, const HomeKeys& keys, Before before) {
+  if (before == Before::died) {
+    if (auto sound = store::check_lmdb_in_child(home.truth(), store::Truth::tables()); !sound)
+      return std::unexpected(with_fsck(std::move(sound).error(), home.truth()));
+  }
+  auto opened = store::open_lmdb(home.truth(), store::Truth::tables());
+  if (!opened) return std::unexpected(with_fsck(std::move(opened).error(), home.truth()));
+  truth_kv_ = std::move(*opened);
+  auto truth = store::Truth::open(*truth_kv_, sealer_);
+  if (!truth && truth.error().fault == Fault::not_found) truth = store::Truth::create(*truth_kv_, sealer_);
+  if (!truth && truth.error().fault == Fault::corrupt && !is_of(*truth_kv_, sealer_, keys.node.id)) {
+    // A root that does not open says as little about whose it is as a damaged one.
+    return fail(Fault::denied, home.truth().string() + " does not open with this node's key: it is another node's store, or its root is damaged (dozo fsck)");
+  }
+  if (!truth) return std::unexpected(with_fsck(std::move(truth).error(), home.truth()));
+  truth_ = std::move(*truth);
+  return {};
+}
+
+Result<void> HomeStore::open_derived(const Home& home, Before before) {
+  const auto sound = before == Before::died ? store::check_lmdb_in_child(home.derived(), derived_tables()) : Result<void>();
+  Result<std::unique_ptr<store::Kv>> opened = std::unexpected(sound ? Error{} : sound.error());
+  if (sound) opened = store::open_lmdb(home.derived(), derived_tables());
+  if (!opened && (opened.error().fault == Fault::corrupt || opened.error().fault == Fault::unsupported)) {
+    // Everything in it follows from the truth.
+    derived_was_damaged_ = true;
+    std::error_code code;
+    for (const char* file : {"data.mdb", "lock.mdb"}) fs::remove(home.derived() / file, code);
+    opened = store::open_lmdb(home.derived(), derived_tables());
+  }
+  if (!opened) return std::unexpected(with_fsck(std::move(opened).error(), home.derived()));
+  derived_kv_ = std::move(*opened);
+  return {};
+}
+
+}  // namespace dozo::node
