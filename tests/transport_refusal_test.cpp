@@ -5,7 +5,7 @@
 
 #include "node/zap.h"
 #include "node/zmq_socket.h"
-#include "transport_fixture.h"
+#include "tests/transport_fixture.h"
 
 using namespace transport_test;
 

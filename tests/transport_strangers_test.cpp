@@ -1,6 +1,6 @@
 // Goal: a node whose policy is old can still say and learn what it must, and strangers can take no more than that.
 #include "node/rate_limit.h"
-#include "transport_fixture.h"
+#include "tests/transport_fixture.h"
 
 using namespace transport_test;
 

@@ -1,6 +1,6 @@
 // Goal: what peers say arrives, with the right name under it; a peer that comes and goes is noticed.
 #include "node/transport_body.h"
-#include "transport_fixture.h"
+#include "tests/transport_fixture.h"
 
 using namespace transport_test;
 
