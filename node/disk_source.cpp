@@ -70,7 +70,7 @@ class Walk {
   }
 
   Result<bool> item(int parent, const std::string& name, const std::string& path, std::size_t depth) {
-    struct stat status {};
+    struct stat status{};
     if (fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return skipped(path, errno);
     const auto kind = kind_of(status.st_mode);
     if (!kind) {
@@ -111,7 +111,7 @@ Error disk_error(int number, const std::string& what) {
 }
 
 Result<DiskSource> DiskSource::open(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   DiskSource out;
   out.file_ = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (out.file_ < 0 && errno != ELOOP) return std::unexpected(disk_error(errno, path));
@@ -168,13 +168,13 @@ Result<std::size_t> DiskSource::read(ByteSpan to) {
 
 Result<bool> DiskSource::changed_meanwhile() {
   if (file_ < 0) return false;
-  struct stat status {};
+  struct stat status{};
   if (fstat(file_, &status) != 0) return std::unexpected(disk_error(errno, "while it was read"));
   return static_cast<std::uint64_t>(status.st_size) != given_ || nanoseconds(status.st_mtim) != modified_ns_ || nanoseconds(status.st_ctim) != changed_ns_;
 }
 
 Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, const VisitItem& visit, const Skip& skip) {
-  struct stat status {};
+  struct stat status{};
   if (lstat(source.c_str(), &status) != 0) return std::unexpected(disk_error(errno, source));
   const auto kind = kind_of(status.st_mode);
   if (!kind) return fail(Fault::malformed, "neither file, symlink nor folder: " + source);

@@ -174,9 +174,10 @@ Result<void> Engine::Body::make_receipt(const LibraryId& id, Now now) {
   receipt.opened = library.all_opened();
   for (const Library::FeedState& feed : library.feeds()) {
     if (feed.held.value == 0 || receipt.feeds.size() == receipt_feeds_most) continue;
-    receipt.feeds.push_back({feed.feed.node, feed.feed.incarnation, feed.held, TRY(library.root_at(feed.feed, feed.held))});
+    receipt.feeds.push_back({feed.feed.node, feed.feed.incarnation, feed.held, TRY(library.root_at({feed.feed, feed.known, feed.root}, feed.held))});
   }
   if (receipt.feeds.empty()) return {};
+  std::ranges::sort(receipt.feeds);
   auto write = TRY(context_.truth.write());
   const store::StatementKey key{id, context_.node.id, std::string(receipt_subject)};
   if (const auto last = TRY(write.statement(key))) {
@@ -336,8 +337,7 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
   for (const policy::Fork& fork : realm_->trust().forks()) {
     out.push_back("headquarters has signed two different documents: " + fork.name + " " + std::to_string(fork.version) + "; tell headquarters at once");
   }
-  for (const NodeId& node : forked_)
-    out.push_back("node " + node.hex() + " has written two histories: its disk was put back, or it lies; tell headquarters");
+  for (const NodeId& node : forked_) out.push_back("node " + node.hex() + " has written two histories: its disk was put back, or it lies; tell headquarters");
   if (store_fault_) out.push_back(store_fault_->text);
   if (freshness_fault_) out.push_back("freshness could not be signed: " + freshness_fault_->text);
   return out;

@@ -93,7 +93,7 @@ local::Replicas Engine::Body::replicas(const LibraryId& id) const {
   std::vector<KnownFeed> known;
   std::set<NodeId> authors;
   for (const Library::FeedState& feed : library->feeds()) {
-    known.push_back({feed.feed, feed.known});
+    known.push_back({feed.feed, feed.known, feed.root});
     authors.insert(feed.feed.node);
   }
   auto in = context_.truth.read();

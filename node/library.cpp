@@ -30,26 +30,37 @@ bool Library::Body::has_keys() const {
   return policy && library != nullptr && policy->has_keys(context_.node.id, id_) && context_.realm.keys().find(id_, library->epoch) != nullptr;
 }
 
-Cuts Library::Body::cuts() const {
+/// Whether this line's log begins with that one.
+Result<bool> Library::Body::on_line(const store::Branch& branch, const Feed& feed, Sequence sequence, const Digest& root) const {
+  if (sequence > feed.tail.sequence()) return false;
+  if (sequence == feed.tail.sequence()) return feed.tail.root() == root;
+  if (sequence.value == 0) return root == crypto::empty_root();
+  auto in = TRY(context_.truth.read());
+  return TRY(crypto::root_at(sequence.value, in.subtrees(branch))) == root;
+}
+
+bool Library::Body::is_forked(const FeedId& id) const {
+  const auto all = lines(id);
+  return all.begin() != all.end() && std::next(all.begin()) != all.end();
+}
+
+/// A cut ends the line whose log has its root. Of another line of that feed nothing counts but what both begin with, and the first one carries that.
+Cuts Library::Body::cuts(const store::Branch& branch) const {
   const policy::MeshLibrary* library = mesh();
   if (library == nullptr || library->cuts.empty()) return {};
-  return cuts_of(*library, [&](const FeedId& id, Sequence sequence) -> std::optional<Digest> {
-    const auto feed = feeds_.find(id);
-    if (feed == feeds_.end() || feed->second.tail.sequence() < sequence) return std::nullopt;
-    if (sequence.value == 0) return crypto::empty_root();
-    auto in = context_.truth.read();
-    if (!in) return std::nullopt;
-    const auto root = crypto::root_at(sequence.value, in->subtrees(id));
-    return root ? std::optional(*root) : std::nullopt;
+  return cuts_of(*library, [&](const FeedId& id, Sequence sequence, const Digest& root) {
+    if (id != branch.feed) return true;
+    const Feed& line = feeds_.at(branch);
+    if (line.tail.sequence() >= sequence) return on_line(branch, line, sequence, root).value_or(false);
+    for (const auto& [other, feed] : lines(id)) {
+      if (other == branch || !on_line(other, feed, sequence, root).value_or(false)) continue;
+      return on_line(other, feed, line.tail.sequence(), line.tail.root()).value_or(false);
+    }
+    return true;  // it may still grow into it
   });
 }
 
 // ---- batches of entries ---------------------------------------------------------------------------------------------------
-store::FeedTail Library::Body::tail(const FeedId& id) const {
-  const auto held = feeds_.find(id);
-  return held == feeds_.end() ? store::FeedTail(id) : held->second.tail;
-}
-
 /// Of a node that has left since, an older policy must be known: the entries say which.
 Result<crypto::VerifyKey> Library::Body::writer_key(const FeedId& id, std::span<const Bytes> entries) const {
   if (const auto key = context_.realm.key_of(id.node)) return *key;
@@ -62,31 +73,23 @@ Result<crypto::VerifyKey> Library::Body::writer_key(const FeedId& id, std::span<
   return fail(Fault::denied, "entries of a node that no policy named");
 }
 
-/// Those of the batch that follow the tail.
-Result<std::span<const Bytes>> Library::Body::fresh(const store::FeedTail& tail, Sequence from, const Batch& batch) {
-  const std::uint64_t known = tail.sequence().value;
-  if (from.value == 0 || from.value > known + 1) return fail(Fault::stale, "entries that do not follow what is held");
-  if (batch.entries.size() <= known + 1 - from.value) return fail(Fault::stale, "entries that are known already");
-  return std::span(batch.entries).subspan(known + 1 - from.value);
-}
-
 // ---- feeds ---------------------------------------------------------------------------------------------------------------
 Result<void> Library::Body::load() {
-  std::vector<std::pair<FeedId, store::HeadRow>> heads;
+  std::vector<std::pair<store::Branch, store::HeadRow>> heads;
   auto in = TRY(context_.truth.read());
   TRY(in.each_head(id_, [&](const store::Branch& branch, const store::HeadRow& row) -> Result<bool> {
-    if (branch.fork.is_zero()) heads.emplace_back(branch.feed, row);
+    heads.emplace_back(branch, row);
     return true;
   }));
-  for (const auto& [id, row] : heads) {
+  for (const auto& [branch, row] : heads) {
     std::vector<Entry> entries;
-    TRY(in.each_entry(store::Branch(id), {1}, [&](Sequence, ByteView bytes) -> Result<bool> {
+    TRY(in.each_entry(branch, {1}, [&](Sequence, ByteView bytes) -> Result<bool> {
       entries.push_back(TRY(store::decode_entry(bytes)));
       return true;
     }));
-    Feed& feed = feeds_.emplace(id, Feed{TRY(store::FeedTail::decode(row.tail)), row.note, {}, {}, {}}).first->second;
+    Feed& feed = feeds_.emplace(branch, Feed{TRY(store::FeedTail::decode(row.tail)), row.note, {}, {}, {}}).first->second;
     if (entries.size() != feed.tail.sequence().value) return fail(Fault::corrupt, "a feed of another length than its head says: run dozo fsck");
-    for (const Entry& entry : entries) TRY(know_entry(feed, entry, in));
+    for (const Entry& entry : entries) TRY(know_entry(branch, feed, entry, in));
     settle(feed);
   }
   return {};
@@ -101,11 +104,11 @@ Result<std::vector<PackListing>> Library::Body::listings(const Entry& entry, sto
 }
 
 /// Notes which of its packs are missing here, and that its record is to be read.
-Result<void> Library::Body::know_entry(Feed& feed, const Entry& entry, store::TruthRead& in) {
+Result<void> Library::Body::know_entry(const store::Branch& branch, Feed& feed, const Entry& entry, store::TruthRead& in) {
   const std::vector<PackListing> packs = TRY(listings(entry, in));
   ++entry_count_;
   context_.realm.need(entry.policy);
-  Unopened unopened{{entry.feed, entry.sequence, entry.policy, feed.highest, false}, entry.record, {}};
+  Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false}, entry.record, {}};
   feed.highest = std::max(feed.highest, entry.policy);
   for (const PackListing& pack : packs) {
     listed_bytes_[entry.feed.node] += pack.size_bytes;
@@ -115,9 +118,9 @@ Result<void> Library::Body::know_entry(Feed& feed, const Entry& entry, store::Tr
       continue;
     }
     feed.lacking[entry.sequence.value].insert(pack.address);
-    missing_.try_emplace(pack.address, Wanted{pack, entry.epoch, {}}).first->second.by.emplace(entry.feed, entry.sequence.value);
+    missing_.try_emplace(pack.address, Wanted{pack, entry.epoch, {}}).first->second.by.emplace(branch, entry.sequence.value);
   }
-  if (entry.is(store::EntryKind::change)) unopened_.emplace(std::pair(entry.feed, entry.sequence.value), std::move(unopened));
+  if (entry.is(store::EntryKind::change)) unopened_.emplace(std::pair(branch, entry.sequence.value), std::move(unopened));
   return {};
 }
 
@@ -197,7 +200,7 @@ Result<std::optional<store::SignedRecord>> Library::Body::find_record(const Unop
 
 Result<std::set<RecordId>> Library::Body::open_records() {
   std::set<RecordId> out;
-  std::vector<std::pair<FeedId, std::uint64_t>> opened;
+  std::vector<std::pair<store::Branch, std::uint64_t>> opened;
   for (const auto& [place, entry] : unopened_) {
     const auto feed = feeds_.find(place.first);
     const auto lacking = feed->second.lacking.find(place.second);
@@ -224,12 +227,14 @@ std::optional<RecordId> Library::Body::know_record(const store::SignedRecord& si
   return id;
 }
 
-std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, const Known& known, const Cuts& cuts) const {
+std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, const Known& known, CutsByLine& cuts) const {
   std::optional<store::Refusal> first;
   for (const Carrier& carrier : known.carriers) {
-    const store::EntryFacts facts{carrier.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true};
+    auto line = cuts.find(carrier.branch);
+    if (line == cuts.end()) line = cuts.emplace(carrier.branch, this->cuts(carrier.branch)).first;
+    const store::EntryFacts facts{carrier.branch.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true};
     // Without a clock: all nodes must come to the same answer. What this node itself writes stays near its own time (prepare).
-    std::optional<store::Refusal> refusal = store::judge(facts, rights_, cuts.cuts, cuts.admits, std::nullopt);
+    std::optional<store::Refusal> refusal = store::judge(facts, rights_, line->second.cuts, line->second.admits, std::nullopt);
     if (!refusal && !carrier.authentic) refusal = store::Refusal::no_right;
     if (!refusal) return std::nullopt;
     if (!first) first = refusal;
@@ -245,7 +250,7 @@ void Library::Body::take(const RecordId& id, const Known& known) {
 }
 
 void Library::Body::judge(const std::set<RecordId>& which) {
-  const Cuts in_force = cuts();
+  CutsByLine in_force;
   std::vector<store::Version> come;
   std::set<DocumentId> left;
   for (const RecordId& id : which) {
@@ -295,45 +300,72 @@ const LibraryId& Library::id() const { return body_->id_; }
 
 std::vector<Library::FeedState> Library::feeds() const {
   std::vector<FeedState> out;
-  for (const auto& [id, feed] : body_->feeds_) out.push_back({id, feed.tail.sequence(), feed.held, feed.tail.root()});
+  for (const auto& [branch, feed] : body_->feeds_) out.push_back({branch.feed, feed.tail.sequence(), feed.held, feed.tail.root()});
   return out;
 }
 
-std::optional<Library::FeedState> Library::feed(const FeedId& id) const {
-  const auto feed = body_->feeds_.find(id);
-  if (feed == body_->feeds_.end()) return std::nullopt;
-  return FeedState{id, feed->second.tail.sequence(), feed->second.held, feed->second.tail.root()};
+Result<Library::Point> Library::first_line(const FeedId& id) const {
+  const auto feed = body_->feeds_.find(store::Branch(id));
+  if (feed == body_->feeds_.end()) return fail(Fault::not_found, "a feed that is not held");
+  return Point{id, feed->second.tail.sequence(), feed->second.tail.root()};
 }
 
-Result<Digest> Library::root_at(const FeedId& id, Sequence size) const {
-  const auto feed = body_->feeds_.find(id);
-  if (feed == body_->feeds_.end() || feed->second.tail.sequence() < size) return fail(Fault::not_found, "a feed that is not held so far");
+std::size_t Library::forked_count() const {
+  std::set<FeedId> out;
+  for (const auto& [branch, feed] : body_->feeds_) {
+    if (!branch.fork.is_zero()) out.insert(branch.feed);
+  }
+  return out.size();
+}
+
+Result<Digest> Library::root_at(const Point& point, Sequence size) const {
   if (size.value == 0) return crypto::empty_root();
-  if (size == feed->second.tail.sequence()) return feed->second.tail.root();
-  auto in = TRY(body_->context_.truth.read());
-  return crypto::root_at(size.value, in.subtrees(id));
+  for (const auto& [branch, feed] : body_->lines(point.feed)) {
+    if (size > feed.tail.sequence() || !TRY(body_->on_line(branch, feed, point.sequence, point.root))) continue;
+    if (size == feed.tail.sequence()) return feed.tail.root();
+    auto in = TRY(body_->context_.truth.read());
+    return crypto::root_at(size.value, in.subtrees(branch));
+  }
+  return fail(Fault::not_found, "a feed that is not held so far");
 }
 
-Result<Library::Batch> Library::entries(const FeedId& id, Sequence from, std::size_t bytes_most) const {
+Result<Sequence> Library::next(const Point& point) const {
+  std::size_t count = 0;
+  for (const auto& [branch, feed] : body_->lines(point.feed)) {
+    ++count;
+    if (TRY(body_->on_line(branch, feed, point.sequence, point.root))) return Sequence{0};
+  }
+  if (count == 0) return Sequence{1};
+  for (const auto& [branch, feed] : body_->lines(point.feed)) {
+    if (feed.tail.sequence() < point.sequence && !body_->not_from_.contains({branch, point.root})) return Sequence{feed.tail.sequence().value + 1};
+  }
+  const auto walked = body_->walked_.find({point.feed, point.root});
+  if (walked == body_->walked_.end()) return Sequence{count < lines_most ? 1U : 0U};
+  return Sequence{walked->second.value >= point.sequence.value ? 0 : walked->second.value + 1};
+}
+
+Result<Library::Batch> Library::entries(const Point& point, Sequence from, std::size_t bytes_most) const {
   constexpr std::size_t entries_most = 1000;
-  const auto feed = body_->feeds_.find(id);
-  if (feed == body_->feeds_.end() || from.value == 0 || from > feed->second.tail.sequence()) return fail(Fault::not_found, "a feed that is not held so far");
-  Batch out{{}, feed->second.note, {}};
-  auto in = TRY(body_->context_.truth.read());
-  std::size_t bytes = 0;
-  TRY(in.each_entry(store::Branch(id), from, [&](Sequence, ByteView entry) -> Result<bool> {
-    bytes += entry.size();
-    if (!out.entries.empty() && bytes > bytes_most) return false;
-    out.entries.push_back(bytes_of(entry));
-    return out.entries.size() < entries_most;
-  }));
-  const std::uint64_t end = from.value - 1 + out.entries.size();
-  if (out.entries.empty()) return fail(Fault::corrupt, "entries of a feed are gone: run dozo fsck");
-  out.proof = TRY(crypto::consistency_proof(end, feed->second.tail.sequence().value, in.subtrees(id)));
-  return out;
+  for (const auto& [branch, feed] : body_->lines(point.feed)) {
+    if (from.value == 0 || from > feed.tail.sequence() || !TRY(body_->on_line(branch, feed, point.sequence, point.root))) continue;
+    Batch out{{}, feed.note, {}};
+    auto in = TRY(body_->context_.truth.read());
+    std::size_t bytes = 0;
+    TRY(in.each_entry(branch, from, [&](Sequence, ByteView entry) -> Result<bool> {
+      bytes += entry.size();
+      if (!out.entries.empty() && bytes > bytes_most) return false;
+      out.entries.push_back(bytes_of(entry));
+      return out.entries.size() < entries_most;
+    }));
+    if (out.entries.empty()) return fail(Fault::corrupt, "entries of a feed are gone: run dozo fsck");
+    const std::uint64_t end = from.value - 1 + out.entries.size();
+    out.proof = TRY(crypto::consistency_proof(end, feed.tail.sequence().value, in.subtrees(branch)));
+    return out;
+  }
+  return fail(Fault::not_found, "a feed that is not held so far");
 }
 
-Result<std::vector<Digest>> Library::lists_wanted(const FeedId& id, Sequence from, const Batch& batch) const {
+Result<std::vector<Digest>> Library::lists_wanted(const Point& point, Sequence from, const Batch& batch) const {
   auto in = TRY(body_->context_.truth.read());
   std::vector<Digest> out;
   for (const Bytes& bytes : batch.entries) {
@@ -342,9 +374,9 @@ Result<std::vector<Digest>> Library::lists_wanted(const FeedId& id, Sequence fro
     if (object != nullptr && !TRY(in.pack_list(object->sha256))) out.push_back(object->sha256);
   }
   if (out.empty()) return out;
-  store::FeedTail tail = body_->tail(id);
-  const std::span<const Bytes> fresh = TRY(body_->fresh(tail, from, batch));
-  TRY(tail.check_batch(fresh, batch.head_note, batch.proof, TRY(body_->writer_key(id, fresh))));
+  // Its node's signature over what leads to these entries, before megabytes are asked for.
+  const store::Head head = TRY(store::verify_head(batch.head_note, point.feed, TRY(body_->writer_key(point.feed, batch.entries))));
+  if (from.value + batch.entries.size() - 1 > head.sequence.value) return fail(Fault::stale, "a head below its entries");
   return out;
 }
 
@@ -355,35 +387,100 @@ Result<void> Library::keep_pack_list(const Digest& sha256, ByteView bytes) {
   return write.commit();
 }
 
-Result<void> Library::accept_entries(const FeedId& id, Sequence from, const Batch& batch) {
+Result<void> Library::accept_entries(const Point& point, Sequence from, const Batch& batch) {
   Body& it = *body_;
+  const FeedId& id = point.feed;
   if (id.library != it.id_) return fail(Fault::malformed, "entries of another library");
-  store::FeedTail tail = it.tail(id);
-  const std::span<const Bytes> fresh = TRY(it.fresh(tail, from, batch));
-  const crypto::VerifyKey key = TRY(it.writer_key(id, fresh));
-
-  auto write = TRY(it.context_.truth.write());
-  const std::vector<Entry> entries = TRY(tail.check_batch(fresh, batch.head_note, batch.proof, key, write.keep_subtrees(id)));
-  std::uint64_t listed = it.listed_bytes_.contains(id.node) ? it.listed_bytes_.at(id.node) : 0;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    TRY(check_entry(it.context_.realm, entries[i]));
-    for (const PackListing& pack : TRY(it.listings(entries[i], write))) listed += pack.size_bytes;
-    const std::uint64_t quota = it.context_.realm.policy_at(entries[i].policy)->quota_bytes(id.node, it.id_);
-    if (quota != 0 && listed > quota) return fail(Fault::denied, "entries of a node that is beyond its quota");
-    TRY(write.put_entry(id, entries[i].sequence, fresh[i]));
+  if (from.value == 0 || batch.entries.empty()) return fail(Fault::malformed, "entries without a place");
+  const std::uint64_t end = from.value - 1 + batch.entries.size();
+  const crypto::VerifyKey key = TRY(it.writer_key(id, batch.entries));
+  if (it.lines(id).empty()) return it.put_batch(store::Branch(id), store::FeedTail(id), from, batch, key);
+  std::optional<Error> why;
+  for (const auto& [branch, feed] : it.lines(id)) {
+    const std::uint64_t known = feed.tail.sequence().value;
+    if (end <= known || from.value > known + 1 || it.not_from_.contains({branch, point.root})) continue;
+    Result<void> put = it.put_batch(branch, feed.tail, from, batch, key);
+    if (put || put.error().fault != Fault::not_authentic) return put;
+    // A head that its node signed, and these entries do not lead from this line to it: two lines, or a peer that lies. walk() finds out.
+    if (!store::verify_head(batch.head_note, id, key)) return put;
+    it.not_from_.emplace(branch, point.root);
+    why = std::move(put.error());
   }
-  TRY(write.put_head(id, {batch.head_note, tail.encode()}));
+  if (why) return fail(Fault::exists, "entries that do not continue what is held: their node has written two histories, or they are not its");
+  return it.walk(point, from, batch, key);
+}
+
+/// Entries that are asked for from the first on, because no line here leads to the point: compared with what is held until the first that differs. Only
+/// there, under its node's signature, a new line begins.
+Result<void> Library::Body::walk(const Point& point, Sequence from, const Batch& batch, const crypto::VerifyKey& key) {
+  constexpr std::size_t memos_most = 4096;
+  const auto first = lines(point.feed).begin();
+  const std::uint64_t known = first->second.tail.sequence().value;
+  const std::uint64_t end = from.value - 1 + batch.entries.size();
+  if (from.value > known) return fail(Fault::stale, "entries that do not follow what is held");
+  Batch all{TRY(entries_of(first->first, from.value - 1)), batch.head_note, batch.proof};
+  const std::vector<Bytes> ours = TRY(entries_of(first->first, known));
+  const bool same = std::ranges::equal(std::span(batch.entries).first(std::min<std::size_t>(batch.entries.size(), known - from.value + 1)),
+                                       std::span(ours).subspan(from.value - 1, std::min<std::size_t>(batch.entries.size(), known - from.value + 1)));
+  if (same) {
+    if (walked_.size() >= memos_most) walked_.clear();
+    walked_[{point.feed, point.root}] = {std::min(end, known)};
+    if (end < known && end < point.sequence.value) return {};
+    // The same all along: it was the peer that lied about the point, or about what follows.
+    if (point.sequence.value > known) not_from_.erase({first->first, point.root});
+    return fail(Fault::not_authentic, "a point of a feed to which its entries do not lead");
+  }
+  all.entries.insert(all.entries.end(), batch.entries.begin(), batch.entries.end());
+  for (const auto& [branch, feed] : lines(point.feed)) {
+    if (branch == first->first) continue;
+    const std::vector<Bytes> theirs = TRY(entries_of(branch, feed.tail.sequence().value));
+    const std::size_t common = std::min(theirs.size(), all.entries.size());
+    if (!std::ranges::equal(std::span(theirs).first(common), std::span(all.entries).first(common))) continue;
+    if (all.entries.size() <= theirs.size()) return fail(Fault::stale, "entries that are known already");
+    return put_batch(branch, feed.tail, {1}, all, key);
+  }
+  if (std::ranges::distance(lines(point.feed)) >= static_cast<std::ptrdiff_t>(lines_most)) return fail(Fault::over_limit, "a feed of more lines than are kept");
+  return put_batch(store::Branch(point.feed, point.root), store::FeedTail(point.feed), {1}, all, key);
+}
+
+Result<std::vector<Bytes>> Library::Body::entries_of(const store::Branch& branch, std::uint64_t count) const {
+  std::vector<Bytes> out;
+  if (count == 0) return out;
+  auto in = TRY(context_.truth.read());
+  TRY(in.each_entry(branch, {1}, [&](Sequence, ByteView entry) -> Result<bool> {
+    out.push_back(bytes_of(entry));
+    return out.size() < count;
+  }));
+  return out;
+}
+
+/// The entries of a batch that follow `tail`, into the truth and what is known. `branch` may be new.
+Result<void> Library::Body::put_batch(const store::Branch& branch, store::FeedTail tail, Sequence from, const Batch& batch, const crypto::VerifyKey& key) {
+  const std::span<const Bytes> fresh = std::span(batch.entries).subspan(tail.sequence().value + 1 - from.value);
+  auto write = TRY(context_.truth.write());
+  const std::vector<Entry> entries = TRY(tail.check_batch(fresh, batch.head_note, batch.proof, key, write.keep_subtrees(branch)));
+  const NodeId& node = branch.feed.node;
+  std::uint64_t listed = listed_bytes_.contains(node) ? listed_bytes_.at(node) : 0;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    TRY(check_entry(context_.realm, entries[i]));
+    for (const PackListing& pack : TRY(listings(entries[i], write))) listed += pack.size_bytes;
+    const std::uint64_t quota = context_.realm.policy_at(entries[i].policy)->quota_bytes(node, id_);
+    if (quota != 0 && listed > quota) return fail(Fault::denied, "entries of a node that is beyond its quota");
+    TRY(write.put_entry(branch, entries[i].sequence, fresh[i]));
+  }
+  TRY(write.put_head(branch, {batch.head_note, tail.encode()}));
   TRY(write.commit());
 
-  Body::Feed& feed = it.feeds_.try_emplace(id, Body::Feed{store::FeedTail(id), {}, {}, {}, {}}).first->second;
+  Feed& feed = feeds_.try_emplace(branch, Feed{store::FeedTail(branch.feed), {}, {}, {}, {}}).first->second;
   feed.tail = std::move(tail);
   feed.note = batch.head_note;
   {
-    auto in = TRY(it.context_.truth.read());
-    for (const Entry& entry : entries) TRY(it.know_entry(feed, entry, in));
+    auto in = TRY(context_.truth.read());
+    for (const Entry& entry : entries) TRY(know_entry(branch, feed, entry, in));
   }
-  it.settle(feed);
-  return it.derive(false);  // entries whose packs are all here already
+  settle(feed);
+  const bool cut = mesh() != nullptr && !mesh()->cuts.empty() && is_forked(branch.feed);
+  return derive(cut);  // entries whose packs are all here already; and which line a cut means may only now be known
 }
 
 std::vector<PackListing> Library::missing(std::size_t most) const {
@@ -425,7 +522,7 @@ Result<void> Library::check_pack(const PackAddress& address, ByteView sealed) co
 
 Result<bool> Library::packs_durable(std::span<const PackAddress> addresses) {
   bool changed = false;
-  std::set<FeedId> touched;
+  std::set<store::Branch> touched;
   for (const PackAddress& address : addresses) {
     const auto wanted = body_->missing_.find(address);
     if (wanted == body_->missing_.end()) continue;
@@ -440,7 +537,7 @@ Result<bool> Library::packs_durable(std::span<const PackAddress> addresses) {
     body_->unindexed_.insert(address);
     changed = true;
   }
-  for (const FeedId& id : touched) body_->settle(body_->feeds_.at(id));
+  for (const store::Branch& branch : touched) body_->settle(body_->feeds_.at(branch));
   if (changed) TRY(body_->derive(false));
   return changed;
 }
@@ -453,13 +550,13 @@ Result<void> Library::pack_damaged(const PackAddress& address) {
   Body& it = *body_;
   if (it.missing_.contains(address)) return {};
   auto in = TRY(it.context_.truth.read());
-  for (auto& [id, feed] : it.feeds_) {
-    TRY(in.each_entry(store::Branch(id), {1}, [&](Sequence sequence, ByteView bytes) -> Result<bool> {
+  for (auto& [branch, feed] : it.feeds_) {
+    TRY(in.each_entry(branch, {1}, [&](Sequence sequence, ByteView bytes) -> Result<bool> {
       const Entry entry = TRY(store::decode_entry(bytes));
       for (const PackListing& pack : TRY(it.listings(entry, in))) {
         if (pack.address != address) continue;
         feed.lacking[sequence.value].insert(address);
-        it.missing_.try_emplace(address, Body::Wanted{pack, entry.epoch, {}}).first->second.by.emplace(id, sequence.value);
+        it.missing_.try_emplace(address, Body::Wanted{pack, entry.epoch, {}}).first->second.by.emplace(branch, sequence.value);
       }
       return true;
     }));

@@ -74,12 +74,20 @@ struct Prepared {
 
 class Library {
  public:
+  /// Of a feed that its node forked there are several: each is kept, passed on and accepted as a feed of its own would be.
   struct FeedState {
     FeedId feed;
     Sequence known, held;
     Digest root;  ///< at `known`
     bool operator==(const FeedState&) const = default;
   };
+  /// A log of so many entries with that root: names a line of a feed, and a place in it.
+  struct Point {
+    FeedId feed;
+    Sequence sequence;
+    Digest root;
+  };
+  static constexpr std::size_t lines_most = 16;  ///< of one feed
   struct Batch {
     std::vector<Bytes> entries;
     std::string head_note;
@@ -98,20 +106,25 @@ class Library {
   const LibraryId& id() const;
 
   // ---- sync ----------------------------------------------------------------------------------------------------------
-  std::vector<FeedState> feeds() const;  ///< ascending
-  std::optional<FeedState> feed(const FeedId& feed) const;
-  /// The root of the log's first `size` entries. Faults: not_found, the store's.
-  Result<Digest> root_at(const FeedId& feed, Sequence size) const;
-  /// Entries from `from` on, at least one and as many as fit `bytes_most`, with the head and the proof that links them. Faults: not_found, the store's.
-  Result<Batch> entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const;
+  std::vector<FeedState> feeds() const;                ///< ascending by feed
+  Result<Point> first_line(const FeedId& feed) const;  ///< where it stands. Fault: not_found
+  std::size_t forked_count() const;                    ///< feeds with more than one line
+  /// The root of the log's first `size` entries, in the line with that root at `line`. Faults: not_found, the store's.
+  Result<Digest> root_at(const Point& line, Sequence size) const;
+  /// From which entry on to ask for what leads to this point; 0: nothing, it is held, or is one line too many.
+  Result<Sequence> next(const Point& point) const;
+  /// Entries from `from` on of the line that `point` names, at least one and as many as fit `bytes_most`, with its head and the proof that links them.
+  /// Faults: not_found, the store's.
+  Result<Batch> entries(const Point& point, Sequence from, std::size_t bytes_most) const;
   /// Hashes of lists of packs that these entries name and that are not here: to be given to keep_pack_list first. The batch is checked against its
   /// signed head before it is believed. Faults: those of accept_entries.
-  Result<std::vector<Digest>> lists_wanted(const FeedId& feed, Sequence from, const Batch& batch) const;
+  Result<std::vector<Digest>> lists_wanted(const Point& point, Sequence from, const Batch& batch) const;
   Result<void> keep_pack_list(const Digest& sha256, ByteView bytes);
   /// Checked against the feed's head and the mesh of each entry's policy version, then durable. Entries that are known already are passed over.
   /// Faults, after which nothing has changed: not_found (a policy version that is not held: the realm now asks for it; or a list), denied (its node may not
-  /// write, or is beyond its quota), stale (nothing new, or a gap before it), those of FeedTail::check_batch.
-  Result<void> accept_entries(const FeedId& feed, Sequence from, const Batch& batch);
+  /// write, or is beyond its quota), stale (nothing new, or a gap before it), exists (no line that is held here grows into that one: a fork; next() says how
+  /// to go on), those of FeedTail::check_batch.
+  Result<void> accept_entries(const Point& point, Sequence from, const Batch& batch);
   /// Packs of the entry that lacks least come first.
   std::vector<store::PackListing> missing(std::size_t most) const;
   std::uint64_t missing_count() const;

@@ -1,5 +1,7 @@
 // The inside of Library, shared by its two sources. Private to library.cpp and library_save.cpp.
 #pragma once
+#include <ranges>
+
 #include "node/library.h"
 #include "node/rights.h"
 
@@ -7,6 +9,7 @@ namespace dozo::node {
 
 class Library::Body {
  public:
+  /// One line of a feed: of an honest node's feed there is one.
   struct Feed {
     store::FeedTail tail;
     std::string note;
@@ -17,10 +20,10 @@ class Library::Body {
   struct Wanted {
     store::PackListing listing;
     Epoch epoch;
-    std::set<std::pair<FeedId, std::uint64_t>> by;
+    std::set<std::pair<store::Branch, std::uint64_t>> by;
   };
   struct Carrier {
-    FeedId feed;
+    store::Branch branch;
     Sequence sequence;
     PolicyVersion policy, highest_before;
     bool authentic{};
@@ -41,39 +44,55 @@ class Library::Body {
   Body(const LibraryContext& context, const LibraryId& id)
       : context_(context), id_(id), index_(context.derived, context.local, id), pieces_(context.truth, context.realm, id, index_), rights_(context.realm) {}
 
-  store::FeedTail tail(const FeedId& id) const;
+  /// Cuts as they bear on one line, for as long as nothing is judged anew.
+  using CutsByLine = std::map<store::Branch, Cuts>;
+
+  auto lines(const FeedId& id) const { return std::ranges::subrange(feeds_.lower_bound(store::Branch(id)), feeds_.upper_bound(last_branch(id))); }
+  bool is_forked(const FeedId& id) const;
+  Result<bool> on_line(const store::Branch& branch, const Feed& feed, Sequence sequence, const Digest& root) const;
+  Result<void> walk(const Point& point, Sequence from, const Batch& batch, const crypto::VerifyKey& key);
+  Result<std::vector<Bytes>> entries_of(const store::Branch& branch, std::uint64_t count) const;
+  Result<void> put_batch(const store::Branch& branch, store::FeedTail tail, Sequence from, const Batch& batch, const crypto::VerifyKey& key);
   Result<crypto::VerifyKey> writer_key(const FeedId& id, std::span<const Bytes> entries) const;
   static Result<std::span<const Bytes>> fresh(const store::FeedTail& tail, Sequence from, const Batch& batch);
   Result<void> load();
   Result<std::vector<store::PackListing>> listings(const store::Entry& entry, store::TruthRead& in) const;
-  Result<void> know_entry(Feed& feed, const store::Entry& entry, store::TruthRead& in);
+  Result<void> know_entry(const store::Branch& branch, Feed& feed, const store::Entry& entry, store::TruthRead& in);
   void settle(Feed& feed);
 
   bool has_keys() const;
   const policy::MeshLibrary* mesh() const;
   store::NameRule rule() const;
-  Cuts cuts() const;
+  Cuts cuts(const store::Branch& branch) const;
 
   Result<void> derive(bool judge_all);  ///< all that keys allow: index, records, folder
   Result<void> index_packs(std::span<const PackAddress> addresses);
   Result<std::set<RecordId>> open_records();  ///< those whose meta packs are here; which
   Result<std::optional<store::SignedRecord>> find_record(const Unopened& entry) const;
   std::optional<RecordId> know_record(const store::SignedRecord& signed_record, const Carrier& carrier);
-  std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, const Cuts& cuts) const;
+  std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, CutsByLine& cuts) const;
   void take(const RecordId& id, const Known& known);
   void judge(const std::set<RecordId>& which);  ///< brings the accepted set and the folder to what the newest policy says of these
+
+  static store::Branch last_branch(const FeedId& id) {
+    store::Branch out(id);
+    out.fork.bytes.fill(0xff);
+    return out;
+  }
 
   LibraryContext context_;
   LibraryId id_;
   DerivedIndex index_;
   IndexedPieces pieces_;
   PolicyRights rights_;
-  std::map<FeedId, Feed> feeds_;
-  std::map<NodeId, std::uint64_t> listed_bytes_;  ///< of packs, by the node whose entries list them: what its quota is for
+  std::map<store::Branch, Feed> feeds_;
+  std::set<std::pair<store::Branch, Digest>> not_from_;   ///< entries that came for a point of that root did not continue this line
+  std::map<std::pair<FeedId, Digest>, Sequence> walked_;  ///< for such a point: up to here it is the same as the first line
+  std::map<NodeId, std::uint64_t> listed_bytes_;          ///< of packs, by the node whose entries list them: what its quota is for
   std::map<PackAddress, Wanted> missing_;
   std::set<PackAddress> unindexed_;  ///< listed, here, and not in the index: for want of a key, or since the start
   std::set<PackAddress> unsound_;    ///< of those: opened, and not what a pack must be
-  std::map<std::pair<FeedId, std::uint64_t>, Unopened> unopened_;
+  std::map<std::pair<store::Branch, std::uint64_t>, Unopened> unopened_;
   std::map<RecordId, Known> records_;
   std::map<store::Stamp, RecordId> accepted_;
   std::optional<store::Folder> folder_;

@@ -249,7 +249,7 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   if (auto in = it.context_.truth.read()) {
     const auto known = store::decode_entry(appended.entry);
     INVARIANT(known.has_value());
-    if (const auto noted = it.know_entry(feed, *known, *in); !noted) return sequence;
+    if (const auto noted = it.know_entry(id, feed, *known, *in); !noted) return sequence;
   }
   if (indexed) {
     for (const DerivedIndex::Pack& pack : places) it.unindexed_.erase(pack.address);

@@ -111,26 +111,26 @@ std::vector<sync::FeedPoint> Objects::feeds(const LibraryId& id) const {
 
 Result<Digest> Objects::root_at(const FeedId& feed, Sequence size) const {
   const Library* library = find(feed.library);
-  return library != nullptr ? library->root_at(feed, size) : Result<Digest>(fail(Fault::not_found, "a library that is not held"));
+  return library != nullptr ? library->root_at(TRY(library->first_line(feed)), size) : Result<Digest>(fail(Fault::not_found, "a library that is not held"));
 }
 
 Result<sync::Batch> Objects::entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const {
   const Library* library = find(feed.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  Library::Batch batch = TRY(library->entries(feed, from, bytes_most));
+  Library::Batch batch = TRY(library->entries(TRY(library->first_line(feed)), from, bytes_most));
   return sync::Batch{std::move(batch.entries), std::move(batch.head_note), std::move(batch.proof)};
 }
 
 Result<std::vector<Digest>> Objects::lists_wanted(const FeedId& feed, Sequence from, const sync::Batch& batch) const {
   const Library* library = find(feed.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  return library->lists_wanted(feed, from, {batch.entries, batch.head_note, batch.proof});
+  return library->lists_wanted({feed, {}, {}}, from, {batch.entries, batch.head_note, batch.proof});
 }
 
 Result<void> Objects::accept_entries(const FeedId& feed, Sequence from, const sync::Batch& batch) {
   Library* library = find(feed.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  TRY(noted(library->accept_entries(feed, from, {batch.entries, batch.head_note, batch.proof})));
+  TRY(noted(library->accept_entries({feed, {}, {}}, from, {batch.entries, batch.head_note, batch.proof})));
   changes_.libraries.insert(feed.library);
   return {};
 }

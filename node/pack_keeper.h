@@ -16,7 +16,7 @@ namespace dozo::node {
 
 class PackKeeper {
  public:
-  static constexpr std::size_t batch_bytes_most = 8U << 20;   ///< of one transaction: more cost memory and make others wait
+  static constexpr std::size_t batch_bytes_most = 8U << 20;  ///< of one transaction: more cost memory and make others wait
   static constexpr std::size_t queued_bytes_most = 16U << 20;
 
   /// `truth` outlives it.

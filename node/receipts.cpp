@@ -42,7 +42,7 @@ Result<std::pair<SignedReceipt, Receipt>> read(ByteView bytes) {
   for (std::size_t i = 0; i < inner.feeds.size(); ++i) {
     const HeldFeed& it = inner.feeds[i];
     if (it.sequence.value == 0) return fail(Fault::malformed, "receipt: a feed of which nothing is held");
-    if (i > 0 && std::pair(inner.feeds[i - 1].node, inner.feeds[i - 1].incarnation) >= std::pair(it.node, it.incarnation)) {
+    if (i > 0 && inner.feeds[i - 1] >= it) {
       return fail(Fault::malformed, "receipt: feeds out of order");
     }
   }
@@ -62,8 +62,12 @@ Result<Receipt> open_receipt(ByteView bytes, const crypto::VerifyKey& key) {
 std::uint64_t entries_behind(const Receipt& receipt, const std::vector<KnownFeed>& known) {
   std::uint64_t out = 0;
   for (const KnownFeed& it : known) {
-    const auto held = std::ranges::find_if(receipt.feeds, [&](const HeldFeed& feed) { return feed.node == it.feed.node && feed.incarnation == it.feed.incarnation; });
-    const std::uint64_t covered = held == receipt.feeds.end() ? 0 : held->sequence.value;
+    const bool forked = std::ranges::count(known, it.feed, &KnownFeed::feed) > 1;
+    std::uint64_t covered = 0;
+    for (const HeldFeed& feed : receipt.feeds) {
+      if (feed.node != it.feed.node || feed.incarnation != it.feed.incarnation) continue;
+      if (!forked || (feed.sequence == it.sequence && feed.root == it.root)) covered = std::max(covered, feed.sequence.value);
+    }
     out += it.sequence.value > covered ? it.sequence.value - covered : 0;
   }
   return out;

@@ -8,8 +8,8 @@
 #include <map>
 #include <vector>
 
-#include "crypto/identity.h"
 #include "base/ids.h"
+#include "crypto/identity.h"
 
 namespace dozo::node {
 
@@ -23,17 +23,17 @@ struct HeldFeed {
   IncarnationId incarnation;
   Sequence sequence;  ///< from 1
   Digest root;
-  bool operator==(const HeldFeed&) const = default;
+  friend auto operator<=>(const HeldFeed&, const HeldFeed&) = default;
 };
 
 struct Receipt {
   std::uint8_t format = receipt_format;
   LibraryId library;
   NodeId signer;
-  std::uint64_t number{};  ///< grows from one receipt of this signer to the next, also over restarts
-  std::int64_t time_ms{};  ///< as the signer claims
-  bool opened{};           ///< it has keys, and opened every pack and checked every piece in it
-  std::vector<HeldFeed> feeds;  ///< ascending by node, then incarnation
+  std::uint64_t number{};       ///< grows from one receipt of this signer to the next, also over restarts
+  std::int64_t time_ms{};       ///< as the signer claims
+  bool opened{};                ///< it has keys, and opened every pack and checked every piece in it
+  std::vector<HeldFeed> feeds;  ///< ascending; of a forked feed each line
   bool operator==(const Receipt&) const = default;
 };
 
@@ -52,8 +52,9 @@ Result<Receipt> open_receipt(ByteView bytes, const crypto::VerifyKey& key);
 struct KnownFeed {
   FeedId feed;
   Sequence sequence;
+  Digest root;
 };
-/// How many of these entries the receipt does not cover. Feeds are compared by name: a receipt over another branch of a forked feed is for the caller to find (HeldFeed::root).
+/// How many of these entries the receipt does not cover. A line of a forked feed (which is there more than once) is covered by its own root alone.
 std::uint64_t entries_behind(const Receipt& receipt, const std::vector<KnownFeed>& known);
 
 }  // namespace dozo::node

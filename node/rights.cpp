@@ -60,11 +60,10 @@ Result<void> check_entry(Realm& realm, const store::Entry& entry) {
   return {};
 }
 
-Cuts cuts_of(const policy::MeshLibrary& library, const RootAt& root_at) {
+Cuts cuts_of(const policy::MeshLibrary& library, const MayHave& may_have) {
   Cuts out;
   const auto end_of = [&](const policy::FeedPoint& point) {
-    const auto root = root_at({library.id, point.node, point.incarnation}, point.sequence);
-    return root && *root != point.root ? Sequence{0} : point.sequence;
+    return may_have({library.id, point.node, point.incarnation}, point.sequence, point.root) ? point.sequence : Sequence{0};
   };
   for (const policy::Cut& cut : library.cuts) {
     store::Cut& made = out.cuts.emplace_back(store::Cut{cut.since, cut.subject, {}});

@@ -28,13 +28,13 @@ Result<void> verify_record(const Realm& realm, PolicyVersion version, const stor
 /// known here; it is asked for), denied.
 Result<void> check_entry(Realm& realm, const store::Entry& entry);
 
-/// A log's root at a place; nothing: the log here does not reach so far.
-using RootAt = std::function<std::optional<Digest>(const FeedId&, Sequence)>;
+/// Whether the log here may be the one that has this root at this place.
+using MayHave = std::function<bool(const FeedId&, Sequence, const Digest& root)>;
 struct Cuts {
   std::vector<store::Cut> cuts;
   std::vector<store::Admit> admits;
 };
-/// Those of one library in the newest policy. A point whose root the log here does not have cuts that log altogether: it is another branch.
-Cuts cuts_of(const policy::MeshLibrary& library, const RootAt& root_at);
+/// Those of one library in the newest policy. A point whose root the log here does not have cuts that log altogether: it is another line.
+Cuts cuts_of(const policy::MeshLibrary& library, const MayHave& may_have);
 
 }  // namespace dozo::node
