@@ -29,7 +29,7 @@ void serialize(A& archive, Share& it) {
 
 FixedBytes<4, struct CheckTag> check_of(Share it) {
   it.check = {};
-  return std::move(*FixedBytes<4, struct CheckTag>::from(sha256({view_of("dozo share 1 check"), archive::encode(it)}).view().first(4)));
+  return *FixedBytes<4, struct CheckTag>::from(sha256({view_of("dozo share 1 check"), archive::encode(it)}).view().first(4));
 }
 Digest whole_of(const Share& it, const SharedSecret& secret) { return sha256({view_of("dozo share 1 whole"), it.set.bytes, secret.reveal()}); }
 
