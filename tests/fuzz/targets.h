@@ -1,7 +1,7 @@
 // Fuzz targets: one for each decoder of foreign bytes. A body must come back whatever the bytes are, and says whether they were accepted; what it
 // accepted it holds against what the decoder promises, with INVARIANT.
 //
-// The same bodies run in three ways: as libFuzzer programs (fuzzer.cpp, preset `fuzz`), over the corpus and its mutations in the ordinary tests
+// The same bodies run in three ways: as a libFuzzer program (fuzzer.cpp, preset `fuzz`), over the corpus and its mutations in the ordinary tests
 // (fuzz_test.cpp), and by hand over one file. Seeds come from seeds.cpp.
 // Threads: one.
 #pragma once
