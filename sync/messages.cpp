@@ -49,13 +49,13 @@ void serialize(A& archive, LibraryState& it) {
 }
 template <class A>
 void serialize(A& archive, LibraryStates& it) {
-  archive(capped<libraries_most>(it.libraries));
+  archive(capped<libraries_most>(it.libraries), it.answer);
 }
 template <class A>
 void serialize(A& archive, LibraryWanted& it) {
   archive(it.library);
   for (std::uint64_t& bucket : it.buckets) archive(bucket);
-  archive(it.feeds, it.statements);
+  archive(it.feeds, it.statements, it.after_signer, capped<subject_bytes_most>(it.after_subject));
 }
 template <class A>
 void serialize(A& archive, FeedPoint& it) {
@@ -81,7 +81,7 @@ void serialize(A& archive, StatementMark& it) {
 }
 template <class A>
 void serialize(A& archive, StatementMarks& it) {
-  archive(it.library, capped<statements_most>(it.marks));
+  archive(it.library, capped<statements_most>(it.marks), it.more);
 }
 template <class A>
 void serialize(A& archive, StatementWanted& it) {
@@ -114,7 +114,9 @@ void serialize(A& archive, Versions& it) {
 
 Bytes encode(const Message& message) {
   Bytes out{protocol_version};
-  append(out, archive::encode(message));
+  if (const auto* slice = std::get_if<SliceGiven>(&message)) out.reserve(slice->bytes.size() + 256);
+  archive::Encoder to(out);
+  to(message);
   return out;
 }
 

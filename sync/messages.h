@@ -20,10 +20,10 @@ inline constexpr std::size_t slice_bytes_most = 64U << 10;
 inline constexpr std::size_t bulk_bytes_most = slice_bytes_most + 256;
 inline constexpr std::size_t introduction_bytes_most = 256U << 10;
 
-inline constexpr std::size_t documents_most = 256;         ///< wanted or given at a time
+inline constexpr std::size_t documents_most = 256;  ///< wanted or given at a time
 inline constexpr std::size_t document_bytes_most = 900U << 10;
 inline constexpr std::size_t libraries_most = 4096;
-inline constexpr std::size_t feeds_most = 4096;             ///< in one answer
+inline constexpr std::size_t feeds_most = 4096;  ///< in one answer
 inline constexpr std::size_t entries_most = 1000;
 inline constexpr std::size_t entry_bytes_most = 64U << 10;
 inline constexpr std::size_t note_bytes_most = 1024;
@@ -53,7 +53,7 @@ struct State {
 struct DocumentWant {
   std::string name;  ///< "mesh", "grants/..."
   std::uint64_t version{};
-  bool or_later{};                ///< freshness: whatever is newest, from this version on
+  bool or_later{};               ///< freshness: whatever is newest, from this version on
   std::optional<Digest> sha256;  ///< of the envelope
   bool operator==(const DocumentWant&) const = default;
 };
@@ -72,12 +72,15 @@ struct LibraryState {
 };
 struct LibraryStates {
   std::vector<LibraryState> libraries;  ///< ascending
+  bool answer{};                        ///< to the receiver's own, with those alone that differ
 };
 /// Asks for what differs: the sender's own hashes, for each bucket of feeds.
 struct LibraryWanted {
   LibraryId library;
   std::array<std::uint64_t, bucket_count> buckets{};  ///< first 8 bytes of each bucket's hash
   bool feeds{}, statements{};
+  NodeId after_signer;  ///< statements above this one alone
+  std::string after_subject;
 };
 struct FeedPoint {
   FeedId feed;
@@ -85,9 +88,10 @@ struct FeedPoint {
   Digest root;
   friend auto operator<=>(const FeedPoint&, const FeedPoint&) = default;
 };
+/// An answer, or news: feeds that have just grown.
 struct FeedHeads {
   LibraryId library;
-  std::vector<FeedPoint> feeds;
+  std::vector<FeedPoint> feeds;  ///< ascending
 };
 struct EntriesWanted {
   FeedId feed;
@@ -96,7 +100,7 @@ struct EntriesWanted {
 struct EntriesGiven {
   FeedId feed;
   Sequence from;
-  std::vector<Bytes> entries;
+  std::vector<Bytes> entries;  ///< none: the sender has none from there on
   std::string head_note;
   std::vector<Digest> proof;  ///< from the last of these entries to the head
 };
@@ -107,9 +111,11 @@ struct StatementMark {
   std::uint64_t number{};
   friend auto operator<=>(const StatementMark&, const StatementMark&) = default;
 };
+/// An answer, or news.
 struct StatementMarks {
   LibraryId library;
-  std::vector<StatementMark> marks;
+  std::vector<StatementMark> marks;  ///< ascending
+  bool more{};                       ///< above these; only in an answer
 };
 struct StatementWanted {
   LibraryId library;

@@ -60,9 +60,9 @@ class ObjectStore {
 class Authoriser {
  public:
   virtual ~Authoriser() = default;
-  virtual bool knows(const NodeId& peer) const = 0;                                 ///< it may have the authority's documents
-  virtual bool shares(const NodeId& peer, const LibraryId& library) const = 0;      ///< this node and the peer both hold it, and the peer is not suspended
-  virtual std::vector<LibraryId> shared_libraries(const NodeId& peer) const = 0;   ///< ascending
+  virtual bool knows(const NodeId& peer) const = 0;                               ///< it may have the authority's documents
+  virtual bool shares(const NodeId& peer, const LibraryId& library) const = 0;    ///< this node and the peer both hold it, and the peer is not suspended
+  virtual std::vector<LibraryId> shared_libraries(const NodeId& peer) const = 0;  ///< ascending
 };
 
 }  // namespace dozo::sync

@@ -9,6 +9,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -33,15 +34,18 @@ struct ReceivedFromStranger {
   Bytes token;
   Bytes bytes;
 };
-struct Tick {};                            ///< the time of the last WakeAt
-struct Changed {};                         ///< documents, entries, held packs or statements changed here
-struct PacksDurable {                      ///< packs of KeepPack are committed
+struct Tick {};  ///< the time of the last WakeAt
+/// Documents, entries, held packs or statements changed here. With a library: nothing but what is in that library.
+struct Changed {
+  std::optional<LibraryId> library;
+};
+struct PacksDurable {  ///< packs of KeepPack are committed
   std::vector<ObjectId> packs;
 };
-struct PackLost {                          ///< it could not be kept: it will be asked for again
+struct PackLost {  ///< it could not be kept: it will be asked for again
   ObjectId pack;
 };
-struct SendRefused {                       ///< the transport would not take it
+struct SendRefused {  ///< the transport would not take it
   NodeId peer;
   Channel channel{};
 };

@@ -1,0 +1,66 @@
+#include <algorithm>
+
+#include "sync/sync_body.h"
+
+namespace dozo::sync {
+
+bool Sync::Body::hear(const NodeId& from, Peer& peer, StatementMarks&& it) {
+  if (!authoriser_.shares(from, it.library) || (it.more && it.marks.empty())) return false;
+  const auto key = [](const StatementMark& mark) { return std::tie(mark.signer, mark.subject); };
+  if (!std::ranges::is_sorted(it.marks, [&](const StatementMark& a, const StatementMark& b) { return key(a) <= key(b); })) return false;
+  const Inventory& inventory = inventories_.of(it.library);
+  for (const StatementMark& mark : it.marks) {
+    const StatementMark* ours = inventory.find(mark.signer, mark.subject);
+    if (ours != nullptr && ours->number >= mark.number) continue;
+    if (peer.statements_due.size() < statements_due_most) peer.statements_due[{it.library, mark.signer, mark.subject}] = mark.number;
+  }
+  if (it.more) send(from, LibraryWanted{it.library, inventory.buckets, false, true, it.marks.back().signer, it.marks.back().subject});
+  return true;
+}
+
+bool Sync::Body::asked_elsewhere(const NodeId& id, const StatementKey& key) const {
+  return std::ranges::any_of(peers_, [&](const auto& other) { return other.first != id && other.second.statements_asked.contains(key); });
+}
+
+void Sync::Body::ask_for_statements() {
+  each_up([&](const NodeId& id, Peer& peer) {
+    if (peer.control_paused_until_ms > now_.steady_ms) return;
+    for (auto at = peer.statements_due.begin(); at != peer.statements_due.end() && peer.statements_asked.size() < statement_asks_most;) {
+      const auto& [key, number] = *at;
+      const auto& [library, signer, subject] = key;
+      const StatementMark* ours = authoriser_.shares(id, library) ? inventories_.of(library).find(signer, subject) : nullptr;
+      if (!authoriser_.shares(id, library) || (ours != nullptr && ours->number >= number)) {
+        at = peer.statements_due.erase(at);
+      } else if (peer.statements_asked.contains(key) || asked_elsewhere(id, key)) {
+        ++at;
+      } else {
+        peer.statements_asked.emplace(key, now_.steady_ms + answer_ms);
+        send(id, StatementWanted{library, signer, subject});
+        at = peer.statements_due.erase(at);
+      }
+    }
+  });
+}
+
+bool Sync::Body::hear(const NodeId& from, Peer&, StatementWanted&& it) {
+  if (!authoriser_.shares(from, it.library)) return false;
+  auto statement = store_.statement(it.library, it.signer, it.subject);
+  if (statement && statement->bytes.size() <= statement_bytes_most) send(from, *statement);
+  return true;
+}
+
+bool Sync::Body::hear(const NodeId& from, Peer& peer, StatementGiven&& it) {
+  if (!authoriser_.shares(from, it.library)) return false;
+  if (peer.statements_asked.erase({it.library, it.signer, it.subject}) == 0) return true;  // late, or nobody asked
+  const auto accepted = store_.accept_statement(it);
+  if (!accepted)
+    return accepted.error().fault != Fault::not_found && accepted.error().fault != Fault::unavailable && accepted.error().fault != Fault::corrupt ? false
+                                                                                                                                                  : true;
+  if (!*accepted) return true;
+  statements_changed(it.library);
+  // It says what its signer has by now.
+  if (up(it.signer) != nullptr) fetch_.try_again(it.signer, now_);
+  return true;
+}
+
+}  // namespace dozo::sync
