@@ -21,6 +21,8 @@ Result<std::optional<ByteView>> find_object(store::TruthRead& in, const sync::Ob
   return header && header->library == object.library ? sealed : std::nullopt;
 }
 
+Library::Point point_of(const sync::FeedPoint& point) { return {point.feed, point.sequence, point.root}; }
+
 }  // namespace
 
 /// Faults of this node's own store are told to the engine; those of what a peer sent are not worth a word.
@@ -109,29 +111,29 @@ std::vector<sync::FeedPoint> Objects::feeds(const LibraryId& id) const {
   return out;
 }
 
-Result<Digest> Objects::root_at(const FeedId& feed, Sequence size) const {
-  const Library* library = find(feed.library);
-  return library != nullptr ? library->root_at(TRY(library->first_line(feed)), size) : Result<Digest>(fail(Fault::not_found, "a library that is not held"));
+Result<Sequence> Objects::next(const sync::FeedPoint& point) const {
+  const Library* library = find(point.feed.library);
+  return library != nullptr ? library->next(point_of(point)) : Result<Sequence>(fail(Fault::not_found, "a library that is not held"));
 }
 
-Result<sync::Batch> Objects::entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const {
-  const Library* library = find(feed.library);
+Result<sync::Batch> Objects::entries(const sync::FeedPoint& point, Sequence from, std::size_t bytes_most) const {
+  const Library* library = find(point.feed.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  Library::Batch batch = TRY(library->entries(TRY(library->first_line(feed)), from, bytes_most));
+  Library::Batch batch = TRY(library->entries(point_of(point), from, bytes_most));
   return sync::Batch{std::move(batch.entries), std::move(batch.head_note), std::move(batch.proof)};
 }
 
-Result<std::vector<Digest>> Objects::lists_wanted(const FeedId& feed, Sequence from, const sync::Batch& batch) const {
-  const Library* library = find(feed.library);
+Result<std::vector<Digest>> Objects::lists_wanted(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) const {
+  const Library* library = find(point.feed.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  return library->lists_wanted({feed, {}, {}}, from, {batch.entries, batch.head_note, batch.proof});
+  return library->lists_wanted(point_of(point), from, {batch.entries, batch.head_note, batch.proof});
 }
 
-Result<void> Objects::accept_entries(const FeedId& feed, Sequence from, const sync::Batch& batch) {
-  Library* library = find(feed.library);
+Result<void> Objects::accept_entries(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) {
+  Library* library = find(point.feed.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  TRY(noted(library->accept_entries({feed, {}, {}}, from, {batch.entries, batch.head_note, batch.proof})));
-  changes_.libraries.insert(feed.library);
+  TRY(noted(library->accept_entries(point_of(point), from, {batch.entries, batch.head_note, batch.proof})));
+  changes_.libraries.insert(point.feed.library);
   return {};
 }
 

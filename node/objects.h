@@ -48,10 +48,10 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
   std::vector<Bytes> suspensions(Now now) const override;
   Offered offer(ByteView envelope, Now now) override;
   std::vector<sync::FeedPoint> feeds(const LibraryId& library) const override;
-  Result<Digest> root_at(const FeedId& feed, Sequence size) const override;
-  Result<sync::Batch> entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const override;
-  Result<std::vector<Digest>> lists_wanted(const FeedId& feed, Sequence from, const sync::Batch& batch) const override;
-  Result<void> accept_entries(const FeedId& feed, Sequence from, const sync::Batch& batch) override;
+  Result<Sequence> next(const sync::FeedPoint& point) const override;
+  Result<sync::Batch> entries(const sync::FeedPoint& point, Sequence from, std::size_t bytes_most) const override;
+  Result<std::vector<Digest>> lists_wanted(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) const override;
+  Result<void> accept_entries(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) override;
   std::vector<sync::MissingPack> missing(const LibraryId& library, std::size_t most) const override;
   bool is_missing(const sync::ObjectId& pack) const override;
   std::optional<std::uint32_t> size(const sync::ObjectId& object) const override;

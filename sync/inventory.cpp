@@ -36,10 +36,8 @@ std::vector<T> added(const std::vector<T>& before, const std::vector<T>& now) {
 
 std::size_t bucket_of(const FeedId& feed) { return feed.incarnation.bytes[0] % bucket_count; }
 
-const FeedPoint* Inventory::find(const FeedId& feed) const {
-  const auto at = std::ranges::lower_bound(feeds, feed, {}, &FeedPoint::feed);
-  return at != feeds.end() && at->feed == feed ? &*at : nullptr;
-}
+bool Inventory::holds(const FeedPoint& point) const { return std::ranges::binary_search(feeds, point); }
+std::size_t Inventory::lines_of(const FeedId& feed) const { return std::ranges::equal_range(feeds, feed, {}, &FeedPoint::feed).size(); }
 
 const StatementMark* Inventory::find(const NodeId& signer, const std::string& subject) const {
   const auto at = std::lower_bound(marks.begin(), marks.end(), std::pair<const NodeId&, const std::string&>(signer, subject), before);
@@ -52,6 +50,7 @@ Inventories::Kept& Inventories::fresh(const LibraryId& library) {
   inventory.state.library = library;
   if (!it.feeds_fresh) {
     inventory.feeds = store_.feeds(library);
+    std::ranges::sort(inventory.feeds);
     Bytes all = bytes_of("dozo feeds 1");
     std::array<Bytes, bucket_count> buckets;
     for (const FeedPoint& point : inventory.feeds) {
@@ -66,6 +65,7 @@ Inventories::Kept& Inventories::fresh(const LibraryId& library) {
   }
   if (!it.marks_fresh) {
     inventory.marks = store_.statements(library);
+    std::ranges::sort(inventory.marks);
     Bytes all = bytes_of("dozo statements 1");
     for (const StatementMark& mark : inventory.marks) {
       append(all, mark.signer.view());

@@ -16,7 +16,8 @@ struct Inventory {
   LibraryState state;
   std::array<std::uint64_t, bucket_count> buckets{};
 
-  const FeedPoint* find(const FeedId& feed) const;  ///< null: nothing is here of it
+  bool holds(const FeedPoint& point) const;  ///< as the end of a line
+  std::size_t lines_of(const FeedId& feed) const;
   const StatementMark* find(const NodeId& signer, const std::string& subject) const;
 };
 

@@ -67,11 +67,11 @@ void serialize(A& archive, FeedHeads& it) {
 }
 template <class A>
 void serialize(A& archive, EntriesWanted& it) {
-  archive(it.feed, it.from);
+  archive(it.point, it.from);
 }
 template <class A>
 void serialize(A& archive, EntriesGiven& it) {
-  archive(it.feed, it.from);
+  archive(it.point, it.from);
   runs<entries_most, entry_bytes_most>(archive, it.entries);
   archive(capped<note_bytes_most>(it.head_note), capped<proof_hashes_most>(it.proof));
 }

@@ -93,12 +93,13 @@ struct FeedHeads {
   LibraryId library;
   std::vector<FeedPoint> feeds;  ///< ascending
 };
+/// Asks for what leads to that point.
 struct EntriesWanted {
-  FeedId feed;
+  FeedPoint point;
   Sequence from;
 };
 struct EntriesGiven {
-  FeedId feed;
+  FeedPoint point;  ///< as it was asked; the head may be further on
   Sequence from;
   std::vector<Bytes> entries;  ///< none: the sender has none from there on
   std::string head_note;

@@ -34,13 +34,17 @@ class ObjectStore {
   virtual Offered offer(ByteView envelope, Now now) = 0;
 
   // ---- feeds; a library is always one that the authoriser says is shared
-  virtual std::vector<FeedPoint> feeds(const LibraryId& library) const = 0;  ///< ascending
-  virtual Result<Digest> root_at(const FeedId& feed, Sequence size) const = 0;
-  virtual Result<Batch> entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const = 0;
+  // A feed that its node forked has several lines: each stands among the feeds with its own point, and a point names the line that it is on.
+  virtual std::vector<FeedPoint> feeds(const LibraryId& library) const = 0;
+  /// From which entry on to ask for what leads to this point; 0: nothing, it is held.
+  virtual Result<Sequence> next(const FeedPoint& point) const = 0;
+  /// Of the line that `point` is on.
+  virtual Result<Batch> entries(const FeedPoint& point, Sequence from, std::size_t bytes_most) const = 0;
   /// Lists that a batch names and that are not here, after its signed head was checked. Faults: as accept_entries.
-  virtual Result<std::vector<Digest>> lists_wanted(const FeedId& feed, Sequence from, const Batch& batch) const = 0;
-  /// Faults: not_found (waits for documents or lists), stale (nothing new in it), denied, not_authentic, malformed ...
-  virtual Result<void> accept_entries(const FeedId& feed, Sequence from, const Batch& batch) = 0;
+  virtual Result<std::vector<Digest>> lists_wanted(const FeedPoint& point, Sequence from, const Batch& batch) const = 0;
+  /// Faults: not_found (waits for documents or lists), stale (nothing new in it), exists (another line of the feed: next() says from where on),
+  /// denied, not_authentic, malformed ...
+  virtual Result<void> accept_entries(const FeedPoint& point, Sequence from, const Batch& batch) = 0;
 
   // ---- packs and lists of packs
   virtual std::vector<MissingPack> missing(const LibraryId& library, std::size_t most) const = 0;  ///< most urgent first

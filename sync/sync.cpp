@@ -116,14 +116,14 @@ void Sync::Body::take(const ReceivedFromStranger& it) {
     authentic = authentic || offered.authentic;
     changed = changed || offered.changed;
   }
-  if (changed) documents_changed();
+  if (changed) documents_changed(true);
   if (!authentic) return;
   const DocumentVersions versions = store_.versions(now_);
   out_.push_back(AnswerStranger{it.token, encode(Versions{store_.realm(), versions.root, versions.policy, versions.freshness})});
 }
 
 void Sync::Body::take(const Changed& it) {
-  if (!it.library) return documents_changed();
+  if (!it.library) return documents_changed(false);
   feeds_changed(*it.library);
   statements_changed(*it.library);
 }
@@ -295,7 +295,7 @@ void Sync::Body::statements_changed(const LibraryId& library) {
 }
 
 /// Anything may have changed, what the policy says of peers too.
-void Sync::Body::documents_changed() {
+void Sync::Body::documents_changed(bool offered) {
   documents_due_ = true;
   inventories_.all_changed();
   all_changed_ = true;
@@ -308,11 +308,8 @@ void Sync::Body::documents_changed() {
     }
   });
   for (auto& [feed, pull] : pulls_) {
-    if (!std::exchange(pull.waits_for_documents, false)) continue;
-    pull.not_before_ms = 0;
-    for (auto& [id, peer] : peers_) {
-      if (const auto head = peer.heads.find(feed); head != peer.heads.end()) head->second.not_before_ms = 0;
-    }
+    if (!pull.waits_for_documents) continue;
+    pull.not_before_ms = std::min(pull.not_before_ms, offered ? now_.steady_ms : now_.steady_ms + housekeeping_ms);
   }
 }
 
@@ -330,8 +327,8 @@ void Sync::Body::flush() {
       if (its == news.end()) its = news.emplace(library, inventories_.news(library)).first;
       FeedHeads heads{library, {}};
       for (const FeedPoint& point : its->second.feeds) {
-        const auto head = peer.heads.find(point.feed);
-        if (head == peer.heads.end() || head->second.sequence < point.sequence) heads.feeds.push_back(point);
+        const auto told = peer.feeds.find(point.feed);
+        if (told == peer.feeds.end() || told->second.told != point) heads.feeds.push_back(point);
       }
       if (!heads.feeds.empty() && heads.feeds.size() <= news_most) send(id, heads);
       const std::vector<StatementMark>& marks = its->second.marks;
@@ -351,7 +348,8 @@ void Sync::Body::housekeep() {
   housekeeping_due_ms_ = now_.steady_ms + housekeeping_ms;
   for (auto& [feed, pull] : pulls_) {
     if (pull.peer && pull.until_ms <= now_.steady_ms) {
-      if (Peer* peer = up(*pull.peer)) peer->heads[feed].not_before_ms = now_.steady_ms + answer_ms;
+      Peer* peer = up(*pull.peer);
+      if (PeerFeed::Open* open = peer != nullptr ? open_point(*peer, pull.point) : nullptr) open->not_before_ms = now_.steady_ms + answer_ms;
       give_up_entries(pull);
     }
     if (pull.waiting && pull.waiting->until_ms <= now_.steady_ms) {

@@ -27,7 +27,8 @@ inline constexpr std::int64_t lists_ms = 600'000;     ///< so long entries wait 
 inline constexpr std::int64_t housekeeping_ms = 1'000;
 inline constexpr std::size_t entries_bytes_most = 256U << 10;  ///< in one answer: what a slow line carries in seconds
 inline constexpr std::size_t entries_asks_most = 4;            ///< to one peer at a time
-inline constexpr std::size_t heads_most = 16'384;              ///< remembered of one peer
+inline constexpr std::size_t feeds_told_most = 16'384;         ///< remembered of one peer
+inline constexpr std::size_t open_most = 16;                   ///< of one feed
 inline constexpr std::size_t statement_asks_most = 32;
 inline constexpr std::size_t statements_due_most = 8'192;
 inline constexpr std::size_t news_most = 256;                 ///< more at a time are left to the comparison of states
@@ -35,11 +36,14 @@ inline constexpr std::size_t waiting_bytes_most = 8U << 20;   ///< of entries th
 inline constexpr std::size_t keeping_bytes_most = 32U << 20;  ///< of packs handed over that are not durable yet
 inline constexpr std::size_t packs_looked_at = 64;
 
-struct PeerHead {
-  Sequence sequence;
-  Digest root;
-  std::int64_t not_before_ms{};
-  bool fork_told{};
+/// What a peer has of a feed.
+struct PeerFeed {
+  FeedPoint told;  ///< last
+  struct Open {
+    FeedPoint point;
+    std::int64_t not_before_ms{};
+  };
+  std::vector<Open> open;  ///< ascending; points that this node does not hold
 };
 using StatementKey = std::tuple<LibraryId, NodeId, std::string>;
 
@@ -57,21 +61,23 @@ struct Peer {
   };
   std::map<LibraryId, Looked> looked;
   std::optional<std::pair<Digest, Digest>> suspensions_asked;  ///< ours, theirs
-  std::map<FeedId, PeerHead> heads;
+  std::map<FeedId, PeerFeed> feeds;
   std::size_t entries_asked{};
   std::map<StatementKey, std::uint64_t> statements_due;
   std::map<StatementKey, std::int64_t> statements_asked;  ///< and until when an answer may come
 };
 
-/// A feed of which some peer has more than this node.
+/// A feed of which some peer has what this node has not.
 struct Pull {
-  Sequence known;  ///< here
-  std::optional<NodeId> peer;
+  std::optional<NodeId> peer;  ///< asked now,
+  FeedPoint point;             ///< for what leads to this,
+  Sequence from;               ///< from here on
   std::int64_t until_ms{};
   std::int64_t not_before_ms{};
   bool waits_for_documents{};
   struct Waiting {
     NodeId peer;
+    FeedPoint point;
     Sequence from;
     Batch batch;
     std::set<Digest> lists;
@@ -136,7 +142,7 @@ class Sync::Body {
   void compare_when_due();
   void feeds_changed(const LibraryId& library);
   void statements_changed(const LibraryId& library);
-  void documents_changed();
+  void documents_changed(bool offered);
   void flush();
   void housekeep();
   std::optional<std::int64_t> next_wake();
@@ -147,11 +153,14 @@ class Sync::Body {
   bool may_have(const Peer& peer, const DocumentWant& want) const;
 
   // ---- feeds
-  void note_head(const NodeId& from, Peer& peer, const FeedPoint& point);
+  void note_point(Peer& peer, const FeedPoint& point);
+  PeerFeed::Open* open_point(Peer& peer, const FeedPoint& point);
+  std::optional<Sequence> next_of(Peer& peer, const FeedPoint& point);
   void ask_for_entries();
   void give_up_entries(Pull& pull);
-  void accept(const FeedId& feed, Pull& pull, const NodeId& from, Sequence first, Batch&& batch);
-  void accept_fault(const FeedId& feed, Pull& pull, const NodeId& from, Fault fault);
+  void accept(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Batch&& batch);
+  void accept_fault(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Fault fault);
+  void wait_without_progress(const NodeId& from, const FeedPoint& point, Sequence first);
   void list_came(const ObjectId& list);
   bool wanted_by_entries(const ObjectId& list) const;
 
@@ -180,6 +189,7 @@ class Sync::Body {
   std::map<std::tuple<std::string, std::uint64_t, Digest>, WantedDocument> documents_;
   std::map<FeedId, Pull> pulls_;
   std::size_t waiting_bytes_ = 0;
+  std::set<FeedId> forks_told_;
   std::map<ObjectId, std::size_t> keeping_;
   std::size_t keeping_bytes_ = 0;
   std::set<LibraryId> look_;  ///< libraries that may miss packs which are not wanted of Fetch yet

@@ -74,7 +74,7 @@ bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsGiven&& it) {
     changed = changed || offered.changed;
   }
   answered_documents(from, changed);
-  if (changed) documents_changed();
+  if (changed) documents_changed(true);
   return authentic;
 }
 

@@ -6,36 +6,38 @@ namespace dozo::sync {
 
 bool Sync::Body::hear(const NodeId& from, Peer& peer, FeedHeads&& it) {
   if (!authoriser_.shares(from, it.library)) return false;
-  if (!std::ranges::is_sorted(it.feeds, std::less_equal<>{}, &FeedPoint::feed)) return false;
+  if (!std::ranges::is_sorted(it.feeds, std::less_equal<>{})) return false;
   if (std::ranges::any_of(it.feeds, [&](const FeedPoint& point) { return point.feed.library != it.library; })) return false;
-  for (const FeedPoint& point : it.feeds) note_head(from, peer, point);
+  for (const FeedPoint& point : it.feeds) note_point(peer, point);
   return true;
 }
 
-void Sync::Body::note_head(const NodeId& from, Peer& peer, const FeedPoint& point) {
+void Sync::Body::note_point(Peer& peer, const FeedPoint& point) {
   if (point.sequence.value == 0) return;
-  const FeedPoint* ours = inventories_.of(point.feed.library).find(point.feed);
-  const Sequence known = ours != nullptr ? ours->sequence : Sequence{};
-  auto head = peer.heads.find(point.feed);
-  if (head == peer.heads.end()) {
-    if (peer.heads.size() >= heads_most) return;
-    head = peer.heads.emplace(point.feed, PeerHead{}).first;
-  } else if (head->second.sequence == point.sequence && head->second.root == point.root && known >= point.sequence) {
-    return;  // looked at before
+  auto feed = peer.feeds.find(point.feed);
+  if (feed == peer.feeds.end()) {
+    if (peer.feeds.size() >= feeds_told_most) return;
+    feed = peer.feeds.emplace(point.feed, PeerFeed{}).first;
   }
-  head->second.sequence = point.sequence;
-  head->second.root = point.root;
-  if (point.sequence > known) {
-    pulls_.try_emplace(point.feed).first->second.known = known;
-    return;
-  }
-  Result<Digest> root = point.sequence == known ? Result<Digest>(ours->root) : store_.root_at(point.feed, point.sequence);
-  if (!root || *root == point.root || head->second.fork_told) return;
-  head->second.fork_told = true;
-  out_.push_back(ForkSeen{from, point.feed});
+  feed->second.told = point;
+  std::vector<PeerFeed::Open>& open = feed->second.open;
+  const auto at = std::ranges::lower_bound(open, point, {}, &PeerFeed::Open::point);
+  if ((at != open.end() && at->point == point) || inventories_.of(point.feed.library).holds(point)) return;
+  const auto next = store_.next(point);
+  if (!next || next->value == 0) return;
+  open.insert(at, {point, 0});
+  if (open.size() > open_most) open.erase(open.begin());  // the further ones lead past it, or a later round names it again
+  pulls_.try_emplace(point.feed);
 }
 
-/// Each feed of one peer at a time, the one of which least is asked.
+PeerFeed::Open* Sync::Body::open_point(Peer& peer, const FeedPoint& point) {
+  const auto feed = peer.feeds.find(point.feed);
+  if (feed == peer.feeds.end()) return nullptr;
+  const auto at = std::ranges::find(feed->second.open, point, &PeerFeed::Open::point);
+  return at != feed->second.open.end() ? &*at : nullptr;
+}
+
+/// Each feed of one peer at a time, the one of which least is asked, and there the furthest point first.
 void Sync::Body::ask_for_entries() {
   std::size_t free = 0;
   each_up([&](const NodeId&, const Peer& peer) {
@@ -47,25 +49,37 @@ void Sync::Body::ask_for_entries() {
       ++at;
       continue;
     }
-    bool ahead = false;
-    std::pair<NodeId, Peer*> best{{}, nullptr};
+    bool somebody = false;
+    Peer* best = nullptr;
     each_up([&, &feed = feed, &pull = pull](const NodeId& id, Peer& peer) {
-      const auto head = peer.heads.find(feed);
-      if (head == peer.heads.end() || head->second.sequence <= pull.known || !authoriser_.shares(id, feed.library)) return;
-      ahead = true;
-      if (head->second.not_before_ms > now_.steady_ms || peer.control_paused_until_ms > now_.steady_ms || peer.entries_asked == entries_asks_most) return;
-      if (best.second == nullptr || peer.entries_asked < best.second->entries_asked) best = {id, &peer};
+      const auto its = peer.feeds.find(feed);
+      if (its == peer.feeds.end() || !authoriser_.shares(id, feed.library)) return;
+      std::vector<PeerFeed::Open>& open = its->second.open;
+      const bool may_be_asked = peer.control_paused_until_ms <= now_.steady_ms && peer.entries_asked < entries_asks_most;
+      if (may_be_asked && (best == nullptr || peer.entries_asked < best->entries_asked)) {
+        for (std::size_t i = open.size(); i-- > 0;) {
+          if (open[i].not_before_ms > now_.steady_ms) continue;
+          const auto next = store_.next(open[i].point);
+          if (next && next->value > 0) {
+            best = &peer;
+            pull.peer = id;
+            pull.point = open[i].point;
+            pull.from = *next;
+            break;
+          }
+          open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+      }
+      somebody = somebody || !open.empty();
     });
-    if (!ahead) {
+    if (best != nullptr) {
+      pull.until_ms = now_.steady_ms + answer_ms;
+      ++best->entries_asked;
+      --free;
+      send(*pull.peer, EntriesWanted{pull.point, pull.from});
+    } else if (!somebody) {
       at = pulls_.erase(at);
       continue;
-    }
-    if (best.second != nullptr) {
-      pull.peer = best.first;
-      pull.until_ms = now_.steady_ms + answer_ms;
-      ++best.second->entries_asked;
-      --free;
-      send(best.first, EntriesWanted{feed, {pull.known.value + 1}});
     }
     ++at;
   }
@@ -78,39 +92,42 @@ void Sync::Body::give_up_entries(Pull& pull) {
 }
 
 bool Sync::Body::hear(const NodeId& from, Peer&, EntriesWanted&& it) {
-  if (!authoriser_.shares(from, it.feed.library)) return false;
-  EntriesGiven given{it.feed, it.from, {}, {}, {}};
-  if (auto batch = store_.entries(it.feed, it.from, entries_bytes_most)) {
+  if (!authoriser_.shares(from, it.point.feed.library)) return false;
+  EntriesGiven given{it.point, it.from, {}, {}, {}};
+  if (auto batch = store_.entries(it.point, it.from, entries_bytes_most)) {
     std::size_t bytes = 0;
     const bool fits = batch->entries.size() <= entries_most && batch->head_note.size() <= note_bytes_most && batch->proof.size() <= proof_hashes_most &&
                       std::ranges::all_of(batch->entries, [&](const Bytes& entry) {
                         bytes += entry.size() + 4;
                         return entry.size() <= entry_bytes_most && bytes <= control_bytes_most - (64U << 10);
                       });
-    if (fits) given = {it.feed, it.from, std::move(batch->entries), std::move(batch->head_note), std::move(batch->proof)};
+    if (fits) given = {it.point, it.from, std::move(batch->entries), std::move(batch->head_note), std::move(batch->proof)};
   }
   send(from, given);
   return true;
 }
 
 bool Sync::Body::hear(const NodeId& from, Peer& peer, EntriesGiven&& it) {
-  if (!authoriser_.shares(from, it.feed.library)) return false;
-  const auto at = pulls_.find(it.feed);
-  if (at == pulls_.end() || at->second.peer != from || it.from.value != at->second.known.value + 1) return true;  // late, or nobody asked
+  const FeedId& feed = it.point.feed;
+  if (!authoriser_.shares(from, feed.library)) return false;
+  const auto at = pulls_.find(feed);
+  if (at == pulls_.end() || at->second.peer != from || at->second.point != it.point || at->second.from != it.from) return true;  // late, or nobody asked
   Pull& pull = at->second;
   give_up_entries(pull);
   if (it.entries.empty()) {
-    peer.heads.erase(it.feed);
+    if (const auto its = peer.feeds.find(feed); its != peer.feeds.end()) {
+      std::erase_if(its->second.open, [&](const PeerFeed::Open& open) { return open.point == it.point; });
+    }
     return true;
   }
   Batch batch{std::move(it.entries), std::move(it.head_note), std::move(it.proof)};
-  auto lists = store_.lists_wanted(it.feed, it.from, batch);
+  auto lists = store_.lists_wanted(it.point, it.from, batch);
   if (!lists) {
-    accept_fault(it.feed, pull, from, lists.error().fault);
+    accept_fault(pull, from, it.point, it.from, lists.error().fault);
     return true;
   }
   if (lists->empty()) {
-    accept(it.feed, pull, from, it.from, std::move(batch));
+    accept(pull, from, it.point, it.from, std::move(batch));
     return true;
   }
   std::size_t bytes = batch.head_note.size() + batch.proof.size() * Digest::size;
@@ -120,21 +137,30 @@ bool Sync::Body::hear(const NodeId& from, Peer& peer, EntriesGiven&& it) {
     return true;
   }
   waiting_bytes_ += bytes;
-  for (const Digest& list : *lists) fetch_.want({it.feed.library, ObjectKind::list, list}, 0, 0);
-  pull.waiting = Pull::Waiting{from, it.from, std::move(batch), {lists->begin(), lists->end()}, bytes, now_.steady_ms + lists_ms};
+  for (const Digest& list : *lists) fetch_.want({feed.library, ObjectKind::list, list}, 0, 0);
+  pull.waiting = Pull::Waiting{from, it.point, it.from, std::move(batch), {lists->begin(), lists->end()}, bytes, now_.steady_ms + lists_ms};
   return true;
 }
 
-void Sync::Body::accept(const FeedId& feed, Pull& pull, const NodeId& from, Sequence first, Batch&& batch) {
-  const auto accepted = store_.accept_entries(feed, first, batch);
-  if (!accepted) return accept_fault(feed, pull, from, accepted.error().fault);
-  pull.known = std::max(pull.known, Sequence{first.value + batch.entries.size() - 1});
+void Sync::Body::accept(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Batch&& batch) {
+  const auto accepted = store_.accept_entries(point, first, batch);
+  if (!accepted) return accept_fault(pull, from, point, first, accepted.error().fault);
   pull.waits_for_documents = false;
-  feeds_changed(feed.library);
+  feeds_changed(point.feed.library);
+  wait_without_progress(from, point, first);
+  if (inventories_.of(point.feed.library).lines_of(point.feed) > 1 && forks_told_.insert(point.feed).second) out_.push_back(ForkSeen{from, point.feed});
 }
 
-void Sync::Body::accept_fault(const FeedId& feed, Pull& pull, const NodeId& from, Fault fault) {
+/// What would be asked for again just as it was, is not at once.
+void Sync::Body::wait_without_progress(const NodeId& from, const FeedPoint& point, Sequence first) {
   Peer* peer = up(from);
+  PeerFeed::Open* open = peer != nullptr ? open_point(*peer, point) : nullptr;
+  if (open == nullptr) return;
+  const auto next = store_.next(point);
+  if (next && *next == first) open->not_before_ms = now_.steady_ms + answer_ms;
+}
+
+void Sync::Body::accept_fault(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Fault fault) {
   switch (fault) {
     case Fault::not_found:  // documents that are not here yet: they are wanted now
       pull.waits_for_documents = true;
@@ -145,18 +171,14 @@ void Sync::Body::accept_fault(const FeedId& feed, Pull& pull, const NodeId& from
     case Fault::corrupt:  // this node's own trouble
       pull.not_before_ms = now_.steady_ms + answer_ms;
       return;
-    case Fault::stale: {  // they came another way, or the peer gave others than it was asked for
-      inventories_.feeds_changed(feed.library);
-      const FeedPoint* ours = inventories_.of(feed.library).find(feed);
-      const Sequence known = ours != nullptr ? ours->sequence : Sequence{};
-      if (known == pull.known && peer != nullptr) peer->heads[feed].not_before_ms = now_.steady_ms + answer_ms;
-      pull.known = known;
-      return;
-    }
+    case Fault::stale:   // they came another way, or the peer gave others than it was asked for
+    case Fault::exists:  // a fork: asked for from elsewhere on
+      return wait_without_progress(from, point, first);
     default:
-      if (peer == nullptr) return;
-      ++peer->status.refused;
-      peer->heads[feed].not_before_ms = now_.steady_ms + distrust_ms;
+      if (Peer* peer = up(from)) {
+        ++peer->status.refused;
+        if (PeerFeed::Open* open = open_point(*peer, point)) open->not_before_ms = now_.steady_ms + distrust_ms;
+      }
   }
 }
 
@@ -175,7 +197,7 @@ void Sync::Body::list_came(const ObjectId& list) {
     Pull::Waiting waiting = std::move(*pull.waiting);
     pull.waiting.reset();
     waiting_bytes_ -= waiting.bytes;
-    accept(at->first, pull, waiting.peer, waiting.from, std::move(waiting.batch));
+    accept(pull, waiting.peer, waiting.point, waiting.from, std::move(waiting.batch));
   }
 }
 

@@ -1,6 +1,7 @@
 // Nodes that speak with each other through queues in virtual time: Sync as it is, over stores made of maps.
 //
-// A fake feed's root is a chain of hashes and its head's note names length and root; an entry's bytes are lines: "pack HEX SIZE", "list HEX", "policy N".
+// A fake feed's root is a chain of hashes, and a batch's proof is the root after its last entry; an entry's bytes are lines: "pack HEX SIZE", "list HEX",
+// "policy N". A forked feed has several lines.
 // A fake document is the line "document NAME VERSION", authentic as it is.
 #pragma once
 #include <doctest/doctest.h>
@@ -55,7 +56,8 @@ class Store : public ObjectStore, public Authoriser {
   // ---- what the test puts in
   std::map<std::string, std::uint64_t> documents{{"root", 1}, {"snapshot", 1}, {"freshness", 1}};
   std::set<std::string> suspended;
-  std::map<FeedId, Feed> logs;
+  std::map<FeedId, std::vector<Feed>> logs;
+  std::set<std::pair<FeedPoint, Digest>> not_from;
   std::map<Digest, Bytes> packs, lists;
   std::map<std::tuple<LibraryId, NodeId, std::string>, StatementGiven> said;
   std::map<NodeId, std::set<LibraryId>> shared;
@@ -66,7 +68,9 @@ class Store : public ObjectStore, public Authoriser {
   std::map<ObjectId, int> lacking;  ///< by entries, and not here; size
 
   void save(const FeedId& feed, const std::string& lines) {
-    logs[feed].add(bytes_of(lines));
+    std::vector<Feed>& its = logs[feed];
+    if (its.empty()) its.emplace_back();
+    its.front().add(bytes_of(lines));
     note(feed.library, lines);
   }
   void save_pack(const FeedId& feed, const Bytes& bytes, const std::string& more = "") {
@@ -132,30 +136,45 @@ class Store : public ObjectStore, public Authoriser {
   std::vector<FeedPoint> feeds(const LibraryId& library) const override {
     ++calls["feeds"];
     std::vector<FeedPoint> out;
-    for (const auto& [id, log] : logs) {
-      if (id.library == library) out.push_back({id, {log.entries.size()}, log.roots.back()});
+    for (const auto& [id, lines] : logs) {
+      if (id.library != library) continue;
+      for (const Feed& line : lines) out.push_back({id, {line.entries.size()}, line.roots.back()});
     }
+    std::ranges::sort(out);
     return out;
   }
-  Result<Digest> root_at(const FeedId& feed, Sequence size) const override {
-    const auto it = logs.find(feed);
-    if (it == logs.end() || size.value >= it->second.roots.size()) return fail(Fault::not_found, "no such root");
-    return it->second.roots[size.value];
+  const Feed* line_of(const FeedPoint& point) const {
+    const auto it = logs.find(point.feed);
+    if (it == logs.end()) return nullptr;
+    for (const Feed& line : it->second) {
+      if (point.sequence.value < line.roots.size() && line.roots[point.sequence.value] == point.root) return &line;
+    }
+    return nullptr;
   }
-  Result<Batch> entries(const FeedId& feed, Sequence from, std::size_t bytes_most) const override {
-    const auto it = logs.find(feed);
-    if (it == logs.end() || from.value == 0 || from.value > it->second.entries.size()) return fail(Fault::not_found, "no such entries");
+  Result<Sequence> next(const FeedPoint& point) const override {
+    if (line_of(point) != nullptr) return Sequence{0};
+    const auto it = logs.find(point.feed);
+    if (it == logs.end()) return Sequence{1};
+    for (const Feed& line : it->second) {
+      if (line.entries.size() < point.sequence.value && !not_from.contains({point, line.roots.back()})) return Sequence{line.entries.size() + 1};
+    }
+    return Sequence{1};
+  }
+  Result<Batch> entries(const FeedPoint& point, Sequence from, std::size_t bytes_most) const override {
+    const Feed* line = line_of(point);
+    if (line == nullptr || from.value == 0 || from.value > line->entries.size()) return fail(Fault::not_found, "no such entries");
     Batch out;
     std::size_t bytes = 0;
-    for (std::size_t i = from.value - 1; i < it->second.entries.size() && out.entries.size() < entries_each; ++i) {
-      bytes += it->second.entries[i].size();
+    for (std::size_t i = from.value - 1; i < line->entries.size() && out.entries.size() < entries_each; ++i) {
+      bytes += line->entries[i].size();
       if (!out.entries.empty() && bytes > bytes_most) break;
-      out.entries.push_back(it->second.entries[i]);
+      out.entries.push_back(line->entries[i]);
     }
-    out.head_note = std::to_string(it->second.entries.size()) + " " + it->second.roots.back().hex();
+    out.head_note = "a head";
+    out.proof = {line->roots[from.value - 1 + out.entries.size()]};
     return out;
   }
-  Result<std::vector<Digest>> lists_wanted(const FeedId&, Sequence, const Batch& batch) const override {
+  Result<std::vector<Digest>> lists_wanted(const FeedPoint&, Sequence, const Batch& batch) const override {
     std::vector<Digest> out;
     for (const Bytes& entry : batch.entries) {
       const std::string_view text = text_of(entry);
@@ -165,10 +184,8 @@ class Store : public ObjectStore, public Authoriser {
     }
     return out;
   }
-  Result<void> accept_entries(const FeedId& feed, Sequence from, const Batch& batch) override {
+  Result<void> accept_entries(const FeedPoint& point, Sequence from, const Batch& batch) override {
     ++calls["accept_entries"];
-    Feed& log = logs[feed];
-    if (from.value != log.entries.size() + 1) return fail(Fault::stale, "nothing new");
     for (const Bytes& entry : batch.entries) {
       if (text_of(entry).starts_with("lie")) return fail(Fault::not_authentic, "a lie");
       if (text_of(entry).starts_with("policy ")) {
@@ -176,7 +193,25 @@ class Store : public ObjectStore, public Authoriser {
         if (policy_needed > documents.at("snapshot")) return fail(Fault::not_found, "a policy that is not here");
       }
     }
-    for (const Bytes& entry : batch.entries) save(feed, std::string(text_of(entry)));
+    const auto grown = [&](Feed line) {
+      for (const Bytes& entry : batch.entries) line.add(entry);
+      return line;
+    };
+    std::vector<Feed>& lines = logs[point.feed];
+    for (Feed& line : lines) {
+      if (line.entries.size() + 1 != from.value) continue;
+      Feed longer = grown(line);
+      if (longer.roots.back() != batch.proof.at(0)) {
+        not_from.insert({point, line.roots.back()});
+        return fail(Fault::exists, "another line");
+      }
+      line = std::move(longer);
+      for (const Bytes& entry : batch.entries) note(point.feed.library, std::string(text_of(entry)));
+      return {};
+    }
+    if (from.value != 1) return fail(Fault::stale, "nothing new");
+    lines.push_back(grown({}));
+    for (const Bytes& entry : batch.entries) note(point.feed.library, std::string(text_of(entry)));
     return {};
   }
   std::vector<MissingPack> missing(const LibraryId& library, std::size_t most) const override {
