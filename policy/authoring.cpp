@@ -73,7 +73,13 @@ class Drafting {
   }
 
   Header header(std::uint64_t version) const { return {realm_, version, now_s_, now_s_ + compiled_.mesh_days * day_s}; }
-  bool still_good(const Header& it) const { return it.expires_s - now_s_ > (it.expires_s - it.issued_s) / 2; }
+  bool in_date(const Header& it) const { return it.expires_s - now_s_ > (it.expires_s - it.issued_s) / 2; }
+  /// By keys that count under this root: those of before may be gone.
+  bool is_signed(const std::string& name) const {
+    const auto envelope = published(*previous_, name);
+    return envelope && verify(*envelope, root_.keys_of(signer_of(envelope->type)));
+  }
+  bool still_good(const std::string& name, const Header& it) const { return in_date(it) && is_signed(name); }
   Result<void> put(DocumentType type, const std::string& name, Bytes payload) {
     out_.documents[name] = TRY(checked(type, name, std::move(payload)));
     out_.to_sign.push_back(name);
@@ -153,7 +159,7 @@ class Drafting {
       }
     }
     std::sort(epochs_.libraries.begin(), epochs_.libraries.end(), [](const auto& a, const auto& b) { return a.library < b.library; });
-    if (!epochs_changed_ && still_good(epochs_.header)) return keep("epochs"), Result<void>();
+    if (!epochs_changed_ && still_good("epochs", epochs_.header)) return keep("epochs"), Result<void>();
     epochs_.header = header(before_ ? before_->epochs.header.version + 1 : 1);
     return put(DocumentType::epochs, "epochs", format(epochs_));
   }
@@ -180,7 +186,7 @@ class Drafting {
       Mesh same = mesh_;
       same.header = before_->mesh.header;
       same.hq_time_most_s = before_->mesh.hq_time_most_s;
-      if (same == before_->mesh && still_good(same.header)) return keep("mesh"), Result<void>();
+      if (same == before_->mesh && still_good("mesh", same.header)) return keep("mesh"), Result<void>();
     }
     mesh_.header = header(before_ ? before_->mesh.header.version + 1 : 1);
     mesh_.hq_time_most_s = mesh_.header.expires_s + believed_after_s;
@@ -191,7 +197,7 @@ class Drafting {
   Result<void> directory() {
     const Epoch generation = epochs_.find(directory_library)->epochs.back().epoch;
     Directory next = compiled_.directory;
-    if (before_ && before_->directory.generation == generation && still_good(before_->directory.header)) {
+    if (before_ && before_->directory.generation == generation && still_good("directory", before_->directory.header)) {
       next.header = before_->directory.header;
       if (TRY(open_directory(before_->directory, keys_)) == next) return keep("directory"), Result<void>();
     }
@@ -219,7 +225,7 @@ class Drafting {
         std::vector<std::pair<LibraryId, Epoch>> had;
         for (const Grant& it : old.grants) had.push_back({it.library, it.epoch});
         const bool same_key = now != nullptr && then != nullptr && now->keys.seal == then->keys.seal;
-        if (had == keys && (keys.empty() || (same_key && still_good(old.header)))) {
+        if (had == keys && is_signed(name) && (now == nullptr || in_date(old.header)) && (keys.empty() || same_key)) {
           keep(name);
           continue;
         }
