@@ -223,14 +223,17 @@ Result<Offer> Trust::State::take_document(const Envelope& envelope, Held offered
   return commit_if_complete(std::move(out), wall_ms);
 }
 
+const crypto::VerifyKey* Trust::State::officer_of(const Envelope& suspension) const {
+  for (const crypto::VerifyKey& key : root.keys_of(SigningRole::emergency).keys)
+    if (verify(suspension, {{key}, 1})) return &key;
+  return nullptr;
+}
+
 Result<Offer> Trust::State::take_suspend(const Envelope& envelope, Held offered, std::int64_t wall_ms) {
-  const RoleKeys& officers = root.keys_of(SigningRole::emergency);
   for (const auto& [key, suspension] : suspensions)
     if (suspension.first.sha256 == offered.sha256) return offer_of(Outcome::known, suspension.first, "this suspension is known");
   // One key is enough, whatever the role's threshold: it can only take away.
-  const crypto::VerifyKey* signer = nullptr;
-  for (const crypto::VerifyKey& key : officers.keys)
-    if (verify(envelope, {{key}, 1})) signer = &key;
+  const crypto::VerifyKey* signer = officer_of(envelope);
   if (signer == nullptr) return fail(Fault::not_authentic, "suspend: signed by no officer's key");
   const Suspend it = TRY(parse_suspend(envelope.payload));
   if (it.header.realm != realm) return fail(Fault::not_authentic, "suspend: of another realm");

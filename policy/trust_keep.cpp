@@ -179,8 +179,7 @@ Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelop
         continue;
       case DocumentType::suspend: {
         const Suspend suspend = TRY(parse_suspend(envelope.payload));
-        for (const crypto::VerifyKey& key : state.root.keys_of(SigningRole::emergency).keys)
-          if (verify(envelope, {{key}, 1})) state.suspensions.insert_or_assign(key, std::pair(held, suspend));
+        if (const crypto::VerifyKey* officer = state.officer_of(envelope)) state.suspensions.insert_or_assign(*officer, std::pair(held, suspend));
         continue;
       }
       case DocumentType::snapshot: {

@@ -39,6 +39,8 @@ struct Trust::State {
   Result<Offer> take_snapshot(const Envelope& envelope, Held held, std::int64_t wall_ms);
   Result<Offer> take_document(const Envelope& envelope, Held held, std::int64_t wall_ms);
   Result<Offer> take_suspend(const Envelope& envelope, Held held, std::int64_t wall_ms);
+  /// The emergency key of the newest root for which a suspension counts: the first of those that signed it; null: none.
+  const crypto::VerifyKey* officer_of(const Envelope& suspension) const;
 
   void put_root(const Root& next, Held held);
   /// Takes the newest complete set into force, if there is one. `offer` becomes what it did.
