@@ -1,0 +1,374 @@
+// Trust and time: the ladder, what HQ's online machine may say about the time, suspensions, and how the state is kept.
+#include "tests/policy_fixture.h"
+
+using namespace dozo;
+using namespace dozo::policy_fixture;
+
+namespace {
+
+struct Fixture : Seeded {
+  Headquarters hq;
+  const std::string locking = "locked_after_days = 30\n" + country;
+  Fixture() {
+    hq.root_days = 3650;
+    hq.publish(locking);
+  }
+  Node settled() const {
+    Node out(hq, "sapporo");
+    for (std::size_t i = 1; i < hq.roots.size(); ++i) REQUIRE(out.take(hq.roots[i]) == Outcome::advanced);
+    out.hear(hq.last);
+    REQUIRE(out.version() == snapshot_of(hq.last).header.version);
+    return out;
+  }
+  static std::size_t rights_of(const Ladder& it) { return (it.may_admit ? 1U : 0U) + (it.may_open_locking ? 1U : 0U); }
+};
+
+}  // namespace
+
+// ---- the ladder ------------------------------------------------------------------------------------------------------
+TEST_CASE_FIXTURE(Fixture, "ladder: fresh, stale, locked, at the very second") {
+  Node node = settled();
+  const auto at = [&](std::int64_t after_s) { return node.trust.ladder((begin_s + after_s) * 1000); };
+  CHECK(at(0).standing == Standing::fresh);
+  CHECK(at(0).may_admit);
+  CHECK(at(day_s - 1).standing == Standing::fresh);
+  CHECK(at(day_s).standing == Standing::stale);
+  CHECK_FALSE(at(day_s).may_admit);
+  CHECK(at(day_s).may_open_locking);
+  CHECK(at(30 * day_s).standing == Standing::stale);
+  CHECK(at(30 * day_s + 1).standing == Standing::locked);
+  CHECK_FALSE(at(30 * day_s + 1).may_open_locking);
+  CHECK(at(30 * day_s + 1).text.find("720 hours") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "ladder: what people signed expires after 90 days, whatever HQ's machine goes on saying") {
+  hq.now_s += 30;
+  hq.publish();  // nothing locks
+  Node node = settled();
+  hq.now_s = begin_s + 30 + 89 * day_s;
+  hq.last = hq.listed(hq.last, 3, static_cast<std::uint64_t>(hq.now_s));  // a snapshot lasts 14 days: signed anew
+  node.now_s = hq.now_s;
+  node.hear(hq.last);
+  REQUIRE(node.version() == 3);
+  CHECK(node.standing() == Standing::fresh);
+  node.now_s = begin_s + 30 + 90 * day_s;
+  hq.now_s = node.now_s - 60;
+  node.take(hq.refresh());
+  CHECK(node.standing() == Standing::expired);
+  CHECK_FALSE(node.trust.ladder(node.now_s * 1000).may_admit);
+  CHECK(node.trust.ladder(node.now_s * 1000).may_open_locking);
+}
+
+TEST_CASE_FIXTURE(Fixture, "ladder: warnings begin 60 days before an expiry") {
+  Node node = settled();
+  const auto warnings = [&](std::int64_t days) { return node.trust.ladder((begin_s + days * day_s) * 1000).warnings; };
+  CHECK(warnings(29).empty());
+  CHECK(warnings(30).size() == 4);  // mesh, directory, epochs, grants; the root lasts longer
+  CHECK(warnings(30)[0].find("in 60 days") != std::string::npos);
+  CHECK(warnings(90)[0].find("has expired") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "ladder: rights never grow with age, and one word from HQ brings them back") {
+  Node node = settled();
+  std::size_t before = 2;
+  for (std::int64_t hours = 0; hours < 120 * 24; ++hours) {
+    const std::size_t now = rights_of(node.trust.ladder((begin_s + hours * hour_s) * 1000));
+    REQUIRE(now <= before);
+    before = now;
+  }
+  CHECK(before == 0);
+  hq.now_s = begin_s + 120 * day_s;
+  hq.publish(locking);
+  node.now_s = hq.now_s;
+  node.hear(hq.last);
+  CHECK(node.standing() == Standing::fresh);
+}
+
+TEST_CASE_FIXTURE(Fixture, "ladder: freshness withheld makes stale, and freshness alone makes fresh again") {
+  Node node = settled();
+  node.now_s += 3 * day_s;
+  CHECK(node.standing() == Standing::stale);
+  hq.now_s += 3 * day_s - hour_s;
+  const Bytes old = hq.refresh();
+  hq.now_s += hour_s;
+  const Bytes fresh = hq.refresh();
+  CHECK(node.take(fresh) == Outcome::advanced);
+  CHECK(node.standing() == Standing::fresh);
+  CHECK(node.refused(old) == Fault::stale);
+  CHECK(node.take(fresh) == Outcome::known);
+  CHECK(node.version() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "ladder: without a policy nobody is admitted") {
+  Node node(hq, "sapporo");
+  CHECK(node.standing() == Standing::expired);
+  CHECK_FALSE(node.trust.ladder(begin_s * 1000).may_admit);
+}
+
+TEST_CASE_FIXTURE(Fixture, "ladder: the first policy must be in date, later ones need not be") {
+  Node late(hq, "sapporo");
+  late.now_s = begin_s + day_s;  // freshness has expired by then
+  late.hear(hq.last);
+  CHECK(late.version() == 0);
+  CHECK(late.refused(hq.last.at("mesh")) == Fault::stale);
+  hq.now_s = late.now_s - hour_s;
+  CHECK(late.take(hq.refresh()) == Outcome::committed);
+
+  Node node = settled();
+  hq.now_s += hour_s;
+  hq.publish();
+  node.now_s = hq.now_s + 100 * day_s;
+  node.hear(hq.last);
+  CHECK(node.version() == 2);
+  CHECK(node.standing() != Standing::fresh);
+}
+
+TEST_CASE_FIXTURE(Fixture, "ladder: a first policy under a root that has expired is refused") {
+  Headquarters brief;
+  brief.root_days = 1;
+  brief.now_s += 1;
+  const auto before = brief.copies(SigningRole::root);
+  brief.take_root(brief.make_root(before));
+  brief.publish("freshness_hours = 100\n" + country);
+  Node node(brief, "sapporo");
+  node.take(brief.roots[1]);
+  node.now_s = brief.now_s + 2 * day_s;
+  node.hear(brief.last);
+  CHECK(node.version() == 0);
+  node.now_s = brief.now_s;
+  node.take(brief.last.at("mesh"));
+  CHECK(node.version() == 1);
+}
+
+// ---- time ------------------------------------------------------------------------------------------------------------
+TEST_CASE_FIXTURE(Fixture, "time: a clock that goes back behind HQ's word is not believed") {
+  Node node = settled();
+  CHECK(node.trust.trusted_ms(0) == begin_s * 1000);
+  CHECK(node.trust.trusted_ms((begin_s + 5) * 1000 + 7) == (begin_s + 5) * 1000 + 7);
+  hq.now_s += 5 * day_s;
+  node.take(hq.refresh());
+  CHECK(node.trust.trusted_ms(0) == hq.now_s * 1000);
+  node.now_s = 0;
+  CHECK(node.standing() == Standing::fresh);
+  // Nor does a later, smaller word take it back.
+  Freshness it = freshness_of(hq.last);
+  it.header.version += 1;
+  it.hq_time_s = 1;
+  CHECK(node.take(hq.sign(it)) == Outcome::advanced);
+  CHECK(node.trust.trusted_ms(0) == hq.now_s * 1000);
+}
+
+TEST_CASE_FIXTURE(Fixture, "time: an hq_time beyond what the mesh allows is ignored") {
+  Node node = settled();
+  const std::int64_t most = mesh_of(hq.last).hq_time_most_s;
+  CHECK(most == begin_s + (90 + 365) * day_s);
+  const auto say = [&](std::int64_t hq_time_s) {
+    Freshness it = freshness_of(hq.last);
+    it.header.version = static_cast<std::uint64_t>(hq_time_s);
+    it.header.expires_s = hq_time_s + day_s;
+    it.hq_time_s = hq_time_s;
+    return node.take(hq.sign(it));
+  };
+  CHECK(say(most) == Outcome::advanced);
+  CHECK(node.trust.trusted_ms(0) == most * 1000);
+  CHECK(say(most + 1) == Outcome::advanced);
+  CHECK(node.trust.trusted_ms(0) == most * 1000);
+  CHECK(say(most + 1000 * day_s) == Outcome::advanced);
+  CHECK(node.trust.trusted_ms(0) == most * 1000);
+}
+
+TEST_CASE_FIXTURE(Fixture, "time: after new online keys the clock goes on from the root") {
+  Node node = settled();
+  Freshness it = freshness_of(hq.last);
+  it.hq_time_s = mesh_of(hq.last).hq_time_most_s;
+  it.header.version = static_cast<std::uint64_t>(it.hq_time_s);
+  CHECK(node.take(hq.sign(it)) == Outcome::advanced);  // whoever had the key put all clocks a year ahead
+  CHECK(node.trust.trusted_ms(0) > (begin_s + 365 * day_s) * 1000);
+  hq.now_s += day_s;
+  CHECK(node.take(hq.rotate({SigningRole::freshness})) == Outcome::advanced);
+  CHECK(node.trust.trusted_ms(0) == hq.now_s * 1000);
+}
+
+// ---- suspensions -----------------------------------------------------------------------------------------------------
+TEST_CASE_FIXTURE(Fixture, "suspend: each officer's key numbers its own, and the newest of each counts") {
+  hq.new_keys(SigningRole::emergency, 2, 1);
+  const auto before = hq.copies(SigningRole::root);
+  hq.take_root(hq.make_root(before));
+  Node node = settled();
+  const auto count = [&] { return node.trust.suspensions(node.now_s * 1000).size(); };
+  CHECK(node.take(hq.suspend(0, 5, {hq.id("osaka")})) == Outcome::suspended);
+  CHECK(node.take(hq.suspend(1, 1, {hq.id("naha")})) == Outcome::suspended);
+  CHECK(count() == 2);
+  CHECK(node.refused(hq.suspend(0, 4, {hq.id("head")})) == Fault::stale);
+  CHECK(node.take(hq.suspend(0, 5, {hq.id("osaka")})) == Outcome::known);
+  CHECK(node.take(hq.suspend(0, 5, {hq.id("head")})) == Outcome::forked);
+  CHECK(node.take(hq.suspend(0, 6, {})) == Outcome::suspended);  // it takes its word back
+  CHECK(count() == 2);
+  for (const Suspend& it : node.trust.suspensions(node.now_s * 1000))
+    CHECK(it.nodes == (it.header.version == 6 ? std::vector<NodeId>{} : std::vector{hq.id("naha")}));
+  CHECK(node.version() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "suspend: it ends at its time, also where the clock was put back") {
+  Node node = settled();
+  const Bytes it = hq.suspend(0, 1, {hq.id("osaka")}, 24);
+  CHECK(node.take(it) == Outcome::suspended);
+  CHECK(node.trust.suspensions((begin_s + day_s) * 1000 - 1).size() == 1);
+  CHECK(node.trust.suspensions((begin_s + day_s) * 1000).empty());
+  hq.now_s += 2 * day_s;
+  node.take(hq.refresh());
+  CHECK(node.trust.suspensions(0).empty());
+  Node other = settled();
+  CHECK(other.refused(it) == Fault::stale);
+}
+
+TEST_CASE_FIXTURE(Fixture, "suspend: one officer is enough, and it is known before any policy is") {
+  Headquarters two(3, 2);
+  two.publish();
+  Node node(two, "sapporo");
+  CHECK(node.take(two.suspend(1, 1, {two.id("osaka")})) == Outcome::suspended);
+  CHECK(node.trust.suspensions(begin_s * 1000).size() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "suspend: a root that drops a key drops its suspensions, and keeps those of others") {
+  hq.new_keys(SigningRole::emergency, 2, 1);
+  const auto before = hq.copies(SigningRole::root);
+  hq.take_root(hq.make_root(before));
+  Node node = settled();
+  node.take(hq.suspend(0, 1, {hq.id("osaka")}));
+  node.take(hq.suspend(1, 1, {hq.id("naha")}));
+  const Bytes by_dropped = hq.suspend(0, 2, {hq.id("head")});
+  hq.keys.at(SigningRole::emergency).erase(hq.keys.at(SigningRole::emergency).begin());
+  hq.take_root(hq.make_root(before));
+  CHECK(node.take(hq.roots.back()) == Outcome::advanced);
+  const auto left = node.trust.suspensions(node.now_s * 1000);
+  REQUIRE(left.size() == 1);
+  CHECK(left[0].nodes == std::vector{hq.id("naha")});
+  CHECK(node.refused(by_dropped) == Fault::not_authentic);
+}
+
+// ---- keeping ---------------------------------------------------------------------------------------------------------
+namespace {
+
+struct Kept {
+  Bytes state;
+  std::vector<Bytes> envelopes;
+  explicit Kept(const Trust& of) : state(of.encode()) {
+    for (const Held& it : of.documents()) envelopes.push_back(it.envelope);
+  }
+  Result<Trust> restored(const NodeId& self) const { return Trust::restore(state, envelopes, self); }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "keeping: what is restored is what was there, and goes on from there") {
+  hq.new_keys(SigningRole::emergency, 2, 1);
+  auto before = hq.copies(SigningRole::root);
+  hq.take_root(hq.make_root(before));
+  Node node(hq, "sapporo");
+  const auto same = [&] {
+    const Kept kept(node.trust);
+    std::vector<Bytes> turned(kept.envelopes.rbegin(), kept.envelopes.rend());
+    const auto again = Trust::restore(kept.state, turned, hq.id("sapporo"));
+    REQUIRE_MESSAGE(again, again.error().text);
+    CHECK(again->encode() == kept.state);
+    CHECK(again->realm() == node.trust.realm());
+    CHECK(again->root() == node.trust.root());
+    CHECK(again->version() == node.trust.version());
+    CHECK(again->trusted_ms(0) == node.trust.trusted_ms(0));
+    CHECK(again->suspensions(node.now_s * 1000) == node.trust.suspensions(node.now_s * 1000));
+    CHECK((again->freshness() == nullptr) == (node.trust.freshness() == nullptr));
+    CHECK((again->current() == nullptr) == (node.trust.current() == nullptr));
+    if (again->current() != nullptr && node.trust.current() != nullptr) {
+      CHECK(again->current()->mesh == node.trust.current()->mesh);
+      CHECK(again->current()->directory == node.trust.current()->directory);
+      CHECK(again->current()->epochs == node.trust.current()->epochs);
+      CHECK(again->current()->grants == node.trust.current()->grants);
+    }
+    CHECK(again->ladder(node.now_s * 1000).text == node.trust.ladder(node.now_s * 1000).text);
+    CHECK(again->wants().size() == node.trust.wants().size());
+    return Node(std::move(*Trust::restore(kept.state, kept.envelopes, hq.id("sapporo"))), node.now_s);
+  };
+  same();
+  node.take(hq.roots[1]);
+  node.take(hq.suspend(0, 3, {hq.id("osaka")}));
+  node.take(hq.suspend(1, 3, {hq.id("osaka")}));
+  same();
+  node.hear(hq.last);
+  REQUIRE(node.version() == 1);
+  same();
+  // After a reset of the online keys, before the next policy: numbers may begin anew after a restart as well.
+  hq.now_s += 60;
+  node.take(hq.rotate({SigningRole::snapshot}));
+  Node again = same();
+  CHECK(again.version() == 1);
+  hq.now_s += 60;
+  hq.last.erase("freshness");
+  Publication low = hq.listed(hq.last, 1, static_cast<std::uint64_t>(hq.now_s));
+  again.hear(low);
+  CHECK(again.trust.current()->snapshot_sha256 == crypto::sha256(low.at("snapshot")));
+  // Without a reset what is restored refuses what is older.
+  node = std::move(again);
+  hq.last = low;
+  hq.now_s += 60;
+  hq.publish(replaced(locking, "title = \"工事\"", "title = \"工事 二\""));
+  node.hear(hq.last);
+  REQUIRE(node.version() == 2);
+  CHECK(same().refused(low.at("snapshot")) == Fault::stale);
+}
+
+TEST_CASE_FIXTURE(Fixture, "keeping: one suspension that two officers signed is one, before and after a restart") {
+  hq.new_keys(SigningRole::emergency, 2, 1);
+  const auto before = hq.copies(SigningRole::root);
+  hq.take_root(hq.make_root(before));
+  Node node = settled();
+  node.take(*add_signature(hq.suspend(0, 3, {hq.id("osaka")}), hq.keys.at(SigningRole::emergency)[1]));
+  const Kept kept(node.trust);
+  const auto again = kept.restored(hq.id("sapporo"));
+  REQUIRE(again);
+  CHECK(again->encode() == kept.state);
+  CHECK(again->suspensions(node.now_s * 1000).size() == node.trust.suspensions(node.now_s * 1000).size());
+}
+
+TEST_CASE_FIXTURE(Fixture, "keeping: a damaged or incomplete state is refused") {
+  hq.rotate({SigningRole::emergency});
+  Node node = settled();
+  node.take(hq.suspend(0, 1, {hq.id("osaka")}));
+  const Kept kept(node.trust);
+  const NodeId self = hq.id("sapporo");
+  REQUIRE(kept.restored(self));
+  for (std::size_t i = 0; i < kept.envelopes.size(); ++i) {
+    Kept less = kept;
+    less.envelopes.erase(less.envelopes.begin() + static_cast<std::ptrdiff_t>(i));
+    const auto out = less.restored(self);
+    REQUIRE_FALSE(out);
+    CHECK(out.error().fault == Fault::corrupt);
+    Kept bent = kept;
+    bent.envelopes[i][bent.envelopes[i].size() / 2] ^= 1;
+    CHECK_FALSE(bent.restored(self));
+  }
+  for (std::size_t size = 0; size < kept.state.size(); ++size) {
+    Kept cut = kept;
+    cut.state.resize(size);
+    REQUIRE_FALSE(cut.restored(self));
+  }
+  Kept longer = kept;
+  longer.state.push_back(0);
+  CHECK_FALSE(longer.restored(self));
+  Kept newer = kept;
+  newer.state[0] = 2;
+  CHECK(newer.restored(self).error().fault == Fault::unsupported);
+  Kept other = kept;
+  other.state[5] ^= 1;  // the realm
+  CHECK_FALSE(other.restored(self));
+  CHECK_FALSE(Trust::restore({}, kept.envelopes, self));
+  // A node's own grants are among what it needs.
+  Publication without = hq.last;
+  without.erase(grants_name(hq.id("osaka")));
+  Node sparing(hq, "sapporo");
+  sparing.take(hq.roots[1]);
+  sparing.hear(without);
+  REQUIRE(sparing.version() == 1);
+  CHECK(Kept(sparing.trust).restored(self));
+  CHECK(Kept(sparing.trust).restored(hq.id("osaka")).error().fault == Fault::corrupt);
+}
