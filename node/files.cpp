@@ -48,7 +48,9 @@ Result<int> open_checked(const fs::path& path, std::size_t bytes_most, Secrecy s
   if (!S_ISREG(it.st_mode)) return fail(Fault::denied, path.string() + " is not a regular file");
   if (secrecy == Secrecy::secret) {
     if (it.st_uid != ::geteuid() && it.st_uid != 0) return fail(Fault::denied, path.string() + " belongs to another user");
-    if ((it.st_mode & 077) != 0) return fail(Fault::denied, path.string() + " may be read by others: chmod 600 it, and ask whether it is still a secret");
+    // A credential that systemd hands to a service belongs to root, with an access list for the service's user, which shows as the group's right to read.
+    const mode_t others = it.st_uid == 0 && it.st_gid == 0 && ::geteuid() != 0 ? 037 : 077;
+    if ((it.st_mode & others) != 0) return fail(Fault::denied, path.string() + " may be read by others: chmod 600 it, and ask whether it is still a secret");
   }
   if (static_cast<std::uint64_t>(it.st_size) > bytes_most) return fail(Fault::over_limit, path.string() + " is longer than " + std::to_string(bytes_most));
   size = static_cast<std::size_t>(it.st_size);

@@ -11,7 +11,7 @@ namespace dozo::node {
 
 enum class Secrecy : std::uint8_t {
   open,    ///< mode 0644 less the umask
-  secret,  ///< mode 0600; at reading a file that group or others may touch is refused
+  secret,  ///< mode 0600; at reading a file that group or others may touch is refused (root's group may read what root hands to another user)
 };
 enum class Existing : std::uint8_t { refuse, replace };
 

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -311,6 +312,50 @@ TEST_CASE_FIXTURE(Fixture, "files: a secret is refused where others may read it,
   REQUIRE(::mkfifo(at("p").c_str(), 0600) == 0);
   CHECK(fault_of(read_file(at("p"), 100)) == Fault::denied);
   CHECK(fault_of(read_file(at("missing"), 100)) == Fault::not_found);
+}
+
+TEST_CASE_FIXTURE(Fixture, "files: a credential that root hands to a service's user is a secret, one that all may read is not") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: needs root, to be another user");
+    return;
+  }
+  REQUIRE(::chmod(scratch.path.c_str(), 0755) == 0);
+  REQUIRE(write_file(at("s"), view_of("secret"), Secrecy::secret));
+  const auto fault_as_nobody = [&](mode_t mode) {
+    REQUIRE(::chmod(at("s").c_str(), mode) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const gid_t root_group = 0;  // instead of the access list
+      if (::setgroups(1, &root_group) != 0 || ::setuid(65534) != 0) ::_exit(98);
+      const auto read = read_secret_file(at("s"), 100);
+      ::_exit(read ? 99 : static_cast<int>(read.error().fault));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  };
+  CHECK(fault_as_nobody(0440) == 99);
+  CHECK(fault_as_nobody(0444) == static_cast<int>(Fault::denied));
+  CHECK(fault_as_nobody(0460) == static_cast<int>(Fault::denied));
+}
+
+TEST_CASE_FIXTURE(Fixture, "home: a run that did not end by itself is told from one that did") {
+  const auto home = create_home(at("h"), settings(), make_realm("r"), key());
+  REQUIRE(home);
+  CHECK_FALSE(*mark_running(*home));
+  CHECK(*mark_running(*home));
+  REQUIRE(clear_running(*home));
+  REQUIRE(clear_running(*home));
+  CHECK_FALSE(*mark_running(*home));
+}
+
+TEST_CASE("home: the example of node.toml is read as it stands") {
+  const auto text = read_file(fs::path(DOZO_SOURCE_DIR) / "configs" / "node.example.toml", 1U << 16);
+  REQUIRE(text);
+  const auto read = read_settings(text_of(*text), "node.example.toml");
+  REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().text));
+  CHECK(read->listening().introduce == "tcp://10.1.0.5:7702");
+  CHECK(read->advertised().control == "tcp://sapporo.dozo.example:7700");
 }
 
 TEST_CASE_FIXTURE(Fixture, "files: secrets come from a file's content or its first line, and too little is refused") {
