@@ -74,17 +74,16 @@ Daemon::~Daemon() = default;
 
 std::string Daemon::introduction() const {
   const Settings& settings = home_.settings;
-  const auto policy = engine_->realm().policy();
   return "node " + settings.name + ", " + std::string(policy::name_of(settings.kind)) + " in zone " + settings.zone + ", of realm " +
          engine_->realm().id().hex().substr(0, 16) + "; " +
-         (settings.listen_host.empty() ? "only calls others" : "listens at " + settings.listening().control.substr(6) + " and the two ports after it") + "; " +
-         (policy == nullptr ? "no policy yet" : "policy " + std::to_string(policy->version().value));
+         (settings.listen_host.empty() ? "only calls others" : "listens at " + settings.listening().control.substr(6) + " and the two ports after it");
 }
 
 bool Daemon::run(const StopRequest& stop) {
   std::array<PollItem, 2> items{local_->poll_item(), PollItem{.fd = stop.descriptor}};
   set_peers();
   hand_out();
+  log_.look(*engine_, transport_->counts(), read_clock());
   while (*stop.asked == 0) turn(items, 60'000);
   log_.info("stopping");
   saves_->stop();

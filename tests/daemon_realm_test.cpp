@@ -1,0 +1,107 @@
+// A small realm of real daemons on the loopback: headquarters, two bureaus and a vault.
+#include <algorithm>
+
+#include "tests/daemon_fixture.h"
+
+using namespace dozo;
+using nlohmann::json;
+using test::comes_true, test::Daemons, test::Ran, test::slurp, test::spill;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Country : Daemons {
+  const std::vector<std::string> names{"head", "sapporo", "naha", "vault"};
+
+  Country() {
+    make_realm();
+    make_node("head", "hq");
+    admit("head");  // realm.json says from now on where headquarters can be reached
+    make_node("sapporo", "bureau");
+    make_node("naha", "bureau");
+    make_node("vault", "vault");
+    for (const char* name : {"sapporo", "naha", "vault"}) admit(name);
+    good({"authority", "install", "hq", "--home", "head", "--key-file", "key"});
+    add_source(R"([[library]]
+name = "works"
+title = "工事の書類"
+home = "head"
+copies = 3
+members.head = { holding = "full", write = true }
+members.sapporo = { holding = "full", write = true }
+members.naha = { holding = "full", write = true }
+members.vault = { holding = "blind" }
+[[permit]]
+id = "service"
+roles = ["service"]
+actions = ["read", "write"]
+)");
+    for (const std::string& name : names) start(name);
+    publish();
+    for (const std::string& name : names) good({"node", "join", "--timeout", "10", "--home", name});
+  }
+  std::string get(const std::string& name, const std::string& path) const {
+    const Ran ran = dozo({"get", "works:" + path, "-", "--home", name});
+    return ran.status == 0 ? ran.out : "status " + std::to_string(ran.status) + " " + ran.error;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Country, "realm: what is saved at one node is read at the others, held by all, and named in no log") {
+  for (const std::string& name : names) {
+    INFO(name);
+    CHECK(comes_true([&] { return asked({"status", "--home", name})["peers_up"] == 3; }));
+  }
+  fs::create_directory(at("Kanmon-plans"));
+  std::string large(3'000'000, '\0');
+  std::uint64_t seed = 1;
+  for (char& c : large) c = static_cast<char>((seed = seed * 6364136223846793005ULL + 1442695040888963407ULL) >> 56);
+  spill(at("Kanmon-plans/tunnel"), large);
+  spill(at("Kanmon-plans/small"), "a small file");
+  good({"put", "Kanmon-plans", "works:", "--held", "3", "--timeout", "15", "--home", "sapporo"});
+
+  for (const char* name : {"head", "naha", "sapporo"}) {
+    INFO(name);
+    CHECK(get(name, "Kanmon-plans/small") == "a small file");
+    CHECK(get(name, "Kanmon-plans/tunnel") == large);
+    CHECK(good({"log", "works:", "--home", name}).out == good({"log", "works:", "--home", "sapporo"}).out);
+  }
+  const json replicas = asked({"replicas", "works", "--home", "head"});
+  INFO(replicas.dump());
+  CHECK(comes_true([&] { return asked({"replicas", "works", "--home", "head"})["protected"] == true; }));
+
+  // The vault has everything and can read nothing of it.
+  const json held = asked({"library", "list", "--home", "vault"});
+  INFO(held.dump());
+  REQUIRE(held.size() == 1);
+  CHECK(held[0]["holding"] == "blind");
+  CHECK(held[0]["title"] == "");
+  CHECK(held[0]["packs_missing"] == 0);
+  CHECK(dozo({"ls", held[0]["id"].get<std::string>() + ":", "--home", "vault"}).status == 4);
+
+  // Changed elsewhere, seen here; both ways.
+  good({"mv", "works:Kanmon-plans/small", "Kanmon-plans/renamed", "--home", "naha"});
+  CHECK(comes_true([&] { return get("sapporo", "Kanmon-plans/renamed") == "a small file"; }));
+  good({"rm", "works:Kanmon-plans/renamed", "--home", "head"});
+  CHECK(comes_true([&] { return dozo({"get", "works:Kanmon-plans/renamed", "-", "--home", "naha"}).status == 3; }));
+
+  // Killed, written to meanwhile elsewhere, and back.
+  end("naha", SIGKILL);
+  spill(at("later"), "said while naha was away");
+  good({"put", "later", "works:", "--held", "2", "--timeout", "15", "--home", "sapporo"});
+  start("naha");
+  CHECK(comes_true([&] { return get("naha", "later") == "said while naha was away"; }));
+  spill(at("again"), "said by naha after its death");
+  good({"put", "again", "works:", "--held", "3", "--timeout", "15", "--home", "naha"});
+  CHECK(get("sapporo", "again") == "said by naha after its death");
+
+  for (const std::string& name : names) CHECK(end(name) == 0);
+  for (const std::string& name : names) {
+    const std::string said = log(name);
+    INFO(said);
+    CHECK(said.find("peer up: ") != std::string::npos);
+    CHECK(said.find("policy 1 is in force") != std::string::npos);
+    for (const char* secret : {"Kanmon", "tunnel", "small", "renamed", "later", "again", "工事"}) CHECK(said.find(secret) == std::string::npos);
+  }
+}

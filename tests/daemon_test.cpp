@@ -1,0 +1,158 @@
+// The daemon as people run it: start, stop, death, refusals, and what it says.
+#include "tests/daemon_fixture.h"
+
+using namespace dozo;
+using test::comes_true, test::Daemons, test::Ran, test::slurp, test::spill;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::size_t lines_of(const std::string& text) { return static_cast<std::size_t>(std::ranges::count(text, '\n')); }
+
+/// One line says why; lines of the log before it, where there are some, have a time in front.
+void refused(const Ran& ran, int status, const std::string& says, std::size_t lines_of_log = 0) {
+  INFO(ran.status, " ", ran.error);
+  CHECK(ran.status == status);
+  REQUIRE(lines_of(ran.error) == lines_of_log + 1);
+  const std::size_t last = ran.error.rfind("dozod: ");
+  REQUIRE(last != std::string::npos);
+  CHECK(lines_of(ran.error.substr(last)) == 1);
+  CHECK(ran.error.find(says, last) != std::string::npos);
+}
+
+/// Over the middle of a store's file: its tree pages.
+void spoil(const fs::path& file) {
+  REQUIRE(fs::exists(file));
+  std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+  const auto size = static_cast<std::streamoff>(fs::file_size(file));
+  const std::string garbage(4096, '\x5a');
+  for (std::streamoff at = 8192; at + 4096 <= size; at += 4096) out.seekp(at).write(garbage.data(), 4096);
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Daemons, "daemon: one home has one daemon, ports are taken once, and --check says what would happen") {
+  make_small();
+  refused(dozod({}), 2, "which node");
+  refused(dozod({"head", "--nonsense"}), 2, "unknown option");
+  refused(dozod({"head", "--key-file", "key", "--passphrase-file", "key"}), 2, "exclude");
+  refused(dozod({"nowhere"}), 3, "no home");
+  refused(dozod({"head", "--key-file", "other-key"}), 4, "");
+  CHECK(dozod({"--help"}).status == 0);
+
+  const Ran could = dozod({"head", "--check"});
+  CHECK(could.status == 0);
+  CHECK(could.out == "ok\n");
+  CHECK(could.error.empty());
+  CHECK_FALSE(fs::exists(at("head/running")));
+
+  start("head");
+  CHECK(fs::exists(at("head/running")));
+  refused(dozod({"head"}), 7, "in use");
+  refused(dozod({"head", "--check"}), 7, "in use");
+
+  make_node("twin", "bureau");
+  std::string settings = slurp(at("twin/node.toml"));
+  const std::string theirs = ":" + std::to_string(ports["twin"]), taken = ":" + std::to_string(ports["head"] + 1);
+  settings.replace(settings.find(theirs), theirs.size(), taken);
+  spill(at("twin/node.toml"), settings);
+  refused(dozod({"twin"}), 7, std::to_string(ports["head"] + 1));
+  refused(dozod({"twin", "--check"}), 7, std::to_string(ports["head"] + 1));
+
+  CHECK(end("head") == 0);
+  CHECK_FALSE(fs::exists(at("head/running")));
+  CHECK(log("head").find("stopped") != std::string::npos);
+  CHECK(dozo({"status", "--home", "head"}).status == 7);
+}
+
+TEST_CASE_FIXTURE(Daemons, "daemon: keys under a passphrase open with its words alone") {
+  make_realm();
+  spill(at("words"), "土蔵 の 鍵\n");
+  spill(at("wrong"), "土蔵 の 錠\n");
+  make_node("a", "bureau", {"--passphrase-file", "words"});
+  refused(dozod({"a", "--passphrase-file", "wrong"}), 4, "");
+  refused(dozod({"a"}), 7, "no terminal");
+  CHECK(dozod({"a", "--check", "--passphrase-file", "words"}).status == 0);
+}
+
+TEST_CASE_FIXTURE(Daemons, "daemon: it comes back from a death with all that was saved, and says what is damaged") {
+  make_small();
+  start("head");
+  publish();
+  spill(at("plan"), "a plan");
+  good({"put", "plan", "works:", "--home", "head"});
+  CHECK(end("head", SIGKILL) == 200 + SIGKILL);
+  CHECK(fs::exists(at("head/running")));
+
+  start("head");
+  CHECK(log("head").find("did not end by itself") != std::string::npos);
+  CHECK(good({"get", "works:plan", "-", "--home", "head"}).out == "a plan");
+  end("head", SIGKILL);
+
+  spoil(at("head/derived/data.mdb"));
+  start("head");
+  CHECK(log("head").find("derived store was damaged") != std::string::npos);
+  CHECK(good({"get", "works:plan", "-", "--home", "head"}).out == "a plan");
+  CHECK(end("head") == 0);
+
+  // Another node's store, and then a damaged one.
+  make_node("other", "bureau");
+  CHECK(dozod({"other", "--check"}).status == 0);
+  fs::remove_all(at("other/truth"));
+  fs::copy(at("head/truth"), at("other/truth"));
+  refused(dozod({"other"}), 4, "does not open with this node's key");
+  CHECK_FALSE(fs::exists(at("other/running")));
+  start("head");
+  end("head", SIGKILL);
+  spoil(at("head/truth/data.mdb"));
+  refused(dozod({"head"}), 6, "dozo fsck", 1);
+  CHECK(fs::exists(at("head/running")));
+  refused(dozod({"head"}), 6, "dozo fsck", 1);
+}
+
+TEST_CASE_FIXTURE(Daemons, "daemon: a stop does not wait for a large save, and a save whose client has gone is given up") {
+  make_small();
+  start("head");
+  publish();
+  fs::create_directory(at("large"));
+  spill(at("large/file"), "");
+  fs::resize_file(at("large/file"), std::uintmax_t{1} << 40);  // a hole: nothing is read of the disk
+  const auto put_large = [&] { return begin(DOZO_COMMAND, {"put", "large", "works:", "--home", "head"}, at("put.out"), at("put.error")); };
+  const auto ended_early = [&] { return log("head").find("ended early") != std::string::npos; };
+
+  pid_t client = put_large();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  ::kill(client, SIGKILL);
+  ::waitpid(client, nullptr, 0);
+  CHECK(comes_true(ended_early));
+
+  client = put_large();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  spill(at("plan"), "a plan");
+  good({"put", "plan", "works:", "--home", "head"});  // beside the other
+  CHECK(end("head") == 0);
+  int status = 0;
+  ::waitpid(client, &status, 0);
+  CHECK(WEXITSTATUS(status) == 7);
+  CHECK(slurp(at("put.error")).find("stopped") != std::string::npos);
+  CHECK_FALSE(fs::exists(at("head/running")));
+  start("head");
+  CHECK(good({"ls", "-r", "works:", "--home", "head"}).out == "plan\n");
+}
+
+TEST_CASE_FIXTURE(Daemons, "daemon: hanging up does no harm, one signal is a stop, two are an end") {
+  make_small();
+  start("head");
+  publish();
+  ::kill(running["head"], SIGHUP);
+  ::kill(running["head"], SIGPIPE);
+  CHECK(asked({"status", "--home", "head"})["policy"] == 1);
+  CHECK(end("head", SIGINT) == 0);
+
+  start("head");
+  ::kill(running["head"], SIGSTOP);
+  ::kill(running["head"], SIGTERM);
+  ::kill(running["head"], SIGINT);  // both wait until it goes on
+  CHECK(end("head", SIGCONT) == 1);
+  CHECK(fs::exists(at("head/running")));
+}
