@@ -140,6 +140,32 @@ TEST_CASE_FIXTURE(Daemons, "daemon: a stop does not wait for a large save, and a
   CHECK(good({"ls", "-r", "works:", "--home", "head"}).out == "plan\n");
 }
 
+TEST_CASE_FIXTURE(Daemons, "daemon: two saves run at once, others wait their turn, and questions are answered meanwhile") {
+  make_small();
+  start("head");
+  publish();
+  fs::create_directory(at("large"));
+  spill(at("large/file"), "");
+  fs::resize_file(at("large/file"), std::uintmax_t{1} << 40);
+  spill(at("plan"), "a plan");
+  const auto put = [&](const char* source) { return begin(DOZO_COMMAND, {"put", source, "works:", "--home", "head"}, at("put.out"), at("put.error")); };
+  const pid_t first = put("large"), second = put("large");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const pid_t third = put("plan");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  int status = 0;
+  CHECK(::waitpid(third, &status, WNOHANG) == 0);  // waits
+  CHECK(asked({"status", "--home", "head"})["policy"] == 1);
+  ::kill(first, SIGKILL);
+  ::waitpid(first, nullptr, 0);
+  CHECK(comes_true([&] { return ::waitpid(third, &status, WNOHANG) == third; }));
+  CHECK(status == 0);
+  CHECK(good({"get", "works:plan", "-", "--home", "head"}).out == "a plan");
+  CHECK(end("head") == 0);
+  ::waitpid(second, &status, 0);
+  CHECK(WEXITSTATUS(status) == 7);
+}
+
 TEST_CASE_FIXTURE(Daemons, "daemon: hanging up does no harm, one signal is a stop, two are an end") {
   make_small();
   start("head");
