@@ -184,7 +184,7 @@ Result<void> get(const Common& common, const GetOptions& options) {
   if (!place.path.empty()) {
     Result<local::Stat> stat = ask_for<local::Stat>(common, local::StatRequest{place.library, place.path});
     if (stat && stat->row.kind != "folder") one = std::move(*stat);
-    if (!stat && stat.error().fault != Fault::not_found) return std::unexpected(stat.error());
+    if (!stat && (stat.error().fault != Fault::not_found || options.target == "-")) return std::unexpected(stat.error());
   }
   if (one && options.target == "-") return copy_content(common, place.library, one->row, STDOUT_FILENO, "standard output");
   if (options.target == "-") return fail(Fault::malformed, "only a file can go to standard output");
