@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -49,10 +50,11 @@ struct PutOptions {
   unsigned timeout_s = 600;
 };
 
-Result<unsigned> copies_of(const Common& common, const std::string& library) {
+/// How many nodes besides `self` have signed that they hold all.
+Result<unsigned> copies_beside(const Common& common, const NodeId& self, const std::string& library) {
   const auto replicas = TRY(ask_for<local::Replicas>(common, local::ReplicasRequest{library}));
   unsigned count = 0;
-  for (const local::ReplicaRow& row : replicas.rows) count += row.statement != "none" && row.entries_behind == 0 ? 1 : 0;
+  for (const local::ReplicaRow& row : replicas.rows) count += row.node != self && row.statement != "none" && row.entries_behind == 0 ? 1 : 0;
   return count;
 }
 
@@ -85,9 +87,12 @@ Result<void> put(const Common& common, const PutOptions& options) {
   }
   for (const std::string& line : total.skipped) std::fprintf(stderr, "dozo: not saved: %s\n", shown(line).c_str());
   if (options.held > 0) {
-    for (unsigned waited_s = 0; TRY(copies_of(common, place.library)) < options.held; ++waited_s) {
-      if (waited_s >= options.timeout_s) return fail(Fault::unavailable, "saved here, but not yet held by " + std::to_string(options.held) + " other nodes");
-      std::this_thread::sleep_for(std::chrono::seconds(1));
+    const NodeId self = TRY(ask_for<local::Status>(common, local::StatusRequest{})).node;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options.timeout_s);
+    while (TRY(copies_beside(common, self, place.library)) < options.held) {
+      if (std::chrono::steady_clock::now() >= until)
+        return fail(Fault::unavailable, "saved here, but not yet held by " + std::to_string(options.held) + " other nodes");
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
   }
   if (common.json) {
