@@ -345,6 +345,21 @@ TEST_CASE_FIXTURE(Fixture, "authority: a node that is revoked gets no key any mo
   CHECK(this->mesh(3).libraries[0].cuts.size() == 1);  // once
 }
 
+TEST_CASE_FIXTURE(Fixture, "authority: a node that holds no library gets no key of the directory, until it holds one") {
+  make_country();
+  make_node("sendai", "bureau");
+  admit("n-sendai/request.json");
+  publish();
+  const NodeId sendai = std::get<policy::NodeRequest>(*policy::read_request(view_of(slurp(at("n-sendai/request.json"))))).keys.id;
+  const fs::path grants = "grants_" + sendai.hex();
+  CHECK_FALSE(fs::exists(at("hq/published/1") / grants));
+  add_source("[[library]]\nname = \"notes\"\ntitle = \"n\"\nhome = \"sendai\"\nmembers.sendai = { holding = \"full\", write = true }\n");
+  publish();
+  const auto given = policy::parse_grants(policy::read_envelope(document(2, grants))->payload);
+  REQUIRE(given);
+  CHECK(given->grants.size() == 2);  // the directory's and the library's
+}
+
 TEST_CASE_FIXTURE(Fixture, "authority: a node that is taken out without a cut leaves what it wrote") {
   make_country();
   publish();
