@@ -209,9 +209,13 @@ void add_store(Seeds& to) {
   const store::ForkEvidence fork{log.heads[3], other.heads[4], crypto::root_at(4, fetch).value(), crypto::consistency_proof(4, 5, fetch).value()};
   REQUIRE(store::verify_fork(fork, feed, signing_key().public_key()));
   to["fork_evidence"].push_back(store::encode(fork));
-  to["entries_given"].push_back(sync::encode(sync::EntriesGiven{feed, Sequence{1}, {log.entries[0], log.entries[1]}, log.heads[1], {}}));
-  to["entries_given"].push_back(sync::encode(
-      sync::EntriesGiven{feed, Sequence{1}, {other.entries[0], other.entries[1], other.entries[2], other.entries[3]}, other.heads[4], fork.proof}));
+  to["entries_given"].push_back(
+      sync::encode(sync::EntriesGiven{{feed, Sequence{2}, counted<Digest>(1)}, Sequence{1}, {log.entries[0], log.entries[1]}, log.heads[1], {}}));
+  to["entries_given"].push_back(sync::encode(sync::EntriesGiven{{feed, Sequence{4}, counted<Digest>(2)},
+                                                                Sequence{1},
+                                                                {other.entries[0], other.entries[1], other.entries[2], other.entries[3]},
+                                                                other.heads[4],
+                                                                fork.proof}));
 
   for (const char* it : {"図面/橋 (conflict, 大阪 佐藤 2026-11-23 14.05 abcdef).tar.gz", "ǅ/ß/İ/ﬃ", "CON/a\xcc\x81\xff\xfe", "가나/각", "a.b/.git/~1"})
     to["name"].push_back(bytes_of_text(it));
@@ -219,7 +223,7 @@ void add_store(Seeds& to) {
 
 void add_sync(Seeds& to) {
   const sync::ObjectId pack{feed.library, sync::ObjectKind::pack, counted<Digest>(1)};
-  sync::LibraryWanted wanted{feed.library, {}, true, false};
+  sync::LibraryWanted wanted{feed.library, {}, true, false, feed.node, "receipt"};
   wanted.buckets.fill(7);
   const sync::DocumentWant want{"mesh", 3, false, counted<Digest>(5)};
   const std::vector<sync::Message> messages{
@@ -227,12 +231,12 @@ void add_sync(Seeds& to) {
       sync::State{counted<RealmId>(0xe0), {1, 2, 1'700'000'000, counted<Digest>(3)}, counted<Digest>(4)},
       sync::DocumentsWanted{{want, {"freshness", 9, true, std::nullopt}}, true},
       sync::DocumentsGiven{{Bytes(30, 1), Bytes(1, 2)}},
-      sync::LibraryStates{{{feed.library, counted<Digest>(1), counted<Digest>(2)}}},
+      sync::LibraryStates{{{feed.library, counted<Digest>(1), counted<Digest>(2)}}, true},
       wanted,
       sync::FeedHeads{feed.library, {{feed, Sequence{4}, counted<Digest>(1)}}},
-      sync::EntriesWanted{feed, Sequence{4}},
-      sync::EntriesGiven{feed, Sequence{4}, {Bytes(20, 1)}, "note", {counted<Digest>(1)}},
-      sync::StatementMarks{feed.library, {{feed.node, "receipt", 9}}},
+      sync::EntriesWanted{{feed, Sequence{4}, counted<Digest>(1)}, Sequence{4}},
+      sync::EntriesGiven{{feed, Sequence{4}, counted<Digest>(1)}, Sequence{4}, {Bytes(20, 1)}, "note", {counted<Digest>(1)}},
+      sync::StatementMarks{feed.library, {{feed.node, "receipt", 9}}, true},
       sync::StatementWanted{feed.library, feed.node, "receipt"},
       sync::StatementGiven{feed.library, feed.node, "receipt", 9, Bytes(60, 4)},
       sync::SliceWanted{pack, 65536},
