@@ -15,14 +15,18 @@ void Sync::Body::look_for_packs() {
     known += fetch_.wanted(library).size();
     const std::vector<MissingPack> missing = store_.missing(library, known + packs_looked_at);
     std::size_t rank = 0;
+    bool more = missing.size() == known + packs_looked_at;
     for (const MissingPack& pack : missing) {
       const ObjectId id{library, ObjectKind::pack, pack.address};
       if (pack.size_bytes == 0 || pack.size_bytes > Fetch::object_bytes_most || keeping_.contains(id)) continue;
-      if (!fetch_.is_wanted(id) && fetch_.room() == 0) break;
+      if (!fetch_.is_wanted(id) && fetch_.room() == 0) {
+        more = true;
+        break;
+      }
       fetch_.want(id, pack.size_bytes, ++rank);
     }
     // More may be missing: to be looked at again when these are on their way.
-    if (missing.size() == known + packs_looked_at) {
+    if (more) {
       ++at;
       if (fetch_.room() < Fetch::objects_most / 2) return;
     } else {
