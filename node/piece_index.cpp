@@ -5,7 +5,6 @@
 namespace dozo::node {
 namespace {
 
-constexpr store::Table pieces_table{1}, indexed_table{2};
 constexpr std::size_t name_bytes = 20;  // of a piece's keyed name
 
 }  // namespace

@@ -18,6 +18,7 @@ namespace dozo::node {
 
 /// Tables of the derived store, to open its Kv with.
 std::span<const std::string> derived_tables();
+inline constexpr store::Table history_table{0}, pieces_table{1}, indexed_table{2};
 
 class DerivedIndex final : public store::PieceIndex {
  public:
@@ -34,9 +35,10 @@ class DerivedIndex final : public store::PieceIndex {
     std::vector<store::PiecePlace> places;
   };
   Result<void> put(const std::vector<Pack>& packs);
+  /// The row's key: the piece's keyed name. Its value is the pack's address.
+  Bytes key_of(const PieceId& id) const;
 
  private:
-  Bytes key_of(const PieceId& id) const;
   store::Kv& derived_;
   const crypto::LocalKey& local_;
   LibraryId library_;

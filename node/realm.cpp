@@ -5,8 +5,6 @@
 namespace dozo::node {
 namespace {
 
-constexpr std::string_view state_name = "trust";
-
 store::DocumentKey document_key(const policy::Held& held) { return {std::string(policy::name_of(held.type)), held.name, held.version}; }
 
 }  // namespace

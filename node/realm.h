@@ -20,6 +20,8 @@ namespace dozo::node {
 
 class Realm {
  public:
+  static constexpr std::string_view state_name = "trust";  ///< of the local value with the state of policy::Trust
+
   /// From what the truth has; a new one begins with the pinned first root. `recovered`: keys that came from shares of the recovery key.
   /// Faults: those of Trust::begin and restore, and the store's.
   static Result<std::unique_ptr<Realm>> open(store::Truth& truth, const crypto::NodeKeys& keys, ByteView first_root, policy::KeyRing recovered);

@@ -55,18 +55,22 @@ Result<std::vector<Entry>> FeedTail::check_batch(std::span<const Bytes> entries,
   std::vector<Entry> out;
   out.reserve(entries.size());
   for (const Bytes& bytes : entries) {
-    Entry entry = TRY(decode_entry(bytes));
-    if (entry.feed != feed_) return fail(Fault::not_authentic, "an entry of another feed");
-    if (entry.sequence.value != grown.frontier_.size() + 1) {
-      return fail(Fault::not_authentic, "entry " + std::to_string(entry.sequence.value) + " where " + std::to_string(grown.frontier_.size() + 1) + " follows");
-    }
-    grown.policy_ = std::max(grown.policy_, entry.policy);
-    grown.frontier_.append(crypto::leaf_hash(bytes), keep);
-    out.push_back(std::move(entry));
+    out.push_back(TRY(grown.take(bytes, keep)));
   }
   TRY(grown.check_head(head_note, proof, key));
   *this = std::move(grown);
   return out;
+}
+
+Result<Entry> FeedTail::take(ByteView bytes, const crypto::Frontier::Keep& keep) {
+  Entry entry = TRY(decode_entry(bytes));
+  if (entry.feed != feed_) return fail(Fault::not_authentic, "an entry of another feed");
+  if (entry.sequence.value != frontier_.size() + 1) {
+    return fail(Fault::not_authentic, "entry " + std::to_string(entry.sequence.value) + " where " + std::to_string(frontier_.size() + 1) + " follows");
+  }
+  policy_ = std::max(policy_, entry.policy);
+  frontier_.append(crypto::leaf_hash(bytes), keep);
+  return entry;
 }
 
 Result<Head> FeedTail::check_head(std::string_view head_note, std::span<const Digest> proof, const crypto::VerifyKey& key) const {

@@ -60,6 +60,10 @@ class FeedTail {
   Result<std::vector<Entry>> check_batch(std::span<const Bytes> entries, std::string_view head_note, std::span<const Digest> proof,
                                          const crypto::VerifyKey& key, const crypto::Frontier::Keep& keep = nullptr);
 
+  /// The next entry, on its own word: for what lies in a store, where head and root are looked at in the end. Faults: those of an entry in check_batch,
+  /// and then the tail is as it was.
+  Result<Entry> take(ByteView entry, const crypto::Frontier::Keep& keep = nullptr);
+
   /// That a newer head grows from what is held. Fault: as above; the tail stays as it is.
   Result<Head> check_head(std::string_view head_note, std::span<const Digest> proof, const crypto::VerifyKey& key) const;
 

@@ -172,9 +172,17 @@ class TruthWrite : public TruthRead {
   Result<void> put_local(std::string_view name, ByteView sealed);
   Result<bool> erase_local(std::string_view name);
 
-  /// After damage: drops the rows under the root that break their check, and makes the root agree with what is left. What was dropped
-  /// must come back from elsewhere. How many rows went.
+  // ---- after damage: for fsck alone ----------------------------------------------------------------------------------
+  /// Drops the rows that break their check, of every table but that of packs, and makes the root agree with what is left. What was dropped must come back from
+  /// elsewhere. How many rows went.
   Result<std::uint64_t> drop_damaged_rows();
+  /// Ends a branch at `last`: entries beyond it are put aside (set_aside), subtree hashes beyond it go, and the head is this, or none.
+  Result<void> set_back(const Branch& branch, Sequence last, const std::optional<HeadRow>& head);
+  /// Where set_back keeps entries: no head stands there, so that nothing reads them, yet they are not lost.
+  static Branch set_aside(const FeedId& feed);
+  Result<bool> erase_entry(const Branch& branch, Sequence sequence);
+  /// Makes the lists and counts of each library's packs agree with the packs that are there. How many rows changed.
+  Result<std::uint64_t> recount_packs();
 
   /// Durable when it returns without fault. Nothing may be called afterwards.
   Result<void> commit();

@@ -1,7 +1,8 @@
-// Truth check: everything that a node keeps, held against what it must be; and what can be had from a ruined file.
+// Truth check: every row of the truth as it lies there, whole or damaged, for whoever judges all of it (dozo fsck); and what can be had from a ruined file.
 //
-// Not here: repairing. Damaged packs are fetched again from replicas, damaged rows dropped by TruthWrite::drop_damaged_rows.
-// Threads: like Truth.
+// Unlike TruthRead a walk goes on after a damaged row, and does not ask the root. Not here: what rows must say to each other (node/fsck.h); repairing:
+// damaged rows are dropped by TruthWrite::drop_damaged_rows, damaged packs are fetched again from replicas.
+// Threads: like TruthRead.
 #pragma once
 #include <filesystem>
 
@@ -9,31 +10,33 @@
 
 namespace dozo::store {
 
-enum class TruthFlaw : std::uint8_t {
-  pack_damaged,      ///< does not fit its address; also in Truth::damaged_packs
-  pack_miscounted,   ///< the table of packs and the list of a library's packs differ
-  document_damaged,  ///< missing under its mark, or other bytes
-  entry_missing,     ///< below the end of what the feed says it holds
-  entry_damaged,     ///< a row that breaks its check
-  feed_differs,      ///< entries, subtree hashes, end and head do not fit together
-  row_damaged,       ///< head, statement, list or mark
-  root_differs,      ///< something under the root is missing, doubled or changed
+/// All but the root's.
+enum class TruthTable : std::uint8_t { documents, conflicts, packs, owners, lists, entries, heads, subtrees, statements, locals, usages };
+inline constexpr std::size_t truth_table_count = 11;
+/// For people: "entries".
+std::string_view name_of(TruthTable table);
+
+/// One moment of the truth; all that TruthRead has, too. Typed reading may still fault where a walk over rows does not.
+class TruthCheck : public TruthRead {
+ public:
+  static Result<TruthCheck> begin(const Truth& truth);
+
+  /// Told the key, and the value where the row keeps its check. Packs have none: their address is for the caller to look at.
+  using EachRaw = std::function<Result<bool>(ByteView key, const std::optional<ByteView>& value)>;
+  /// Every row, ascending, until `each` returns false. Faults: those of Kv and of `each`.
+  Result<void> each_raw(TruthTable table, const EachRaw& each);
+  Result<std::uint64_t> count(TruthTable table);
+
+  // What a row's key says; nothing: no key of that table.
+  static std::optional<DocumentKey> document_of(ByteView key);
+  static std::optional<Branch> branch_of(ByteView key);  ///< of a head
+  static std::optional<std::pair<Branch, Sequence>> entry_of(ByteView key);
+  static std::optional<std::pair<Branch, crypto::SubtreeId>> subtree_of(ByteView key);
+  static std::optional<std::pair<LibraryId, PackAddress>> owner_of(ByteView key);
+
+ private:
+  using TruthRead::TruthRead;
 };
-std::string_view name_of(TruthFlaw flaw);
-
-struct TruthReport {
-  std::uint64_t documents{}, packs{}, pack_bytes{}, branches{}, entries{};
-  std::map<TruthFlaw, std::uint64_t> flaws;  ///< how many of each
-  std::vector<std::string> lines;            ///< one for each flaw, the first thousand; ids and addresses, no names
-  bool complete = false;                     ///< false: progress said stop
-  bool sound() const { return complete && flaws.empty(); }
-};
-
-/// Told how many bytes were read so far; false stops.
-using TruthProgress = std::function<bool(std::uint64_t bytes)>;
-
-/// Reads everything, in short transactions; what is put meanwhile may be missed. Faults: those of Kv alone; damage is in the report.
-Result<TruthReport> check(const Truth& truth, const TruthProgress& progress = nullptr);
 
 /// Takes what salvage finds. A candidate is whole, but may be one that was deleted long ago, and comes again for each copy in the file.
 class SalvageSink {

@@ -161,24 +161,6 @@ Result<void> TruthWrite::put_local(std::string_view name, ByteView sealed) {
 Result<bool> TruthWrite::erase_local(std::string_view name) { return erase_row(table(Name::locals), view_of(name)); }
 
 // ---- the whole -----------------------------------------------------------------------------------------------------------
-Result<std::uint64_t> TruthWrite::drop_damaged_rows() {
-  std::uint64_t dropped = 0;
-  for (const Name name : rows::under_root) {
-    std::vector<Bytes> bad;
-    {
-      const auto cursor = TRY(writing_->cursor(table(name)));
-      for (bool found = TRY(cursor->seek({})); found; found = TRY(cursor->next())) {
-        if (!rows::unframe(table(name), cursor->key(), cursor->value())) bad.push_back(bytes_of(cursor->key()));
-      }
-    }
-    for (const Bytes& key : bad) TRY(writing_->erase(table(name), key));
-    dropped += bad.size();
-  }
-  root_ = TRY(counted());
-  root_changed_ = true;
-  return dropped;
-}
-
 Result<void> TruthWrite::commit() {
   if (late_fault_) return std::unexpected(*late_fault_);
   if (root_changed_) {
