@@ -52,6 +52,7 @@ using node::exit_status;
 /// Each adds its verbs to the command line; `run` is set to what the chosen verb does.
 void add_document_verbs(CLI::App& app, Common& common);
 void add_node_verbs(CLI::App& app, Common& common);
+void add_fsck_verb(CLI::App& app, Common& common);
 void add_authority_verbs(CLI::App& app, Common& common);
 void add_policy_verbs(CLI::App& app, Common& common);
 void add_person_verbs(CLI::App& app, Common& common);

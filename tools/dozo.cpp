@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   app.add_flag("--json", common.json, "results as JSON");
   tools::add_document_verbs(app, common);
   tools::add_node_verbs(app, common);
+  tools::add_fsck_verb(app, common);
   tools::add_person_verbs(app, common);
   tools::add_authority_verbs(app, common);
   tools::add_policy_verbs(app, common);
