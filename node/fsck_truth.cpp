@@ -158,11 +158,15 @@ Result<void> Fsck::mend_documents() {
     if (key.type == policy::name_of(policy::DocumentType::root)) [[maybe_unused]]
       const auto offered = trust.offer(envelope, options_.wall_ms);  // ascending; one that does not follow is passed over
   }
-  for (bool grown = true; grown;) {
-    grown = false;
-    for (auto it = left.rbegin(); it != left.rend(); ++it) {  // the newest first
-      const auto offered = trust.offer(it->second, options_.wall_ms);
-      if (offered && offered->outcome != policy::Outcome::known && offered->outcome != policy::Outcome::forked) grown = true;
+  // Freshness alone brings a policy into force, and of it only the newest: what was in force before is not to come back. Newest first; grants of
+  // other nodes and suspensions are taken once there is a policy, in the second round.
+  for (int round = 0; round < 2; ++round) {
+    bool confirmed = false;
+    for (auto it = left.rbegin(); it != left.rend(); ++it) {
+      const bool freshness = it->first.type == policy::name_of(policy::DocumentType::freshness);
+      if (freshness && confirmed) continue;
+      confirmed = confirmed || freshness;
+      [[maybe_unused]] const auto offered = trust.offer(it->second, options_.wall_ms);
     }
   }
   auto write = TRY(truth_->write());

@@ -1,0 +1,703 @@
+// dozo fsck: a home that is sound, then one damage at a time, and what a rebuild makes of it.
+#include "node/fsck.h"
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "crypto/hash.h"
+#include "crypto/random.h"
+#include "crypto/start.h"
+#include "node/library.h"
+#include "policy/authoring.h"
+#include "store/kv_lmdb.h"
+#include "store/kv_memory.h"
+#include "store/truth_check.h"
+#include "tests/content_fixture.h"
+#include "tests/scratch.h"
+
+using namespace dozo;
+using namespace dozo::node;
+using content_fixture::noise;
+using content_fixture::prose;
+using store::TruthTable;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t now_ms = 1'795'410'300'000;
+
+class Seal final : public store::Sealer {
+ public:
+  explicit Seal(const crypto::LocalKey& key) : key_(key) {}
+  Bytes seal(ByteView plain, ByteView associated) const override { return key_.seal(plain, associated); }
+  Result<Bytes> open(ByteView sealed, ByteView associated) const override { return key_.open(sealed, associated); }
+
+ private:
+  const crypto::LocalKey& key_;
+};
+
+/// A node's store, realm and one library, on whatever Kv.
+struct Node {
+  Node(store::Kv& truth_kv, store::Kv& derived_kv, const crypto::NodeKeys& keys_in, const crypto::LocalKey& local_in, const Bytes& first_root,
+       const policy::Publication& documents, const LibraryId& id)
+      : keys(keys_in), local(local_in), seal(local_in), derived(derived_kv) {
+    truth = std::move(*store::Truth::create(truth_kv, seal));
+    realm = std::move(*Realm::open(*truth, keys, first_root, {}));
+    for (const auto& [name, document] : documents) offered = realm->offer(document, now_ms).has_value() && offered;
+    context.emplace(LibraryContext{*truth, derived, local, keys, *realm, crypto::random_id<IncarnationId>()});
+    library = std::move(*Library::open(*context, id));
+  }
+  /// Saves contents under their paths, as one record.
+  void save(const std::vector<std::pair<std::string, Bytes>>& contents, std::int64_t wall_ms) {
+    std::vector<Library::StoredPack> stored;
+    std::vector<store::SealedPack> meta;
+    store::IngestOptions how;
+    how.library = library->id();
+    how.epoch = *library->epoch();
+    how.workers = 0;
+    store::Ingest ingest(how, *library->epoch_key(), library->index(), [&](store::SealedPack&& pack) -> Result<void> {
+      if (pack.kind == crypto::PackKind::meta) return meta.push_back(std::move(pack)), Result<void>();
+      auto write = *truth->write();
+      TRY(write.put_pack(pack.address, pack.bytes));
+      TRY(write.commit());
+      stored.push_back({{pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind}, pack.places});
+      return {};
+    });
+    std::vector<Act> acts;
+    for (const auto& [path, bytes] : contents) {
+      content_fixture::MemorySource source(bytes);
+      REQUIRE(ingest.add(source, {store::ContentKind::file, 0644, 0, ""}));
+    }
+    const auto settled = ingest.settle();
+    REQUIRE(settled);
+    for (std::size_t i = 0; i < contents.size(); ++i) acts.push_back(PutAct{contents[i].first, {(*settled)[i].value, (*settled)[i].source}});
+    Capacity capacity;
+    capacity.role = policy::service_role;
+    capacity.who = "service";
+    capacity.key = &keys.sign;
+    const auto prepared = library->prepare(acts, capacity, "saved", wall_ms);
+    REQUIRE_MESSAGE(prepared, prepared.error().text);
+    REQUIRE(ingest.add_record(prepared->signed_record));
+    REQUIRE(ingest.finish());
+    REQUIRE(library->commit(*prepared, std::move(stored), meta, wall_ms));
+  }
+  /// All that the other has of its own feed.
+  void fetch_from(const Node& other) {
+    const FeedId feed = other.library->own_feed();
+    const auto batch = other.library->entries(feed, {1}, 1U << 30);
+    REQUIRE(batch);
+    REQUIRE(library->accept_entries(feed, {1}, *batch));
+    std::vector<PackAddress> came;
+    for (const store::PackListing& pack : library->missing(1000)) {
+      auto in = *other.truth->read();
+      const auto sealed = *in.pack(pack.address);
+      REQUIRE(sealed);
+      REQUIRE(library->check_pack(pack.address, *sealed));
+      auto write = *truth->write();
+      REQUIRE(write.put_pack(pack.address, *sealed));
+      REQUIRE(write.commit());
+      came.push_back(pack.address);
+    }
+    REQUIRE(library->packs_durable(came));
+  }
+
+  const crypto::NodeKeys& keys;
+  const crypto::LocalKey& local;
+  Seal seal;
+  store::Kv& derived;
+  std::unique_ptr<store::Truth> truth;
+  std::unique_ptr<Realm> realm;
+  std::optional<LibraryContext> context;
+  std::unique_ptr<Library> library;
+  bool offered = true;
+};
+
+/// Made once: a home of sapporo, with a feed of its own and one of head, history and all.
+struct Made {
+  test::Scratch scratch;
+  LibraryId library;
+  FeedId own, foreign;
+  NodeId self;
+
+  Made() {
+    REQUIRE(crypto::start());
+    const crypto::SigningKey role = crypto::SigningKey::generate();
+    const crypto::SealKey admission = crypto::SealKey::generate();
+    const std::int64_t now_s = now_ms / 1000;
+    policy::RootPlan plan{"realm", now_s - 1000, now_s + 400 * 86400, {}, admission.public_key(), crypto::SealKey::generate().public_key()};
+    for (std::size_t i = 0; i < policy::signing_role_count; ++i) plan.roles[static_cast<policy::SigningRole>(i)] = {{role.public_key()}, 1};
+    const crypto::SigningKey* signer = &role;
+    const Bytes root = *policy::sign_with(*policy::draft_root(plan, nullptr, std::nullopt), {&signer, 1});
+    const policy::RealmFile realm = *policy::read_realm_file(policy::write_realm_file({*policy::realm_of(root), root, {}, {}}));
+
+    std::ofstream(scratch.path / "key") << std::string(32, 'k');
+    fs::permissions(scratch.path / "key", fs::perms::owner_read | fs::perms::owner_write);
+    Settings settings;
+    settings.name = "sapporo";
+    settings.kind = policy::NodeKind::bureau;
+    settings.zone = "hokkaido";
+    settings.key_file = (scratch.path / "key").string();
+    const auto home = create_home(scratch.path / "sound", settings, realm, *unlocking_by_file(scratch.path / "key"));
+    REQUIRE(home);
+    const auto keys = open_keys(*home, *unlocking_by_file(scratch.path / "key"));
+    const crypto::NodeKeys head = crypto::NodeKeys::generate();
+
+    const auto reading = policy::read_source(R"(realm = "realm"
+mesh_days = 90
+freshness_hours = 24
+[[node]]
+name = "head"
+kind = "hq"
+zone = "tokyo"
+[[node]]
+name = "sapporo"
+kind = "bureau"
+zone = "hokkaido"
+[[library]]
+name = "works"
+title = "Works"
+home = "head"
+copies = 2
+members.head = { holding = "full", write = true }
+members.sapporo = { holding = "full", write = true }
+[[permit]]
+id = "service"
+roles = ["service"]
+actions = ["read", "write"]
+)",
+                                             "policy.toml");
+    for (const auto& mistake : reading.mistakes) FAIL(policy::text_of(mistake));
+    policy::Names names;
+    names.nodes = {{"head", head.public_part()}, {"sapporo", keys->node.public_part()}};
+    library = crypto::random_id<LibraryId>();
+    names.libraries = {{"works", library}};
+    const auto compiled = policy::compile(reading.source, names);
+    REQUIRE_MESSAGE(compiled, compiled.error().text);
+    policy::RoleSigners signers;
+    for (std::size_t i = 0; i < policy::signing_role_count; ++i) signers[static_cast<policy::SigningRole>(i)] = {&role};
+    const auto published = policy::publish(realm.root, realm.realm, *compiled, nullptr, {}, admission, signers, now_s);
+    REQUIRE_MESSAGE(published, published.error().text);
+    policy::Publication documents = published->documents;
+
+    const auto truth_kv = *store::open_lmdb(home->truth(), store::Truth::tables());
+    const auto derived_kv = *store::open_lmdb(home->derived(), derived_tables());
+    Node sapporo(*truth_kv, *derived_kv, keys->node, keys->local, root, documents, library);
+    REQUIRE(sapporo.realm->policy() != nullptr);
+    store::MemoryDisk truth_disk, derived_disk;
+    store::MemoryKv head_truth(truth_disk, store::Truth::tables().size()), head_derived(derived_disk, derived_tables().size());
+    const crypto::LocalKey head_local(crypto::LocalKey::Root::random());
+    Node other(head_truth, head_derived, head, head_local, root, documents, library);
+
+    sapporo.save({{"plans/bridge.txt", prose(1, 200'000)}, {"plans/tunnel.txt", prose(2, 5'000)}}, now_ms + 1000);
+    sapporo.save({{"plans/bridge.txt", prose(3, 300'000)}}, now_ms + 2000);
+    sapporo.save({{"photo", noise(4, 1'500'000)}}, now_ms + 3000);
+    for (int i = 0; i < 5; ++i) other.save({{"sheet " + std::to_string(i), prose(10 + static_cast<std::uint64_t>(i), 4'000)}}, now_ms + 4000 + i);
+    sapporo.fetch_from(other);
+    REQUIRE(sapporo.library->folder()->entries().size() == 8);
+    const auto history = sapporo.library->history();
+    REQUIRE(history);
+    REQUIRE((*history)->size() == 8);
+    own = sapporo.library->own_feed();
+    foreign = other.library->own_feed();
+    self = keys->node.id;
+  }
+};
+
+const Made& made() {
+  static const Made it;
+  return it;
+}
+
+/// A copy to be damaged.
+struct Fixture {
+  Made const& from = made();
+  test::Scratch scratch;
+  Home home;
+  HomeKeys keys;
+
+  static Home copied(const Made& made, const fs::path& to) {
+    fs::copy(made.scratch.path / "sound", to, fs::copy_options::recursive);
+    return *open_home(to);
+  }
+  Fixture() : home(copied(from, scratch.path / "home")), keys(*open_keys(home, *unlocking_by_file(from.scratch.path / "key"))) {}
+
+  FsckReport check(bool rebuild = false) const {
+    FsckOptions options;
+    options.rebuild = rebuild;
+    options.wall_ms = now_ms + 10'000;
+    auto report = fsck(home, &keys, options);
+    REQUIRE_MESSAGE(report, report.error().text);
+    CHECK_FALSE(fs::exists(home.path / "derived.fsck"));
+    return std::move(*report);
+  }
+  using Do = std::function<void(store::WriteTransaction&)>;
+  void raw(const fs::path& folder, std::span<const std::string> tables, const Do& what) const {
+    const auto kv = *store::open_lmdb(folder, tables);
+    const auto write = *kv->write();
+    what(*write);
+    REQUIRE(write->commit());
+  }
+  void truth(const Do& what) const { raw(home.truth(), store::Truth::tables(), what); }
+  void derived(const Do& what) const { raw(home.derived(), derived_tables(), what); }
+};
+
+store::Table number(TruthTable it) { return {static_cast<std::uint8_t>(it)}; }
+
+/// Keys of a table that have this beginning.
+std::vector<Bytes> keys_of(store::ReadTransaction& in, store::Table table, ByteView beginning = {}) {
+  std::vector<Bytes> out;
+  const auto cursor = *in.cursor(table);
+  for (bool found = *cursor->seek(beginning); found && cursor->key().size() >= beginning.size() && equal(cursor->key().first(beginning.size()), beginning);
+       found = *cursor->next())
+    out.push_back(bytes_of(cursor->key()));
+  return out;
+}
+Bytes beginning_of(const FeedId& feed) {
+  Bytes out = bytes_of(feed.library.view());
+  append(out, feed.node.view());
+  append(out, feed.incarnation.view());
+  return out;
+}
+void flip(store::WriteTransaction& write, store::Table table, const Bytes& key, std::size_t place) {
+  Bytes value = bytes_of(**write.get(table, key));
+  value[place % value.size()] ^= 0x10;
+  REQUIRE(write.put(table, key, value));
+}
+/// The packs of a kind, as their headers say.
+std::vector<Bytes> packs_of(store::ReadTransaction& in, crypto::PackKind kind) {
+  std::vector<Bytes> out;
+  for (const Bytes& key : keys_of(in, number(TruthTable::packs))) {
+    if (crypto::check_sealed(**in.get(number(TruthTable::packs), key))->kind == kind) out.push_back(key);
+  }
+  return out;
+}
+
+std::string lines_of(const FsckReport& report) {
+  std::string out;
+  for (const Finding& it : report.findings) out += std::string(name_of(it.state)) + " " + std::string(name_of(it.kind)) + ": " + it.text + "\n";
+  return out;
+}
+bool names(const FsckReport& report, FsckKind kind, FsckState state, std::string_view text = {}) {
+  return std::ranges::any_of(report.findings,
+                             [&](const Finding& it) { return it.kind == kind && it.state == state && it.text.find(text) != std::string::npos; });
+}
+bool has_mended(const FsckReport& report) {
+  return std::ranges::any_of(report.findings, [](const Finding& it) { return it.state == FsckState::mended || it.state == FsckState::dropped; });
+}
+
+/// The damage is named without a rebuild, nothing changes by it; a rebuild deals with it; and then all is sound.
+void damaged(const Fixture& it, FsckKind kind, FsckState after, std::string_view text = {}) {
+  const FsckReport first = it.check();
+  INFO(lines_of(first));
+  CHECK_FALSE(first.sound());
+  CHECK(names(first, kind, FsckState::damaged, text));
+  const FsckReport again = it.check();
+  CHECK(lines_of(again) == lines_of(first));
+  const FsckReport rebuilt = it.check(true);
+  INFO("rebuilt:\n", lines_of(rebuilt));
+  CHECK(rebuilt.sound());
+  CHECK(names(rebuilt, kind, after));
+  const FsckReport last = it.check();
+  INFO("after:\n", lines_of(last));
+  CHECK(last.sound());
+  CHECK_FALSE(has_mended(last));
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "fsck: a sound home has no findings, and all of it was looked at") {
+  const FsckReport report = check();
+  CHECK_MESSAGE(report.findings.empty(), lines_of(report));
+  CHECK(report.sound());
+  CHECK(report.opened);
+  CHECK(report.documents >= 6);
+  CHECK(report.feeds == 2);
+  CHECK(report.entries == 8);
+  CHECK(report.records == 8);
+  CHECK(report.contents == 8);
+  CHECK(report.content_bytes == 300'000 + 5'000 + 1'500'000 + 5 * 4'000);
+  CHECK(report.commits == 8);
+  CHECK(report.packs > 10);
+  SUBCASE("after a rebuild too") {
+    const FsckReport rebuilt = check(true);
+    CHECK_MESSAGE(rebuilt.findings.empty(), lines_of(rebuilt));
+    const FsckReport again = check();
+    CHECK_MESSAGE(again.findings.empty(), lines_of(again));
+  }
+  SUBCASE("and without keys, as far as that goes") {
+    const auto sealed = fsck(home, nullptr, {});
+    REQUIRE(sealed);
+    CHECK_MESSAGE(sealed->findings.empty(), lines_of(*sealed));
+    CHECK_FALSE(sealed->opened);
+    CHECK(sealed->packs == report.packs);
+    FsckOptions options;
+    options.rebuild = true;
+    CHECK(fsck(home, nullptr, options).error().fault == Fault::denied);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "fsck: a running daemon is in the way, and a home without a store is sound") {
+  {
+    const auto lock = lock_home(home);
+    REQUIRE(lock);
+    const auto refused = fsck(home, &keys, {});
+    CHECK(refused.error().fault == Fault::unavailable);
+  }
+  fs::remove_all(home.truth());
+  const FsckReport report = check();
+  CHECK(report.sound());
+  CHECK(names(report, FsckKind::environment, FsckState::note));
+}
+
+TEST_CASE_FIXTURE(Fixture, "fsck: a flipped bit in a pack") {
+  for (const crypto::PackKind kind : {crypto::PackKind::content, crypto::PackKind::meta}) {
+    for (const std::size_t place : {std::size_t{2}, std::size_t{20}, std::size_t{50}, std::size_t{400}}) {
+      Fixture it;
+      it.truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::packs), packs_of(write, kind).at(1), place); });
+      INFO(place);
+      damaged(it, FsckKind::pack, FsckState::dropped, "does not fit its address");
+      CHECK(names(it.check(), FsckKind::pack, FsckState::note, "1 packs that entries list are not here"));
+      const auto sealed = fsck(it.home, nullptr, {});
+      CHECK(sealed->sound());
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "fsck: two packs exchanged, and a pack gone") {
+  SUBCASE("exchanged") {
+    truth([&](store::WriteTransaction& write) {
+      const auto packs = packs_of(write, crypto::PackKind::content);
+      const Bytes one = bytes_of(**write.get(number(TruthTable::packs), packs.at(0))), two = bytes_of(**write.get(number(TruthTable::packs), packs.at(1)));
+      REQUIRE(write.put(number(TruthTable::packs), packs.at(0), two));
+      REQUIRE(write.put(number(TruthTable::packs), packs.at(1), one));
+    });
+    CHECK(check().damaged == 2);
+    damaged(*this, FsckKind::pack, FsckState::dropped);
+    CHECK(names(check(), FsckKind::pack, FsckState::note, "2 packs"));
+  }
+  SUBCASE("gone") {
+    truth([&](store::WriteTransaction& write) { REQUIRE(*write.erase(number(TruthTable::packs), packs_of(write, crypto::PackKind::content).at(0))); });
+    CHECK(names(check(), FsckKind::pack, FsckState::note, "1 packs"));
+    damaged(*this, FsckKind::pack_count, FsckState::mended);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "fsck: packs that nothing lists are told of, and removed by a rebuild of a store that is whole") {
+  const auto key = *crypto::EpochKey::from(Bytes(32, 3));
+  const Bytes left = crypto::seal_pack(key, crypto::PackKind::content, from.library, {1}, Bytes{1}, Bytes(5000, 7));
+  {
+    const auto kv = *store::open_lmdb(home.truth(), store::Truth::tables());
+    const Seal seal(keys.local);
+    const auto store = *store::Truth::open(*kv, seal);
+    auto write = *store->write();
+    REQUIRE(write.put_pack(crypto::address_of(left), left));
+    REQUIRE(write.commit());
+  }
+  const FsckReport report = check();
+  CHECK(report.sound());
+  CHECK(names(report, FsckKind::pack, FsckState::note, "1 packs"));
+  SUBCASE("whole") {
+    CHECK(names(check(true), FsckKind::pack, FsckState::note, "removed"));
+    CHECK(check().findings.empty());
+  }
+  SUBCASE("an entry is gone that may have listed it") {
+    truth([&](store::WriteTransaction& write) { REQUIRE(*write.erase(number(TruthTable::entries), keys_of(write, number(TruthTable::entries)).back())); });
+    const FsckReport rebuilt = check(true);
+    CHECK_FALSE(names(rebuilt, FsckKind::pack, FsckState::note, "removed"));
+    CHECK(rebuilt.packs == report.packs);
+  }
+}
+
+TEST_CASE("fsck: a damaged or missing entry ends its feed before it; what follows is kept aside") {
+  for (const bool own : {true, false}) {
+    for (const bool missing : {true, false}) {
+      Fixture it;
+      const FeedId feed = own ? it.from.own : it.from.foreign;
+      it.truth([&](store::WriteTransaction& write) {
+        const Bytes key = keys_of(write, number(TruthTable::entries), beginning_of(feed)).at(1);
+        if (missing) {
+          REQUIRE(*write.erase(number(TruthTable::entries), key));
+        } else {
+          flip(write, number(TruthTable::entries), key, 300);
+        }
+      });
+      INFO(own, missing);
+      damaged(it, FsckKind::feed, FsckState::dropped, missing ? "entry 2 is missing" : "entry 2");
+      const FsckReport after = it.check();
+      CHECK(names(after, FsckKind::feed, FsckState::note, "set aside"));
+      CHECK(after.entries == 7);
+    }
+  }
+}
+
+TEST_CASE("fsck: the last entry missing, an entry of another place, and entries beyond the end") {
+  Fixture it;
+  const Bytes beginning = beginning_of(it.from.foreign);
+  SUBCASE("the last is missing") {
+    it.truth([&](store::WriteTransaction& write) {
+      REQUIRE(*write.erase(number(TruthTable::entries), keys_of(write, number(TruthTable::entries), beginning).back()));
+    });
+    damaged(it, FsckKind::feed, FsckState::dropped, "entries 5 to 5 are missing");
+  }
+  SUBCASE("all are missing") {
+    it.truth([&](store::WriteTransaction& write) {
+      for (const Bytes& key : keys_of(write, number(TruthTable::entries), beginning)) REQUIRE(*write.erase(number(TruthTable::entries), key));
+    });
+    damaged(it, FsckKind::feed, FsckState::dropped, "entries 1 to 5 are missing");
+  }
+  SUBCASE("a row moved to another place") {
+    it.truth([&](store::WriteTransaction& write) {
+      const auto keys = keys_of(write, number(TruthTable::entries), beginning);
+      const Bytes value = bytes_of(**write.get(number(TruthTable::entries), keys.at(3)));
+      REQUIRE(write.put(number(TruthTable::entries), keys.at(2), value));
+    });
+    damaged(it, FsckKind::feed, FsckState::dropped, "entry 3");
+  }
+}
+
+TEST_CASE("fsck: heads") {
+  for (const bool own : {true, false}) {
+    for (const bool missing : {true, false}) {
+      Fixture it;
+      const FeedId feed = own ? it.from.own : it.from.foreign;
+      it.truth([&](store::WriteTransaction& write) {
+        const Bytes key = keys_of(write, number(TruthTable::heads), beginning_of(feed)).at(0);
+        if (missing) {
+          REQUIRE(*write.erase(number(TruthTable::heads), key));
+        } else {
+          flip(write, number(TruthTable::heads), key, 200);
+        }
+      });
+      INFO(own, missing);
+      damaged(it, missing ? FsckKind::root : FsckKind::feed, FsckState::dropped, missing ? "table h" : "head of feed");
+      const FsckReport after = it.check();
+      CHECK(after.feeds == (own ? 2 : 1));  // its own head is signed once more
+      CHECK(names(after, FsckKind::feed, FsckState::note, "without a head") == !own);
+    }
+  }
+}
+
+TEST_CASE("fsck: heads whose rows are whole, and say something else") {
+  for (const bool own : {true, false}) {
+    for (const int what : {0, 1, 2}) {
+      Fixture it;
+      const FeedId feed = own ? it.from.own : it.from.foreign;
+      {
+        const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+        const Seal seal(it.keys.local);
+        const auto store = *store::Truth::open(*kv, seal);
+        auto write = *store->write();
+        store::HeadRow head = **write.head(feed);
+        if (what == 0) head.note[head.note.size() - 10] = head.note[head.note.size() - 10] == 'A' ? 'B' : 'A';
+        if (what == 1) head.tail[head.tail.size() - 5] ^= 1;
+        if (what == 2) head.tail.clear();
+        REQUIRE(write.put_head(feed, head));
+        REQUIRE(write.commit());
+      }
+      INFO(own, what);
+      damaged(it, FsckKind::feed, what > 0 || own ? FsckState::mended : FsckState::dropped, what == 0 ? "its head is not its node's" : "its stored end");
+      CHECK(it.check().feeds == (own || what > 0 ? 2 : 1));
+    }
+  }
+}
+
+TEST_CASE("fsck: hashes of a feed, missing, wrong or too many") {
+  for (const int what : {0, 1, 2, 3}) {
+    Fixture it;
+    it.truth([&](store::WriteTransaction& write) {
+      const auto keys = keys_of(write, number(TruthTable::subtrees), beginning_of(it.from.foreign));
+      if (what == 0) REQUIRE(*write.erase(number(TruthTable::subtrees), keys.at(2)));
+      if (what == 1) flip(write, number(TruthTable::subtrees), keys.at(3), 5);
+      if (what == 2) flip(write, number(TruthTable::subtrees), keys.back(), 150);
+    });
+    if (what == 3) {
+      const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+      const Seal seal(it.keys.local);
+      const auto store = *store::Truth::open(*kv, seal);
+      auto write = *store->write();
+      REQUIRE(write.put_subtree(it.from.foreign, {0, 9}, Digest{}));
+      REQUIRE(write.commit());
+    }
+    INFO(what);
+    damaged(it, FsckKind::subtree, FsckState::mended);
+  }
+}
+
+TEST_CASE("fsck: documents of the authority, the state of the policy, and the root") {
+  const Made& from = made();
+  std::vector<Bytes> documents;
+  {
+    Fixture it;
+    it.truth([&](store::WriteTransaction& write) { documents = keys_of(write, number(TruthTable::documents)); });
+  }
+  REQUIRE(documents.size() >= 6);
+  for (const Bytes& key : documents) {
+    Fixture it;
+    it.truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::documents), key, 500); });
+    INFO(text_of(key));
+    damaged(it, FsckKind::document, FsckState::dropped, "a damaged row in table documents");
+    // Nothing that is left was lost: the feeds and packs are as they were.
+    CHECK(it.check().entries == 8);
+  }
+  Fixture it;
+  const auto state = bytes_of(view_of(Realm::state_name));
+  SUBCASE("a document is gone") {
+    it.truth([&](store::WriteTransaction& write) { REQUIRE(*write.erase(number(TruthTable::documents), documents.at(1))); });
+    damaged(it, FsckKind::root, FsckState::dropped, "table d");
+  }
+  SUBCASE("the state is damaged: made again from the documents") {
+    it.truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::locals), state, 60); });
+    damaged(it, FsckKind::document, FsckState::dropped);
+    const FsckReport after = it.check();
+    CHECK(after.opened);
+    CHECK(after.findings.empty());
+  }
+  SUBCASE("the root is gone, or damaged") {
+    const store::Table root{static_cast<std::uint8_t>(store::truth_table_count)};
+    it.truth([&](store::WriteTransaction& write) { flip(write, root, keys_of(write, root).at(0), 30); });
+    damaged(it, FsckKind::root, FsckState::dropped);
+    it.truth([&](store::WriteTransaction& write) { REQUIRE(*write.erase(root, keys_of(write, root).at(0))); });
+    damaged(it, FsckKind::root, FsckState::dropped);
+    CHECK(it.check().findings.empty());
+  }
+  (void)from;
+}
+
+TEST_CASE("fsck: statements, and what counts packs") {
+  Fixture it;
+  {
+    const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+    const Seal seal(it.keys.local);
+    const auto store = *store::Truth::open(*kv, seal);
+    auto write = *store->write();
+    REQUIRE(write.put_statement({it.from.library, it.from.self, "receipt"}, {3, Bytes(100, 5)}));
+    REQUIRE(write.commit());
+  }
+  CHECK(it.check().findings.empty());
+  SUBCASE("a statement") {
+    it.truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::statements), keys_of(write, number(TruthTable::statements)).at(0), 90); });
+    damaged(it, FsckKind::row, FsckState::dropped, "statements");
+  }
+  SUBCASE("a row of the list of packs") {
+    it.truth([&](store::WriteTransaction& write) { REQUIRE(*write.erase(number(TruthTable::owners), keys_of(write, number(TruthTable::owners)).at(2))); });
+    damaged(it, FsckKind::pack_count, FsckState::mended);
+  }
+  SUBCASE("a damaged one") {
+    it.truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::owners), keys_of(write, number(TruthTable::owners)).at(2), 80); });
+    damaged(it, FsckKind::pack_count, FsckState::mended);
+  }
+  SUBCASE("the count") {
+    it.truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::usages), keys_of(write, number(TruthTable::usages)).at(0), 40); });
+    damaged(it, FsckKind::pack_count, FsckState::mended);
+  }
+}
+
+TEST_CASE("fsck: the index of pieces") {
+  Fixture it;
+  SUBCASE("a row gone") {
+    it.derived([&](store::WriteTransaction& write) { REQUIRE(*write.erase(pieces_table, keys_of(write, pieces_table).at(3))); });
+    damaged(it, FsckKind::index, FsckState::mended, "1 pieces are not in the index");
+  }
+  SUBCASE("a row that leads elsewhere") {
+    it.derived([&](store::WriteTransaction& write) { flip(write, pieces_table, keys_of(write, pieces_table).at(3), 3); });
+    damaged(it, FsckKind::index, FsckState::mended, "lead to a pack that does not have the piece");
+  }
+  SUBCASE("a row that leads to another pack that is here") {
+    it.derived([&](store::WriteTransaction& write) {
+      const auto keys = keys_of(write, pieces_table);
+      const Bytes first = bytes_of(**write.get(pieces_table, keys.at(0)));
+      for (const Bytes& key : keys) {
+        if (equal(**write.get(pieces_table, key), first)) continue;
+        REQUIRE(write.put(pieces_table, key, first));
+        return;
+      }
+      FAIL("all pieces in one pack");
+    });
+    damaged(it, FsckKind::index, FsckState::mended, "lead to a pack that does not have the piece");
+  }
+  SUBCASE("a row of nothing") {
+    it.derived([&](store::WriteTransaction& write) { REQUIRE(write.put(pieces_table, Bytes(20, 1), Bytes(32, 1))); });
+    damaged(it, FsckKind::index, FsckState::mended, "of pieces that no pack has");
+  }
+  SUBCASE("a pack that is not marked is indexed later: no damage") {
+    it.derived([&](store::WriteTransaction& write) { REQUIRE(*write.erase(indexed_table, keys_of(write, indexed_table).at(0))); });
+    const FsckReport report = it.check();
+    CHECK(report.sound());
+    CHECK(names(report, FsckKind::index, FsckState::note, "1 packs are not indexed yet"));
+  }
+}
+
+TEST_CASE("fsck: every row of the history, damaged or gone") {
+  std::size_t rows = 0;
+  {
+    Fixture it;
+    it.derived([&](store::WriteTransaction& write) { rows = keys_of(write, history_table).size(); });
+  }
+  REQUIRE(rows > 40);
+  for (std::size_t i = 0; i < rows; i += 7) {
+    for (const bool missing : {true, false}) {
+      Fixture it;
+      it.derived([&](store::WriteTransaction& write) {
+        const Bytes key = keys_of(write, history_table).at(i);
+        if (missing) {
+          REQUIRE(*write.erase(history_table, key));
+        } else {
+          flip(write, history_table, key, 30);
+        }
+      });
+      INFO(i, missing);
+      damaged(it, FsckKind::history, FsckState::mended);
+    }
+  }
+}
+
+TEST_CASE("fsck: a derived store that is gone is made again, one that nobody can read too") {
+  Fixture it;
+  SUBCASE("gone") {
+    fs::remove_all(it.home.derived());
+    const FsckReport report = it.check();
+    CHECK(report.sound());
+    CHECK(names(report, FsckKind::index, FsckState::note, "nothing is derived yet"));
+    CHECK(it.check(true).sound());
+    CHECK(it.check().findings.empty());
+  }
+  SUBCASE("its pages are overwritten") {
+    {
+      std::fstream file(it.home.derived() / "data.mdb", std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(2 * 4096);
+      for (int i = 0; i < 20 * 4096; ++i) file.put('x');
+    }
+    damaged(it, FsckKind::environment, FsckState::mended);
+    CHECK(it.check().findings.empty());
+  }
+}
+
+TEST_CASE("fsck: any page of the truth's file in zeros is one of: said, or of no matter; never a crash") {
+  const Made& from = made();
+  const auto size = fs::file_size(from.scratch.path / "sound" / "truth" / "data.mdb");
+  std::size_t ruins = 0, said = 0;
+  for (std::uint64_t page = 0; page < size / 4096; page += page < 12 ? 1 : 37) {
+    Fixture it;
+    {
+      std::fstream file(it.home.truth() / "data.mdb", std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(page * 4096));
+      file.write(std::string(4096, '\0').data(), 4096);
+    }
+    INFO("page ", page);
+    const FsckReport report = it.check();
+    if (report.sound()) continue;
+    ++said;
+    if (report.findings[0].kind != FsckKind::environment) continue;
+    ++ruins;
+    CHECK_MESSAGE(report.findings.size() == 1, lines_of(report));
+    CHECK(report.findings[0].text.find("docs/operations.md") != std::string::npos);
+    CHECK_FALSE(it.check(true).sound());  // nothing is done to it
+  }
+  CHECK(ruins > 0);
+  CHECK(said > ruins);
+}
