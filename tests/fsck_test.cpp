@@ -86,26 +86,6 @@ struct Node {
     REQUIRE(ingest.finish());
     REQUIRE(library->commit(*prepared, std::move(stored), meta, wall_ms));
   }
-  /// All that the other has of its own feed.
-  void fetch_from(const Node& other) {
-    const FeedId feed = other.library->own_feed();
-    const auto batch = other.library->entries(feed, {1}, 1U << 30);
-    REQUIRE(batch);
-    REQUIRE(library->accept_entries(feed, {1}, *batch));
-    std::vector<PackAddress> came;
-    for (const store::PackListing& pack : library->missing(1000)) {
-      auto in = *other.truth->read();
-      const auto sealed = *in.pack(pack.address);
-      REQUIRE(sealed);
-      REQUIRE(library->check_pack(pack.address, *sealed));
-      auto write = *truth->write();
-      REQUIRE(write.put_pack(pack.address, *sealed));
-      REQUIRE(write.commit());
-      came.push_back(pack.address);
-    }
-    REQUIRE(library->packs_durable(came));
-  }
-
   const crypto::NodeKeys& keys;
   const crypto::LocalKey& local;
   Seal seal;
@@ -117,15 +97,42 @@ struct Node {
   bool offered = true;
 };
 
+/// All that `other` has of its own feed, as a peer gives it.
+void fetch(Library& library, store::Truth& truth, const Node& other) {
+  const FeedId feed = other.library->own_feed();
+  const auto known = library.feed(feed);
+  const Sequence from{known ? known->known.value + 1 : 1};
+  if (const auto batch = other.library->entries(feed, from, 1U << 30)) REQUIRE(library.accept_entries(feed, from, *batch));
+  std::vector<PackAddress> came;
+  for (const store::PackListing& pack : library.missing(1000)) {
+    auto in = *other.truth->read();
+    const auto sealed = *in.pack(pack.address);
+    REQUIRE(sealed);
+    REQUIRE(library.check_pack(pack.address, *sealed));
+    auto write = *truth.write();
+    REQUIRE(write.put_pack(pack.address, *sealed));
+    REQUIRE(write.commit());
+    came.push_back(pack.address);
+  }
+  REQUIRE(library.packs_durable(came));
+}
+
 /// Made once: a home of sapporo, with a feed of its own and one of head, history and all.
 struct Made {
+  bool started = crypto::start().has_value();
   test::Scratch scratch;
   LibraryId library;
   FeedId own, foreign;
   NodeId self;
+  // The peer goes on living.
+  crypto::NodeKeys head = crypto::NodeKeys::generate();
+  crypto::LocalKey head_local{crypto::LocalKey::Root::random()};
+  store::MemoryDisk truth_disk, derived_disk;
+  store::MemoryKv head_truth{truth_disk, store::Truth::tables().size()}, head_derived{derived_disk, derived_tables().size()};
+  std::unique_ptr<Node> peer;
 
   Made() {
-    REQUIRE(crypto::start());
+    REQUIRE(started);
     const crypto::SigningKey role = crypto::SigningKey::generate();
     const crypto::SealKey admission = crypto::SealKey::generate();
     const std::int64_t now_s = now_ms / 1000;
@@ -145,7 +152,6 @@ struct Made {
     const auto home = create_home(scratch.path / "sound", settings, realm, *unlocking_by_file(scratch.path / "key"));
     REQUIRE(home);
     const auto keys = open_keys(*home, *unlocking_by_file(scratch.path / "key"));
-    const crypto::NodeKeys head = crypto::NodeKeys::generate();
 
     const auto reading = policy::read_source(R"(realm = "realm"
 mesh_days = 90
@@ -188,16 +194,14 @@ actions = ["read", "write"]
     const auto derived_kv = *store::open_lmdb(home->derived(), derived_tables());
     Node sapporo(*truth_kv, *derived_kv, keys->node, keys->local, root, documents, library);
     REQUIRE(sapporo.realm->policy() != nullptr);
-    store::MemoryDisk truth_disk, derived_disk;
-    store::MemoryKv head_truth(truth_disk, store::Truth::tables().size()), head_derived(derived_disk, derived_tables().size());
-    const crypto::LocalKey head_local(crypto::LocalKey::Root::random());
-    Node other(head_truth, head_derived, head, head_local, root, documents, library);
+    peer = std::make_unique<Node>(head_truth, head_derived, head, head_local, root, documents, library);
+    Node& other = *peer;
 
     sapporo.save({{"plans/bridge.txt", prose(1, 200'000)}, {"plans/tunnel.txt", prose(2, 5'000)}}, now_ms + 1000);
     sapporo.save({{"plans/bridge.txt", prose(3, 300'000)}}, now_ms + 2000);
     sapporo.save({{"photo", noise(4, 1'500'000)}}, now_ms + 3000);
     for (int i = 0; i < 5; ++i) other.save({{"sheet " + std::to_string(i), prose(10 + static_cast<std::uint64_t>(i), 4'000)}}, now_ms + 4000 + i);
-    sapporo.fetch_from(other);
+    fetch(*sapporo.library, *sapporo.truth, other);
     REQUIRE(sapporo.library->folder()->entries().size() == 8);
     const auto history = sapporo.library->history();
     REQUIRE(history);
@@ -528,8 +532,43 @@ TEST_CASE("fsck: hashes of a feed, missing, wrong or too many") {
   }
 }
 
+TEST_CASE("fsck: what a rebuild drops comes back from a peer, and all is as before") {
+  for (const int what : {0, 1, 2}) {
+    Fixture it;
+    it.truth([&](store::WriteTransaction& write) {
+      const auto entries = keys_of(write, number(TruthTable::entries), beginning_of(it.from.foreign));
+      if (what == 0) flip(write, number(TruthTable::entries), entries.at(2), 200);
+      if (what == 1) REQUIRE(*write.erase(number(TruthTable::heads), keys_of(write, number(TruthTable::heads), beginning_of(it.from.foreign)).at(0)));
+      if (what == 2) {  // the packs of the peer's last entry
+        const auto framed = **write.get(number(TruthTable::entries), entries.back());
+        for (const Bytes& pack : keys_of(write, number(TruthTable::packs))) {
+          if (std::search(framed.begin(), framed.end(), pack.begin(), pack.end()) != framed.end()) flip(write, number(TruthTable::packs), pack, 300);
+        }
+      }
+    });
+    CHECK_FALSE(it.check().sound());
+    CHECK(it.check(true).sound());
+    {
+      const auto truth_kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+      const auto derived_kv = *store::open_lmdb(it.home.derived(), derived_tables());
+      const Seal seal(it.keys.local);
+      const auto truth = *store::Truth::open(*truth_kv, seal);
+      const auto realm = *Realm::open(*truth, it.keys.node, it.home.realm.first_root, {});
+      const auto library = *Library::open({*truth, *derived_kv, it.keys.local, it.keys.node, *realm, crypto::random_id<IncarnationId>()}, it.from.library);
+      CHECK(library->folder()->entries().size() == (what == 0 ? 5 : what == 1 ? 3 : 7));
+      fetch(*library, *truth, *it.from.peer);
+      CHECK(library->folder()->entries().size() == 8);
+    }
+    INFO(what);
+    CHECK(it.check().sound());
+    CHECK(it.check(true).sound());
+    const FsckReport last = it.check();
+    CHECK_MESSAGE(last.findings.empty(), lines_of(last));
+    CHECK(last.contents == 8);
+  }
+}
+
 TEST_CASE("fsck: documents of the authority, the state of the policy, and the root") {
-  const Made& from = made();
   std::vector<Bytes> documents;
   {
     Fixture it;
@@ -565,7 +604,6 @@ TEST_CASE("fsck: documents of the authority, the state of the policy, and the ro
     damaged(it, FsckKind::root, FsckState::dropped);
     CHECK(it.check().findings.empty());
   }
-  (void)from;
 }
 
 TEST_CASE("fsck: statements, and what counts packs") {
@@ -700,4 +738,202 @@ TEST_CASE("fsck: any page of the truth's file in zeros is one of: said, or of no
   }
   CHECK(ruins > 0);
   CHECK(said > ruins);
+}
+
+namespace {
+
+/// An entry that this node's key vouches for, in a feed of its own; what it says is for the test.
+void write_entry(const Fixture& it, const std::vector<Bytes>& packs, const std::function<void(store::Entry&, store::TruthWrite&)>& say) {
+  const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+  const Seal seal(it.keys.local);
+  const auto store = *store::Truth::open(*kv, seal);
+  auto write = *store->write();
+  const FeedId feed{it.from.library, it.from.self, crypto::random_id<IncarnationId>()};
+  store::Entry entry;
+  entry.kind = static_cast<std::uint8_t>(store::EntryKind::change);
+  entry.policy = {1};
+  entry.epoch = {1};
+  entry.record.bytes.fill(9);
+  std::vector<store::PackListing> listed;
+  for (const Bytes& pack : packs) {
+    const auto header = *crypto::check_sealed(pack);
+    listed.push_back({crypto::address_of(pack), static_cast<std::uint32_t>(pack.size()), header.kind});
+    REQUIRE(write.put_pack(listed.back().address, pack));
+  }
+  std::ranges::sort(listed);
+  entry.packs = listed;
+  say(entry, write);
+  store::FeedTail tail(feed);
+  const auto made = tail.append(entry, it.keys.node.sign, write.keep_subtrees(feed));
+  REQUIRE_MESSAGE(made, made.error().text);
+  REQUIRE(write.put_entry(feed, {1}, made->entry));
+  REQUIRE(write.put_head(feed, {made->head_note, tail.encode()}));
+  REQUIRE(write.commit());
+}
+
+/// Made so by its writer: named, and no rebuild helps.
+void stays(const Fixture& it, FsckKind kind, std::string_view text) {
+  for (const bool rebuild : {false, true}) {
+    const FsckReport report = it.check(rebuild);
+    INFO(lines_of(report));
+    CHECK(report.damaged == 1);
+    CHECK(names(report, kind, FsckState::damaged, text));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("fsck: what a writer with keys made wrong is named") {
+  Fixture it;
+  const auto foreign_key = *crypto::EpochKey::from(Bytes(32, 3));
+  SUBCASE("an entry without its record") {
+    write_entry(it, {}, [](store::Entry&, store::TruthWrite&) {});
+    stays(it, FsckKind::record, "entry 1 of feed");
+  }
+  SUBCASE("a pack under another key: one line, and none for the record that was in it") {
+    write_entry(it, {crypto::seal_pack(foreign_key, crypto::PackKind::meta, it.from.library, {1}, Bytes{1}, Bytes(100, 1))},
+                [](store::Entry&, store::TruthWrite&) {});
+    stays(it, FsckKind::pack, "does not open");
+  }
+  SUBCASE("a pack of another epoch than its entry says") {
+    write_entry(it, {crypto::seal_pack(foreign_key, crypto::PackKind::content, it.from.library, {2}, Bytes{1}, Bytes(100, 1))},
+                [](store::Entry& entry, store::TruthWrite&) {
+                  entry.kind = static_cast<std::uint8_t>(store::EntryKind::checkpoint);
+                  entry.record = {};
+                });
+    stays(it, FsckKind::pack, "another size, kind, epoch or library");
+  }
+}
+
+TEST_CASE("fsck: a record that names another content than its manifest") {
+  Fixture it;
+  {
+    const auto truth_kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+    const auto derived_kv = *store::open_lmdb(it.home.derived(), derived_tables());
+    const Seal seal(it.keys.local);
+    const auto truth = *store::Truth::open(*truth_kv, seal);
+    const auto realm = *Realm::open(*truth, it.keys.node, it.home.realm.first_root, {});
+    const auto library = *Library::open({*truth, *derived_kv, it.keys.local, it.keys.node, *realm, crypto::random_id<IncarnationId>()}, it.from.library);
+    store::Content content{library->folder()->find("photo")->value, library->folder()->find("photo")->source};
+    content.value.sha256.bytes[3] ^= 1;
+    std::vector<store::SealedPack> meta;
+    store::IngestOptions how;
+    how.library = it.from.library;
+    how.epoch = {1};
+    how.workers = 0;
+    store::Ingest ingest(how, *library->epoch_key(), library->index(),
+                         [&](store::SealedPack&& pack) { return meta.push_back(std::move(pack)), Result<void>(); });
+    Capacity capacity;
+    capacity.role = policy::service_role;
+    capacity.who = "service";
+    capacity.key = &it.keys.node.sign;
+    const std::vector<Act> acts{PutAct{"false", content}};
+    const auto prepared = *library->prepare(acts, capacity, "", now_ms + 5000);
+    REQUIRE(ingest.add_record(prepared.signed_record));
+    REQUIRE(ingest.finish());
+    REQUIRE(library->commit(prepared, {}, meta, now_ms + 5000));
+  }
+  stays(it, FsckKind::content, "another content than its record says");
+}
+
+TEST_CASE("fsck: a list of packs that an entry names by its hash") {
+  Fixture it;
+  Digest sha256;
+  write_entry(it, {}, [&](store::Entry& entry, store::TruthWrite& write) {
+    std::vector<store::PackListing> packs(300);
+    for (std::size_t i = 0; i < packs.size(); ++i) {
+      put_u32(packs[i].address.bytes.data(), static_cast<std::uint32_t>(i));
+      packs[i].size_bytes = 512;
+    }
+    const Bytes list = store::encode_list(packs);
+    sha256 = crypto::sha256(list);
+    REQUIRE(write.put_pack_list(sha256, list));
+    entry.packs = store::PackListObject{sha256, 300};
+    entry.kind = static_cast<std::uint8_t>(store::EntryKind::checkpoint);
+    entry.record = {};
+  });
+  const FsckReport whole = it.check();
+  CHECK(whole.sound());
+  CHECK(names(whole, FsckKind::pack, FsckState::note, "300 packs that entries list are not here"));
+  SUBCASE("damaged") {
+    it.truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::lists), bytes_of(sha256.view()), 100); });
+    CHECK(names(it.check(), FsckKind::pack_list, FsckState::damaged));
+  }
+  SUBCASE("gone") {
+    it.truth([&](store::WriteTransaction& write) { REQUIRE(*write.erase(number(TruthTable::lists), bytes_of(sha256.view()))); });
+  }
+  damaged(it, FsckKind::feed, FsckState::dropped, "the list of packs of entry 1");
+  CHECK(it.check().feeds == 2);
+}
+
+// ---- the command -------------------------------------------------------------------------------------------------------
+namespace {
+
+struct Ran {
+  int status{};
+  std::string out, error;
+};
+
+Ran run(const fs::path& scratch, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), DOZO_COMMAND);
+  const std::string out = scratch / "out", error = scratch / "error";
+  std::fflush(stdout);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool turned = std::freopen("/dev/null", "r", stdin) && std::freopen(out.c_str(), "w", stdout) && std::freopen(error.c_str(), "w", stderr);
+    if (!turned) ::_exit(97);
+    std::vector<char*> raw;
+    for (std::string& it : arguments) raw.push_back(it.data());
+    raw.push_back(nullptr);
+    ::execv(DOZO_COMMAND, raw.data());
+    ::_exit(98);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  const auto slurp = [](const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream(path, std::ios::binary).rdbuf();
+    return text.str();
+  };
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 200, slurp(out), slurp(error)};
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "fsck: the command: what it prints, and how it ends") {
+  const std::string folder = home.path.string();
+  Ran ran = run(scratch.path, {"fsck", folder});
+  INFO(ran.out, ran.error);
+  CHECK(ran.status == 0);
+  CHECK(ran.error.empty());
+  CHECK(ran.out.find("opened: ") != std::string::npos);
+  {
+    const auto lock = lock_home(home);
+    ran = run(scratch.path, {"fsck", folder});
+    CHECK(ran.status == 7);
+    CHECK(ran.error.find("is in use by process") != std::string::npos);
+    CHECK(std::ranges::count(ran.error, '\n') == 1);
+  }
+  truth([&](store::WriteTransaction& write) { flip(write, number(TruthTable::packs), packs_of(write, crypto::PackKind::content).at(1), 400); });
+  ran = run(scratch.path, {"fsck", folder});
+  CHECK(ran.status == 6);
+  CHECK(ran.out.starts_with("damaged  pack"));
+  CHECK(std::ranges::count(ran.error, '\n') == 1);
+  ran = run(scratch.path, {"fsck", folder, "--sealed", "--json"});
+  CHECK(ran.status == 6);
+  nlohmann::json json = nlohmann::json::parse(ran.out);
+  CHECK(json["sound"] == false);
+  CHECK(json["opened"] == false);
+  CHECK(json["findings"][0]["kind"] == "pack");
+  CHECK(json["findings"][0]["state"] == "damaged");
+  CHECK(run(scratch.path, {"fsck", folder, "--sealed", "--rebuild"}).status == 2);
+  ran = run(scratch.path, {"fsck", folder, "--rebuild", "--json"});
+  CHECK(ran.status == 0);
+  CHECK(nlohmann::json::parse(ran.out)["findings"][0]["state"] == "dropped");
+  ran = run(scratch.path, {"fsck", folder});
+  CHECK(ran.status == 0);
+  CHECK(ran.out.starts_with("note     pack"));
+  // Neither names nor texts of people's come out.
+  for (const char* name : {"bridge", "photo", "Works", "sapporo"}) CHECK(ran.out.find(name) == std::string::npos);
+  CHECK(run(scratch.path, {"fsck", (scratch.path / "nothing").string()}).status == 3);
 }
