@@ -161,6 +161,7 @@ bool Fetch::begin_one(const NodeId& id, Peer& peer, Now now) {
     if ((waits != object.waits.end() && waits->second.until_ms > now.steady_ms) || !may_ask_(id, object_id.library)) continue;
     if (object.counted_bytes == 0 && !spare(std::max<std::size_t>(object.size_bytes, slice_bytes_most))) return false;
     object.peer = id;
+    object.probing = waits != object.waits.end();
     count_begun(object);
     peer.open.insert(at);
     peer.its.insert(object_id);
@@ -180,15 +181,19 @@ void Fetch::pump(Now now, bool begin, const Ask& ask) {
       const ObjectId& object_id = std::get<ObjectId>(at);
       Object& object = objects_.at(object_id);
       while (object.next < object.slices.size() && object.slices[object.next] != At::not_asked) ++object.next;
-      const bool first = object.slices.empty();  // its size is not known
-      if (first ? !object.asked.empty() : object.next == object.slices.size()) {
+      const bool sized = !object.slices.empty();
+      const bool alone = !sized || object.probing;  // the rest when this one has come
+      if ((alone && !object.asked.empty()) || (sized && object.next == object.slices.size())) {
         peer.open.erase(at);
         continue;
       }
       const auto offset = static_cast<std::uint32_t>(object.next * slice_bytes_most);
-      if (!first) object.slices[object.next++] = At::asked;
+      if (sized) object.slices[object.next++] = At::asked;
       object.asked.emplace(offset, Asked{now.steady_ms, ++peer.asked_number});
-      if (peer.asks++ == 0) peer.heard_ms = now.steady_ms;
+      if (peer.asks++ == 0) {  // the time before was no measure of the line
+        peer.heard_ms = peer.window_start_ms = now.steady_ms;
+        peer.window_bytes = 0;
+      }
       peer.on_its_way_bytes += bytes_at(object, offset) + ask_bytes;
       ask(id, {object_id, offset});
     }
@@ -200,11 +205,8 @@ void Fetch::measure(Peer& peer, std::size_t bytes, Now now) {
   peer.window_bytes += bytes;
   const std::int64_t elapsed_ms = now.steady_ms - peer.window_start_ms;
   if (elapsed_ms < window_ms) return;
-  // A window that began long ago measured silence, not the line.
-  if (elapsed_ms < 4 * window_ms) {
-    const std::size_t rate = peer.window_bytes * 1000 / static_cast<std::size_t>(elapsed_ms);
-    peer.credit_bytes = std::clamp(std::max(rate, peer.credit_bytes / 2), credit_bytes_min, credit_bytes_most);
-  }
+  const std::size_t rate = peer.window_bytes * 1000 / static_cast<std::size_t>(elapsed_ms);
+  peer.credit_bytes = std::clamp(std::max(rate, peer.credit_bytes / 2), credit_bytes_min, credit_bytes_most);
   peer.window_start_ms = now.steady_ms;
   peer.window_bytes = 0;
 }
@@ -229,6 +231,7 @@ std::optional<Fetch::Whole> Fetch::take(const NodeId& from, SliceGiven&& slice, 
     count_begun(object);
     peer.open.insert(place(id, object));
   }
+  if (std::exchange(object.probing, false)) peer.open.insert(place(id, object));
   const bool fits = slice.size_bytes == object.size_bytes && slice.offset < object.size_bytes && slice.bytes.size() == bytes_at(object, slice.offset);
   if (!fits) {
     if (slice.offset < object.size_bytes) object.slices[slice.offset / slice_bytes_most] = At::not_asked;
@@ -283,10 +286,10 @@ std::optional<std::int64_t> Fetch::expire(Now now) {
   if (objects_.empty()) return std::nullopt;
   if (now.steady_ms < next_look_ms_) return next_look_ms_;
   std::int64_t next = now.steady_ms + unavailable_most_ms;
-  const auto sooner = [&](std::int64_t at_ms) { next = std::min(next, std::max(at_ms, now.steady_ms + 1)); };
+  const auto sooner = [&](std::int64_t at_ms) { next = std::min(next, std::max(at_ms, now.steady_ms + look_ms)); };
   look_anew();
   for (auto& [peer_id, peer] : peers_) {
-    if (peer.paused_until_ms > now.steady_ms) sooner(peer.paused_until_ms);
+    if (peer.paused_until_ms > now.steady_ms) next = std::min(next, peer.paused_until_ms);
     if (peer.its.empty()) continue;
     sooner(now.steady_ms + look_ms);
     const bool silent = peer.asks > 0 && peer.heard_ms + silence_ms <= now.steady_ms;

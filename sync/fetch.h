@@ -21,7 +21,7 @@ class Fetch {
   static constexpr std::size_t objects_most = 128;                 ///< wanted at a time, without those put aside
   static constexpr std::size_t aside_most = 512;
   static constexpr std::size_t asks_most = 32;  ///< on their way from one peer: what a queue of the transport takes, in both directions
-  static constexpr std::size_t credit_bytes_min = 2 * slice_bytes_most, credit_bytes_first = 4 * slice_bytes_most;
+  static constexpr std::size_t credit_bytes_min = slice_bytes_most, credit_bytes_first = 4 * slice_bytes_most;
   static constexpr std::size_t credit_bytes_most = asks_most * slice_bytes_most;
   static constexpr std::int64_t silence_ms = 20'000;        ///< nothing at all came from a peer that owes something
   static constexpr std::int64_t slice_timeout_ms = 60'000;  ///< this one did not come
@@ -88,6 +88,7 @@ class Fetch {
     std::map<std::uint32_t, Asked> asked;
     std::optional<NodeId> peer, giver;  ///< who is asked now; who gave what is here
     bool mixed{};                       ///< several did
+    bool probing{};                     ///< its peer had it not before: one slice first
     std::map<NodeId, Wait> waits;
     std::size_t counted_bytes{};  ///< in begun_bytes_
     std::size_t rank{};

@@ -75,7 +75,7 @@ void Sync::Body::take(const LinkUp& it) {
   peer.status.up = true;
   peer.state_due_ms = now_.steady_ms;
   fetch_.add_peer(it.peer);
-  for (const LibraryId& library : authoriser_.shared_libraries(it.peer)) look_.insert(library);
+  for (const LibraryId& library : authoriser_.shared_libraries(it.peer)) look_[library] = true;
 }
 
 void Sync::Body::take(const LinkDown& it) {
@@ -284,7 +284,7 @@ bool Sync::Body::hear(const NodeId& from, Peer&, LibraryWanted&& it) {
 void Sync::Body::feeds_changed(const LibraryId& library) {
   inventories_.feeds_changed(library);
   changed_.insert(library);
-  look_.insert(library);
+  look_[library] = true;
   if (!flush_due_ms_) flush_due_ms_ = std::max(now_.steady_ms, last_flush_ms_ + flush_every_ms);
 }
 
@@ -301,7 +301,7 @@ void Sync::Body::documents_changed(bool offered) {
   all_changed_ = true;
   if (!flush_due_ms_) flush_due_ms_ = std::max(now_.steady_ms, last_flush_ms_ + flush_every_ms);
   each_up([&](const NodeId& id, Peer& peer) {
-    for (const LibraryId& library : authoriser_.shared_libraries(id)) look_.insert(library);
+    for (const LibraryId& library : authoriser_.shared_libraries(id)) look_[library] = true;
     if (peer.theirs && !peer.compare_due_ms) {
       peer.compare_due_ms = now_.steady_ms + compare_grace_ms;
       peer.compare_latest_due_ms = now_.steady_ms + compare_latest_ms;
@@ -324,7 +324,12 @@ void Sync::Body::flush() {
     for (const LibraryId& library : authoriser_.shared_libraries(id)) {
       if (!all_changed_ && !changed_.contains(library)) continue;
       auto its = news.find(library);
-      if (its == news.end()) its = news.emplace(library, inventories_.news(library)).first;
+      if (its == news.end()) {
+        its = news.emplace(library, inventories_.news(library)).first;
+        for (const FeedPoint& point : its->second.feeds) {
+          if (inventories_.of(library).lines_of(point.feed) > 1 && forks_told_.insert(point.feed).second) out_.push_back(ForkSeen{point.feed});
+        }
+      }
       FeedHeads heads{library, {}};
       for (const FeedPoint& point : its->second.feeds) {
         const auto told = peer.feeds.find(point.feed);

@@ -68,9 +68,8 @@ struct KeepPack {
 struct WakeAt {
   std::int64_t steady_ms{};
 };
-/// Two heads of one feed that cannot both be: its node lies, or its disk was put back.
+/// Two lines of one feed are held: its node lies, or its disk was put back.
 struct ForkSeen {
-  NodeId peer;
   FeedId feed;
 };
 using Output = std::variant<Send, AnswerStranger, KeepPack, WakeAt, ForkSeen>;

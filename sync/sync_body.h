@@ -25,10 +25,11 @@ inline constexpr std::int64_t answer_ms = 30'000;     ///< documents, entries, s
 inline constexpr std::int64_t distrust_ms = 600'000;  ///< who gave what was refused is not asked for that
 inline constexpr std::int64_t lists_ms = 600'000;     ///< so long entries wait for their lists of packs
 inline constexpr std::int64_t housekeeping_ms = 1'000;
-inline constexpr std::size_t entries_bytes_most = 256U << 10;  ///< in one answer: what a slow line carries in seconds
-inline constexpr std::size_t entries_asks_most = 4;            ///< to one peer at a time
-inline constexpr std::size_t feeds_told_most = 16'384;         ///< remembered of one peer
-inline constexpr std::size_t open_most = 16;                   ///< of one feed
+inline constexpr std::size_t entries_bytes_most = 256U << 10;                      ///< in one answer: what a slow line carries in seconds
+inline constexpr std::size_t entries_asks_most = 4, entries_asks_most_short = 16;  ///< to one peer at a time
+inline constexpr std::size_t entries_short_bytes = 16U << 10;
+inline constexpr std::size_t feeds_told_most = 16'384;  ///< remembered of one peer
+inline constexpr std::size_t open_most = 16;            ///< of one feed
 inline constexpr std::size_t statement_asks_most = 32;
 inline constexpr std::size_t statements_due_most = 8'192;
 inline constexpr std::size_t news_most = 256;                 ///< more at a time are left to the comparison of states
@@ -62,7 +63,7 @@ struct Peer {
   std::map<LibraryId, Looked> looked;
   std::optional<std::pair<Digest, Digest>> suspensions_asked;  ///< ours, theirs
   std::map<FeedId, PeerFeed> feeds;
-  std::size_t entries_asked{};
+  std::size_t entries_asked{}, entries_bytes{};  ///< under way; in the last answer
   std::map<StatementKey, std::uint64_t> statements_due;
   std::map<StatementKey, std::int64_t> statements_asked;  ///< and until when an answer may come
 };
@@ -192,7 +193,7 @@ class Sync::Body {
   std::set<FeedId> forks_told_;
   std::map<ObjectId, std::size_t> keeping_;
   std::size_t keeping_bytes_ = 0;
-  std::set<LibraryId> look_;  ///< libraries that may miss packs which are not wanted of Fetch yet
+  std::map<LibraryId, bool> look_;  ///< libraries that may miss packs which are not wanted of Fetch yet; true: it changed, and something may be urgent
   std::set<LibraryId> changed_;
   bool all_changed_{}, documents_due_{true};
   std::optional<std::int64_t> flush_due_ms_;

@@ -37,11 +37,16 @@ PeerFeed::Open* Sync::Body::open_point(Peer& peer, const FeedPoint& point) {
   return at != feed->second.open.end() ? &*at : nullptr;
 }
 
+namespace {
+/// Many at a time as long as answers are short.
+std::size_t asks_most(const Peer& peer) { return peer.entries_bytes <= entries_short_bytes ? entries_asks_most_short : entries_asks_most; }
+}  // namespace
+
 /// Each feed of one peer at a time, the one of which least is asked, and there the furthest point first.
 void Sync::Body::ask_for_entries() {
   std::size_t free = 0;
   each_up([&](const NodeId&, const Peer& peer) {
-    if (peer.control_paused_until_ms <= now_.steady_ms) free += entries_asks_most - peer.entries_asked;
+    if (peer.control_paused_until_ms <= now_.steady_ms) free += asks_most(peer) - std::min(asks_most(peer), peer.entries_asked);
   });
   for (auto at = pulls_.begin(); at != pulls_.end() && free > 0;) {
     auto& [feed, pull] = *at;
@@ -55,7 +60,7 @@ void Sync::Body::ask_for_entries() {
       const auto its = peer.feeds.find(feed);
       if (its == peer.feeds.end() || !authoriser_.shares(id, feed.library)) return;
       std::vector<PeerFeed::Open>& open = its->second.open;
-      const bool may_be_asked = peer.control_paused_until_ms <= now_.steady_ms && peer.entries_asked < entries_asks_most;
+      const bool may_be_asked = peer.control_paused_until_ms <= now_.steady_ms && peer.entries_asked < asks_most(peer);
       if (may_be_asked && (best == nullptr || peer.entries_asked < best->entries_asked)) {
         for (std::size_t i = open.size(); i-- > 0;) {
           if (open[i].not_before_ms > now_.steady_ms) continue;
@@ -114,6 +119,8 @@ bool Sync::Body::hear(const NodeId& from, Peer& peer, EntriesGiven&& it) {
   if (at == pulls_.end() || at->second.peer != from || at->second.point != it.point || at->second.from != it.from) return true;  // late, or nobody asked
   Pull& pull = at->second;
   give_up_entries(pull);
+  peer.entries_bytes = 0;
+  for (const Bytes& entry : it.entries) peer.entries_bytes += entry.size();
   if (it.entries.empty()) {
     if (const auto its = peer.feeds.find(feed); its != peer.feeds.end()) {
       std::erase_if(its->second.open, [&](const PeerFeed::Open& open) { return open.point == it.point; });
@@ -148,7 +155,6 @@ void Sync::Body::accept(Pull& pull, const NodeId& from, const FeedPoint& point, 
   pull.waits_for_documents = false;
   feeds_changed(point.feed.library);
   wait_without_progress(from, point, first);
-  if (inventories_.of(point.feed.library).lines_of(point.feed) > 1 && forks_told_.insert(point.feed).second) out_.push_back(ForkSeen{from, point.feed});
 }
 
 /// What would be asked for again just as it was, is not at once.

@@ -7,8 +7,11 @@ namespace dozo::sync {
 /// Tells Fetch what is missing, most urgent first.
 void Sync::Body::look_for_packs() {
   for (auto at = look_.begin(); at != look_.end();) {
-    const LibraryId& library = *at;
-    if (fetch_.room() == 0) return;
+    const auto& [library, fresh] = *at;
+    if (fetch_.room() < (fresh ? 1 : Fetch::objects_most / 2)) {
+      ++at;
+      continue;
+    }
     // Those on their way, put aside or being kept stand among what is missing too.
     std::size_t known = 0;
     for (auto kept = keeping_.lower_bound({library, ObjectKind{}, {}}); kept != keeping_.end() && kept->first.library == library; ++kept) ++known;
@@ -27,8 +30,7 @@ void Sync::Body::look_for_packs() {
     }
     // More may be missing: to be looked at again when these are on their way.
     if (more) {
-      ++at;
-      if (fetch_.room() < Fetch::objects_most / 2) return;
+      at++->second = false;
     } else {
       at = look_.erase(at);
     }
@@ -61,7 +63,7 @@ void Sync::Body::take(const PacksDurable& it) {
 
 void Sync::Body::take(const PackLost& it) {
   take(PacksDurable{{it.pack}});
-  look_.insert(it.pack.library);
+  look_[it.pack.library] = true;
 }
 
 bool Sync::Body::hear(const NodeId& from, Peer&, SliceWanted&& it) {

@@ -26,10 +26,9 @@ void Sync::Body::ask_for_statements() {
   each_up([&](const NodeId& id, Peer& peer) {
     if (peer.control_paused_until_ms > now_.steady_ms) return;
     for (auto at = peer.statements_due.begin(); at != peer.statements_due.end() && peer.statements_asked.size() < statement_asks_most;) {
-      const auto& [key, number] = *at;
+      const StatementKey& key = at->first;
       const auto& [library, signer, subject] = key;
-      const StatementMark* ours = authoriser_.shares(id, library) ? inventories_.of(library).find(signer, subject) : nullptr;
-      if (!authoriser_.shares(id, library) || (ours != nullptr && ours->number >= number)) {
+      if (!authoriser_.shares(id, library)) {
         at = peer.statements_due.erase(at);
       } else if (peer.statements_asked.contains(key) || asked_elsewhere(id, key)) {
         ++at;
@@ -51,11 +50,16 @@ bool Sync::Body::hear(const NodeId& from, Peer&, StatementWanted&& it) {
 
 bool Sync::Body::hear(const NodeId& from, Peer& peer, StatementGiven&& it) {
   if (!authoriser_.shares(from, it.library)) return false;
-  if (peer.statements_asked.erase({it.library, it.signer, it.subject}) == 0) return true;  // late, or nobody asked
+  const StatementKey key{it.library, it.signer, it.subject};
+  if (peer.statements_asked.erase(key) == 0) return true;  // late, or nobody asked
   const auto accepted = store_.accept_statement(it);
   if (!accepted)
     return accepted.error().fault != Fault::not_found && accepted.error().fault != Fault::unavailable && accepted.error().fault != Fault::corrupt ? false
                                                                                                                                                   : true;
+  for (auto& [id, other] : peers_) {
+    const auto due = other.statements_due.find(key);
+    if (due != other.statements_due.end() && due->second <= it.number) other.statements_due.erase(due);
+  }
   if (!*accepted) return true;
   statements_changed(it.library);
   // It says what its signer has by now.

@@ -283,7 +283,7 @@ class Store : public ObjectStore, public Authoriser {
   std::set<ObjectId> belongs;
 };
 
-struct Message {
+struct Parcel {
   std::size_t from{}, to{};
   Channel channel{};
   Bytes bytes;
@@ -304,9 +304,9 @@ class Net {
   };
   std::deque<Node> nodes;
   std::int64_t latency_ms = 5, durable_ms = 20;
-  std::size_t bytes_per_second = 0;                                      ///< of each direction of each link; 0: no limit
-  std::function<bool(Message&)> passes = [](Message&) { return true; };  ///< false: lost; may change it
-  std::vector<Message> sent;
+  std::size_t bytes_per_second = 0;                                    ///< of each direction of each link; 0: no limit
+  std::function<bool(Parcel&)> passes = [](Parcel&) { return true; };  ///< false: lost; may change it
+  std::vector<Parcel> sent;
   bool remembers = false;
   std::map<std::pair<std::size_t, std::size_t>, std::uint64_t> bytes_sent;
   std::uint64_t messages_sent = 0;
@@ -348,7 +348,7 @@ class Net {
     for (Output& output : node.sync->on(input, {now_ms, now_ms})) {
       if (auto* send = std::get_if<Send>(&output)) {
         CHECK(send->bytes.size() <= (send->channel == Channel::bulk ? bulk_bytes_most : control_bytes_most));
-        Message message{to, index_of(send->peer), send->channel, std::move(send->bytes)};
+        Parcel message{to, index_of(send->peer), send->channel, std::move(send->bytes)};
         ++messages_sent;
         bytes_sent[{message.from, message.to}] += message.bytes.size();
         if (remembers) sent.push_back(message);
@@ -421,7 +421,7 @@ class Net {
  private:
   struct Event {
     std::size_t to{};
-    std::optional<Message> message;
+    std::optional<Parcel> message;
     std::optional<std::pair<ObjectId, Bytes>> pack;
   };
   std::size_t index_of(const NodeId& id) const {
