@@ -594,3 +594,13 @@ TEST_CASE("sync: the same inputs at the same times give the same outputs") {
   };
   CHECK(run() == run());
 }
+
+TEST_CASE("sync: however many packs are missing, all come without anything else happening") {
+  for (const int count : {63, 64, 65, 127, 128, 129, 191, 192, 193, 400}) {
+    CAPTURE(count);
+    Net net = pair_of_nodes();
+    for (int i = 0; i < count; ++i) net.nodes[0].store.save_pack(fake::feed(works, "a"), fake::pack_bytes(i, 3'000));
+    net.link(0, 1);
+    CHECK(net.run(20'000, [&] { return net.nodes[1].store.packs.size() == static_cast<std::size_t>(count); }));
+  }
+}
