@@ -125,10 +125,14 @@ bool Engine::Body::take_changes(Now now) {
     for (const auto& [id, library] : libraries_) (void)noted(library->pack_damaged(address));
     changes.documents = true;  // sync looks anew at what is missing
   }
-  if (!changes.policy && !changes.past && !changes.documents && changes.libraries.empty() && !changed_) return false;
-  changed_ = false;
-  tell_sync(sync::Changed{}, now);
-  return true;
+  std::set<LibraryId> changed = std::exchange(changed_, {});
+  changed.merge(changes.libraries);
+  if (changes.policy || changes.past || changes.documents) {
+    tell_sync(sync::Changed{}, now);
+    return true;
+  }
+  for (const LibraryId& id : changed) tell_sync(sync::Changed{id}, now);
+  return !changed.empty();
 }
 
 /// Packs of peers become durable in batches: one transaction each would cost a sync of the disk for every megabyte.
@@ -189,7 +193,7 @@ Result<void> Engine::Body::make_receipt(const LibraryId& id, Now now) {
   ++receipt.number;
   (void)TRY(write.put_statement(key, {receipt.number, sign(receipt, context_.node.sign)}));
   TRY(write.commit());
-  changed_ = true;
+  changed_.insert(id);
   return {};
 }
 
@@ -210,7 +214,7 @@ bool Engine::Body::make_receipts(Now now) {
   }
   receipts_due_.merge(failed);
   if (!receipts_due_.empty() && !receipt_wake_ms_) receipt_wake_ms_ = now.steady_ms + receipt_ms;
-  return changed_;
+  return !changed_.empty();
 }
 
 // ---- what HQ's node does by itself -----------------------------------------------------------------------------------
@@ -396,7 +400,7 @@ Result<Sequence> Engine::Body::commit(const LibraryId& id, const Prepared& prepa
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held here");
   const Sequence sequence = TRY(noted(library->commit(prepared, std::move(stored), meta, now.wall_ms)));
   receipts_due_.insert(id);
-  changed_ = true;
+  changed_.insert(id);
   settle(now);
   return sequence;
 }

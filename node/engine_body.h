@@ -83,7 +83,7 @@ class Engine::Body {
   std::vector<Output> outputs_;
   std::set<NodeId> up_;
   std::optional<Session> session_;
-  bool changed_ = false;  ///< something that sync does not know yet
+  std::set<LibraryId> changed_;  ///< in which something changed that sync does not know yet
   std::optional<std::int64_t> sync_wake_ms_;
 
   std::vector<sync::KeepPack> keeping_;

@@ -172,6 +172,7 @@ void Sync::Body::send_state(const NodeId& id, Peer& peer) {
   peer.state_due_ms = now_.steady_ms + state_every_ms;
   documents_due_ = true;
   if (!authoriser_.knows(id)) return;
+  for (const LibraryId& library : authoriser_.shared_libraries(id)) look_.emplace(library, false);  // should a change not have been told
   peer.sent = state_for(id);
   send(id, *peer.sent);
 }
