@@ -87,6 +87,8 @@ class Fsck {
   std::optional<store::Head> open_head(const FeedId& feed, const std::string& note) const;
   Result<void> mend_feeds();
   Result<void> put_hashes(const store::Branch& branch);
+  /// The branch whose entries a rebuild put aside here; nothing: this is no such place.
+  std::optional<store::Branch> aside_of(const store::Branch& branch) const;
   Result<void> sweep_aside();
 
   // ---- packs (fsck_packs.cpp) ----------------------------------------------------------------------------------------

@@ -271,7 +271,7 @@ Result<void> Fsck::check_heads(TruthCheck& in) {
   for (auto& [branch, line] : lines_) {
     if (line.has_head) continue;
     const std::string rows = feed_text(branch.feed) + ": " + std::to_string(line.rows) + " entries ";
-    if (branch == store::TruthWrite::set_aside(branch.feed)) {
+    if (aside_of(branch)) {
       note(FsckKind::feed, rows + "were set aside by a rebuild");
     } else if (branch.feed.node == self_ && keys_ != nullptr && branch.fork.is_zero()) {
       damage_that(FsckState::mended, FsckKind::feed, rows + "of this node, and no head");
@@ -415,14 +415,23 @@ Result<void> Fsck::put_hashes(const store::Branch& branch) {
   return {};
 }
 
+std::optional<store::Branch> Fsck::aside_of(const store::Branch& branch) const {
+  if (branch == store::TruthWrite::set_aside(branch.feed)) return store::Branch(branch.feed);
+  for (auto it = lines_.lower_bound(store::Branch(branch.feed)); it != lines_.end() && it->first.feed == branch.feed; ++it) {
+    if (branch == store::TruthWrite::set_aside(it->first)) return it->first;
+  }
+  return std::nullopt;
+}
+
 /// Entries that were set aside and are back in their feed are here twice.
 Result<void> Fsck::sweep_aside() {
   for (const auto& [branch, line] : lines_) {
-    if (branch != store::TruthWrite::set_aside(branch.feed)) continue;
+    const auto from = aside_of(branch);
+    if (line.has_head || !from) continue;
     std::vector<Sequence> back;
     auto write = TRY(truth_->write());
     TRY(write.each_entry(branch, {1}, [&](Sequence sequence, ByteView bytes) -> Result<bool> {
-      const auto there = TRY(write.entry(branch.feed, sequence));
+      const auto there = TRY(write.entry(*from, sequence));
       if (there && equal(*there, bytes)) back.push_back(sequence);
       return back.size() < puts_most;
     }));

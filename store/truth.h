@@ -179,7 +179,7 @@ class TruthWrite : public TruthRead {
   /// Ends a branch at `last`: entries beyond it are put aside (set_aside), subtree hashes beyond it go, and the head is this, or none.
   Result<void> set_back(const Branch& branch, Sequence last, const std::optional<HeadRow>& head);
   /// Where set_back keeps entries: no head stands there, so that nothing reads them, yet they are not lost.
-  static Branch set_aside(const FeedId& feed);
+  static Branch set_aside(const Branch& branch);
   Result<bool> erase_entry(const Branch& branch, Sequence sequence);
   /// Makes the lists and counts of each library's packs agree with the packs that are there. How many rows changed.
   Result<std::uint64_t> recount_packs();

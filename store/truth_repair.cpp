@@ -29,7 +29,7 @@ Result<std::uint64_t> TruthWrite::drop_damaged_rows() {
   return dropped;
 }
 
-Branch TruthWrite::set_aside(const FeedId& feed) { return {feed, crypto::sha256(view_of("dozo entries set aside"))}; }
+Branch TruthWrite::set_aside(const Branch& branch) { return {branch.feed, crypto::sha256({view_of("dozo entries set aside"), branch.fork.view()})}; }
 
 Result<bool> TruthWrite::erase_entry(const Branch& branch, Sequence sequence) { return erase_row(table(Name::entries), rows::entry_key(branch, sequence)); }
 
@@ -40,7 +40,7 @@ Result<void> TruthWrite::set_back(const Branch& branch, Sequence last, const std
     return true;
   }));
   for (const auto& [sequence, bytes] : beyond) {
-    TRY(put_row(table(Name::entries), rows::entry_key(set_aside(branch.feed), sequence), bytes));
+    TRY(put_row(table(Name::entries), rows::entry_key(set_aside(branch), sequence), bytes));
     TRY(erase_entry(branch, sequence));
   }
   std::vector<Bytes> gone;

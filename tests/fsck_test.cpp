@@ -99,10 +99,8 @@ struct Node {
 
 /// All that `other` has of its own feed, as a peer gives it.
 void fetch(Library& library, store::Truth& truth, const Node& other) {
-  const FeedId feed = other.library->own_feed();
-  const auto known = library.feed(feed);
-  const Sequence from{known ? known->known.value + 1 : 1};
-  if (const auto batch = other.library->entries(feed, from, 1U << 30)) REQUIRE(library.accept_entries(feed, from, *batch));
+  const Library::Point point = *other.library->first_line(other.library->own_feed());
+  if (const Sequence from = *library.next(point); from.value != 0) REQUIRE(library.accept_entries(point, from, *other.library->entries(point, from, 1U << 30)));
   std::vector<PackAddress> came;
   for (const store::PackListing& pack : library.missing(1000)) {
     auto in = *other.truth->read();
