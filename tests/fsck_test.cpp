@@ -713,7 +713,7 @@ TEST_CASE("fsck: a derived store that is gone is made again, one that nobody can
   }
 }
 
-TEST_CASE("fsck: any page of the truth's file in zeros is one of: said, or of no matter; never a crash") {
+TEST_CASE("fsck: any page of the truth's file in zeros is said or of no matter, and never a crash") {
   const Made& from = made();
   const auto size = fs::file_size(from.scratch.path / "sound" / "truth" / "data.mdb");
   std::size_t ruins = 0, said = 0;
