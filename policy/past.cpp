@@ -6,20 +6,22 @@ namespace dozo::policy {
 
 void Past::anchor(const DocumentSet& set) {
   const std::uint64_t version = set.version.value;
-  const auto known = snapshots_.find(version);
-  const bool replaces = known != snapshots_.end() && known->second.first != set.snapshot_sha256;
-  const auto named = named_.find(version);
-  if (replaces || (named != named_.end() && named->second != set.snapshot_sha256)) {
-    // Another chain than before, from here upwards: keys of the snapshot role were dropped, and what they vouched for with them.
-    snapshots_.erase(snapshots_.lower_bound(version), snapshots_.end());
-    named_.erase(named_.lower_bound(version), named_.end());
+  const auto differs = [&](std::uint64_t number, const Digest& sha256) {
+    const auto named = named_.find(number);
+    return named != named_.end() && named->second != sha256;
+  };
+  const auto& previous = set.snapshot.previous;
+  if (set.begins_chain || differs(version, set.snapshot_sha256) || (previous && differs(previous->version, previous->sha256))) {
+    // Keys of the snapshot role were dropped. What they vouched for counts again once the new chain names it; what it says is still here.
+    snapshots_.clear();
+    named_.clear();
   }
   // Nothing above what is in force is a version of this realm.
   snapshots_.erase(snapshots_.upper_bound(version), snapshots_.end());
   named_.erase(named_.upper_bound(version), named_.end());
   snapshots_[version] = {set.snapshot_sha256, set.snapshot};
   named_[version] = set.snapshot_sha256;
-  if (set.snapshot.previous) named_[set.snapshot.previous->version] = set.snapshot.previous->sha256;
+  if (previous) named_[previous->version] = previous->sha256;
   meshes_[set.snapshot.documents.at("mesh").sha256] = set.mesh;
   directories_[set.snapshot.documents.at("directory").sha256] = set.directory;
 }

@@ -13,8 +13,8 @@ namespace dozo::policy {
 
 class Past {
  public:
-  /// For each set that comes into force, in that order (after a restart the one in force; then offer() what documents() gave). What does not lead
-  /// to it, and what is above it, is forgotten: keys of the snapshot role were dropped.
+  /// For each set that comes into force, in that order (after a restart the one in force; then offer() what documents() gave). What is above it is
+  /// forgotten, and all snapshots before it where keys of the snapshot role were dropped: until the new chain names them.
   void anchor(const DocumentSet& set);
   /// Takes a snapshot, mesh, directory or epochs whose hash a known snapshot names. Faults: over_limit, malformed, not_found (no known
   /// snapshot names it), denied (the chain contradicts what was in force here: a fork).

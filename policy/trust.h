@@ -61,6 +61,7 @@ struct DocumentSet {
   SealedDirectory directory;
   Epochs epochs;
   std::optional<Grants> grants;  ///< this node's; none where the snapshot names none
+  bool begins_chain{};           ///< the first under new keys of the snapshot role: what the old keys vouched for may be another chain
 };
 
 /// How old the word from HQ is. Only ever narrows, and expiry alone stops neither reading nor writing nor sync between entitled nodes.

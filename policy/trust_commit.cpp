@@ -69,7 +69,7 @@ Result<void> Trust::State::check_snapshot(const Snapshot& snapshot) const {
 }
 
 Result<DocumentSet> Trust::State::assemble(const Digest& sha256, const Snapshot& snapshot) const {
-  DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}};
+  DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}, set && changed.contains(SigningRole::snapshot)};
   for (const auto& [name, listing] : snapshot.documents) {
     if (!needs(name)) continue;
     const Held& it = *find(name, listing.sha256);
