@@ -1,6 +1,7 @@
 #include "node/realm.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace dozo::node {
 namespace {
@@ -20,10 +21,13 @@ Result<std::unique_ptr<Realm>> Realm::open(store::Truth& truth, const crypto::No
     if (const auto found = TRY(in.local(state_name))) state = bytes_of(*found);
     for (const store::DocumentMark& mark : TRY(in.marks())) {
       if (const auto found = TRY(in.document(mark.key))) envelopes.push_back(bytes_of(*found));
+      // Two officers may use one number, and after new keys of the snapshot role numbers come again: what is in force may stand second here.
+      for (Bytes& other : TRY(in.conflicting_documents(mark.key))) envelopes.push_back(std::move(other));
     }
   }
   policy::Trust trust = state ? TRY(policy::Trust::restore(*state, envelopes, keys.id)) : TRY(policy::Trust::begin(first_root, keys.id));
   auto realm = std::unique_ptr<Realm>(new Realm(truth, keys, std::move(trust), std::move(recovered)));
+  realm->trust_.set_check([it = realm.get()](const policy::DocumentSet& set) { return it->judge(set); });
   realm->take_in_force();
   // Those of the past are only believed where the chain of snapshots names them: several rounds, newest first, until nothing more fits.
   for (bool grown = true; grown;) {
@@ -68,6 +72,21 @@ Result<void> Realm::keep(const std::vector<policy::Held>& documents) {
   return write.commit();
 }
 
+/// A policy of which a test fails here says something else than those who signed it meant. Names nothing of the directory: this goes into logs.
+Result<void> Realm::judge(const policy::DocumentSet& set) const {
+  policy::KeyRing granted;
+  if (set.grants) {
+    if (Result<policy::KeyRing> opened = policy::open_grants(node_keys_.seal, *set.grants, set.epochs)) granted = std::move(*opened);
+  }
+  const bool is_granted = granted.find(policy::directory_library, set.directory.generation) != nullptr;
+  Result<policy::Directory> directory = policy::open_directory(set.directory, is_granted ? granted : keys_);
+  if (!directory && directory.error().fault == Fault::not_found) return {};  // not for this node to read
+  if (!directory) return std::unexpected(std::move(directory.error()));
+  const std::size_t failing = policy::Policy(set.version, set.mesh, std::move(*directory)).failing_tests().size();
+  if (failing == 0) return {};
+  return fail(Fault::denied, std::to_string(failing) + " of the policy's own tests fail here: HQ must look at it with \"dozo policy check\"");
+}
+
 void Realm::take_in_force() {
   const policy::DocumentSet* set = trust_.current();
   if (set == nullptr) return;
@@ -79,6 +98,12 @@ void Realm::take_in_force() {
   std::optional<policy::Directory> directory;
   if (Result<policy::Directory> opened = policy::open_directory(set->directory, keys_)) directory = std::move(*opened);
   policies_.drop_above(set->version);
+  const std::vector<PolicyVersion> known = policies_.versions();
+  if (std::any_of(known.begin(), known.end(), [&](PolicyVersion version) { return !past_.complete(version); })) {
+    // Of a chain that keys of the snapshot role made which are gone: what entries name is taken anew, as far as this chain leads to it.
+    policies_.drop_above({0});
+    std::copy_if(known.begin(), known.end(), std::inserter(needed_, needed_.end()), [&](PolicyVersion version) { return version < set->version; });
+  }
   policies_.put(std::make_shared<policy::Policy>(set->version, set->mesh, std::move(directory)));
   take_past();
 }
