@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "policy/policy.h"
 
 namespace dozo::policy {
 namespace {
@@ -146,6 +147,8 @@ class Drafting {
         epochs_.libraries.push_back(std::move(first));
         continue;
       }
+      const bool is_back = id != directory_library &&
+                           std::none_of(before_->mesh.libraries.begin(), before_->mesh.libraries.end(), [&](const MeshLibrary& it) { return it.id == id; });
       const Holders now = holders(mesh_, id);
       std::string left;
       for (const auto& [node, seal] : holders(before_->mesh, id)) {
@@ -154,6 +157,8 @@ class Drafting {
       }
       if (!left.empty()) {
         TRY(new_epoch(*at, "because its key was left with " + left));
+      } else if (is_back) {
+        TRY(new_epoch(*at, "because it was taken out before, and who had its key is not known"));
       } else if (id == directory_library ? changes_.new_directory : changes_.new_epochs.contains(id)) {
         TRY(new_epoch(*at, "as asked"));
       }
@@ -197,6 +202,8 @@ class Drafting {
   Result<void> directory() {
     const Epoch generation = epochs_.find(directory_library)->epochs.back().epoch;
     Directory next = compiled_.directory;
+    const auto failing = Policy(out_.version, mesh_, next).failing_tests();
+    if (!failing.empty()) return fail(Fault::denied, failing.front().text);
     if (before_ && before_->directory.generation == generation && still_good("directory", before_->directory.header)) {
       next.header = before_->directory.header;
       if (TRY(open_directory(before_->directory, keys_)) == next) return keep("directory"), Result<void>();

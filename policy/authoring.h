@@ -35,7 +35,7 @@ Result<Bytes> sign_with(ByteView envelope, Signers keys);
 using Publication = std::map<std::string, Bytes>;
 
 struct Changes {
-  std::set<LibraryId> new_epochs;                  ///< beside those that must have one: libraries which a node with keys leaves
+  std::set<LibraryId> new_epochs;                  ///< beside those that must have one: libraries which a node with keys leaves, or that come back
   bool new_directory{};                            ///< a new generation of the directory's key, beside the same rule
   std::map<LibraryId, std::vector<Cut>> cuts;      ///< to be added; `since` is filled in with the version that is being made
   std::map<LibraryId, std::vector<Admit>> admits;  ///< to be added
@@ -48,7 +48,8 @@ struct Draft {
 };
 /// Documents for `compiled`, following `previous` (null: the first). Those that would say the same again and are good for another half of their time
 /// keep version and signatures. `admission` opens the keys of the epochs that there are; cuts and admits of `previous` stay.
-/// Faults: stale (root has expired: no new grants), not_authentic (`admission` is not root's, or `previous` does not open), malformed.
+/// Faults: stale (root has expired: no new grants), not_authentic (`admission` is not root's, or `previous` does not open), denied (one of the policy's
+/// own tests fails: no node would take it), malformed.
 Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
                     const crypto::SealKey& admission, std::int64_t now_s);
 
