@@ -1,0 +1,246 @@
+// Authoring: what HQ's tools make of a source and of what was published before.
+#include "policy/authoring.h"
+
+#include "policy/keys.h"
+#include "tests/policy_fixture.h"
+
+using namespace dozo;
+using namespace dozo::policy_fixture;
+
+namespace {
+
+const std::string osaka_line = "members.osaka = { holding = \"full\", write = true }\n";
+const std::string sapporo_bureau = "name = \"sapporo\"\nkind = \"bureau\"";
+
+struct Fixture : Seeded {
+  Headquarters hq;
+  Fixture() { hq.publish(); }
+  std::uint32_t epoch(const std::string& library) const { return library_in(mesh_of(hq.last), hq.library(library)).epoch.value; }
+  std::uint32_t generation() const { return directory_of(hq.last).generation.value; }
+  /// Names of the documents that the next publication makes anew.
+  std::vector<std::string> anew(const std::string& toml, const Changes& changes = {}) {
+    const Publication before = hq.last;
+    hq.now_s += 60;
+    hq.publish(toml, changes);
+    std::vector<std::string> out;
+    for (const auto& [name, bytes] : hq.last)
+      if (name != "snapshot" && name != "freshness" && (!before.contains(name) || before.at(name) != bytes))
+        out.push_back(name.starts_with("grants/") ? "grants/" + named(name.substr(7)) : name);
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  std::string named(const std::string& hex) const {
+    for (const auto& [name, keys] : hq.nodes)
+      if (keys.id.hex() == hex) return name;
+    return hex;
+  }
+  Result<Draft> drafted(const std::string& toml, const Changes& changes = {}) {
+    return draft(hq.root, hq.realm, hq.compile(toml), &hq.last, changes, hq.admission, hq.now_s);
+  }
+  /// That a node which follows every publication takes the newest.
+  void check_taken() {
+    Node node(hq, "sapporo");
+    for (std::size_t i = 1; i < hq.roots.size(); ++i) (void)node.offer(hq.roots[i]);
+    node.hear(hq.last);
+    CHECK(node.version() == snapshot_of(hq.last).header.version);
+  }
+};
+
+using Anew = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "authoring: what did not change keeps version, signatures and bytes") {
+  CHECK(anew(country).empty());
+  CHECK(snapshot_of(hq.last).header.version == 2);
+  CHECK(snapshot_of(hq.last).previous.has_value());
+  CHECK(anew(replaced(country, "title = \"工事\"", "title = \"工事 二\"")) == Anew{"directory"});
+  CHECK(directory_of(hq.last).header.version == 2);
+  CHECK(anew(replaced(country, "zone = \"south\"", "zone = \"islands\"")) == Anew{"directory", "mesh"});  // and the old title again
+  CHECK(mesh_of(hq.last).header.version == 2);
+  CHECK(epochs_of(hq.last).header.version == 1);
+  check_taken();
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: after half of its time a document is signed anew, though it says the same") {
+  hq.now_s += 45 * day_s - 61;
+  CHECK(anew(country).empty());
+  hq.now_s += 1;
+  const auto all = anew(country);
+  CHECK(all == Anew{"directory", "epochs", "grants/head", "grants/osaka", "grants/sapporo", "mesh"});
+  CHECK(epoch("works") == 1);
+  CHECK(mesh_of(hq.last).header.expires_s == hq.now_s + 90 * day_s);
+  check_taken();
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: a library that a node with keys leaves gets a new epoch, and so does what it could read besides") {
+  const auto out = anew(replaced(country, osaka_line, ""));
+  CHECK(out == Anew{"directory", "epochs", "grants/head", "grants/osaka", "grants/sapporo", "mesh"});
+  CHECK(epoch("plans") == 2);
+  CHECK(epoch("works") == 1);
+  CHECK(generation() == 2);
+  CHECK(anew(replaced(country, osaka_line, "")).empty());  // once
+  check_taken();
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: epochs advance for a new key, another kind and a loss of keys, and for nothing less") {
+  SUBCASE("the node has another seal key") {
+    hq.nodes.erase("osaka");
+    hq.names.nodes.erase("osaka");
+    hq.now_s += 60;
+    hq.publish();
+    CHECK(epoch("plans") == 2);
+    CHECK(generation() == 2);
+  }
+  SUBCASE("a full member becomes a blind one") {
+    anew(replaced(country, osaka_line, "members.osaka = { holding = \"blind\" }\n"));
+    CHECK(epoch("plans") == 2);
+    CHECK(generation() == 2);
+    CHECK(grants_of(hq.last, hq.id("osaka")).grants.empty());
+  }
+  SUBCASE("a full member becomes a partial one, and loses its pen") {
+    anew(replaced(country, osaka_line, "members.osaka = { holding = \"partial\" }\n"));
+    CHECK(epoch("plans") == 1);
+  }
+  SUBCASE("somebody comes") {
+    CHECK(anew(replaced(country, "members.naha", "members.lonely = { holding = \"full\" }\nmembers.naha")) == Anew{"grants/lonely", "mesh"});
+    CHECK(epoch("works") == 1);
+    CHECK(grants_of(hq.last, hq.id("lonely")).grants.size() == 2);
+  }
+  SUBCASE("a vault goes") {
+    anew(replaced(replaced(country, "members.naha = { holding = \"blind\" }\n", ""), "zone = \"south\"", "zone = \"islands\""));
+    CHECK(epoch("works") == 1);
+  }
+  SUBCASE("as asked") {
+    anew(country, {{hq.library("works")}, true, {}, {}});
+    CHECK(epoch("works") == 2);
+    CHECK(epoch("plans") == 1);
+    CHECK(generation() == 2);
+  }
+  check_taken();
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: a library that comes back is new to whoever held it before") {
+  const auto at = country.find("[[library]]");
+  const auto end = country.find("[[library]]", at + 1);
+  const std::string without = country.substr(0, at) + country.substr(end);
+  anew(without);  // no plans
+  CHECK(grants_of(hq.last, hq.id("osaka")).grants.empty());
+  anew(replaced(country, osaka_line, ""));  // and again, without osaka, which has its key of epoch 1
+  CHECK(epoch("plans") == 2);
+  check_taken();
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: cuts stand from the version that makes them, and stay") {
+  const NodeId osaka = hq.id("osaka");
+  const FeedId feed{hq.library("plans"), osaka, crypto::random_id<IncarnationId>()};
+  const FeedId strange{hq.library("works"), osaka, crypto::random_id<IncarnationId>()};
+  const FeedPoint end{osaka, feed.incarnation, {12}, crypto::random_id<Digest>()}, other{osaka, strange.incarnation, {3}, crypto::random_id<Digest>()};
+  Changes changes;
+  changes.cuts = cut_node(mesh_of(hq.last), osaka, {{feed, end}});
+  CHECK(changes.cuts.size() == 1);                                                        // it was a member of one library
+  CHECK(cut_node(mesh_of(hq.last), osaka, {{feed, end}, {strange, other}}).size() == 2);  // and of another, once
+  CHECK(cut_node(mesh_of(hq.last), hq.id("lonely"), {}).empty());
+  anew(country, changes);
+  const auto plans = [&] { return library_in(mesh_of(hq.last), hq.library("plans")); };
+  REQUIRE(plans().cuts.size() == 1);
+  CHECK(plans().cuts[0] == Cut{{2}, osaka, {end}});
+  anew(replaced(country, osaka_line, ""));
+  REQUIRE(plans().cuts.size() == 1);
+  // A later mesh raises it.
+  Changes raise;
+  raise.admits[hq.library("plans")] = {{{2}, osaka, {osaka, feed.incarnation, {20}, crypto::random_id<Digest>()}}};
+  anew(country, raise);
+  CHECK(plans().cuts.size() == 1);
+  CHECK(plans().admits.size() == 1);
+  anew(country);
+  CHECK(plans().admits.size() == 1);
+  // Twice the same subject in one version cannot be said.
+  Changes twice;
+  twice.cuts[hq.library("plans")] = {{{}, osaka, {}}, {{}, osaka, {}}};
+  CHECK(drafted(country, twice).error().fault == Fault::malformed);
+  check_taken();
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: nothing is made with a root that has expired, another admission key, or what another realm published") {
+  const Compiled compiled = hq.compile(country);
+  CHECK(draft(hq.root, hq.realm, compiled, &hq.last, {}, hq.admission, hq.root.expires_s).error().fault == Fault::stale);
+  CHECK(draft(hq.root, hq.realm, compiled, &hq.last, {}, hq.admission, hq.root.expires_s - 1));
+  CHECK(draft(hq.root, hq.realm, compiled, &hq.last, {}, crypto::SealKey::generate(), hq.now_s).error().fault == Fault::not_authentic);
+  CHECK(draft(hq.root, crypto::random_id<RealmId>(), compiled, &hq.last, {}, hq.admission, hq.now_s).error().fault == Fault::not_authentic);
+  Publication incomplete = hq.last;
+  incomplete.erase("epochs");
+  CHECK_FALSE(draft(hq.root, hq.realm, compiled, &incomplete, {}, hq.admission, hq.now_s));
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: a policy whose own tests fail is not drafted: no node would take it") {
+  Compiled compiled = hq.compile(country);
+  PolicyTest test{"t", hq.person("sato"), "editor", "", hq.id("sapporo"), Action::write, hq.library("works"), 0, hq.now_s, true};
+  compiled.directory.tests = {test};
+  CHECK(draft(hq.root, hq.realm, compiled, &hq.last, {}, hq.admission, hq.now_s));
+  compiled.directory.tests[0].allowed = false;
+  const auto out = draft(hq.root, hq.realm, compiled, &hq.last, {}, hq.admission, hq.now_s);
+  REQUIRE_FALSE(out);
+  CHECK(out.error().fault == Fault::denied);
+  CHECK(out.error().text.find("test t expects") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: custodians sign one after the other, and the snapshot waits for all of them") {
+  Headquarters two(3, 2);
+  const auto next = draft(two.root, two.realm, two.compile(country), nullptr, {}, two.admission, two.now_s);
+  REQUIRE(next);
+  Draft signing = *next;
+  CHECK(draft_snapshot(two.root, two.realm, signing, nullptr, 14, two.now_s).error().fault == Fault::not_authentic);
+  for (int round = 0; round < 2; ++round) {
+    CHECK_FALSE(draft_snapshot(two.root, two.realm, signing, nullptr, 14, two.now_s));
+    for (const std::string& name : signing.to_sign) {
+      Bytes& bytes = signing.documents.at(name);
+      bytes = *add_signature(bytes, two.keys.at(signer_of(read_envelope(bytes)->type))[static_cast<std::size_t>(round)]);
+    }
+  }
+  CHECK(draft_snapshot(two.root, two.realm, signing, nullptr, 14, two.now_s));
+  // All at once, with too few keys.
+  RoleSigners few = two.signers();
+  few[SigningRole::snapshot].resize(1);
+  CHECK(publish(two.root, two.realm, two.compile(country), nullptr, {}, two.admission, few, two.now_s).error().fault == Fault::not_authentic);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: freshness numbers go on where the clock went back") {
+  const std::uint64_t before = freshness_of(hq.last).header.version;
+  hq.now_s -= 1000;
+  const Bytes next = hq.refresh();
+  const Freshness it = *parse_freshness(read_envelope(next)->payload);
+  CHECK(it.header.version == before + 1);
+  CHECK(it.hq_time_s == hq.now_s);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: a node that lost all keys goes on getting its empty grants in date") {
+  anew(replaced(country, osaka_line, ""));
+  hq.now_s += 50 * day_s;
+  hq.publish(replaced(country, osaka_line, ""));
+  CHECK(grants_of(hq.last, hq.id("osaka")).header.expires_s == hq.now_s + 90 * day_s);
+  // One that is gone altogether does not.
+  const Grants old = grants_of(hq.last, hq.id("osaka"));
+  const std::string gone = replaced(replaced(country, osaka_line, ""), "[[node]]\nname = \"osaka\"\nkind = \"bureau\"\nzone = \"west\"\n", "");
+  hq.now_s += 50 * day_s;
+  hq.publish(gone);
+  CHECK(grants_of(hq.last, hq.id("osaka")) == old);
+  check_taken();
+}
+
+TEST_CASE_FIXTURE(Fixture, "authoring: who is not admitted is left out, and its rules with it") {
+  const std::string more =
+      country +
+      "[[permit]]\nid = \"one\"\npeople = [\"sato\"]\nactions = [\"administer\"]\n[[permit]]\nid = \"there\"\nnodes = [\"lonely\"]\nactions = [\"read\"]\n";
+  Names names = hq.names;
+  names.people.clear();
+  names.nodes.erase("lonely");
+  const auto compiled = compile(read_source(more, "").source, names);
+  REQUIRE(compiled);
+  CHECK(compiled->absent == std::vector<std::string>{"lonely", "sato"});
+  CHECK(compiled->directory.people.empty());
+  REQUIRE(compiled->directory.permits.size() == 1);  // the others would be about everybody, or everywhere
+  CHECK(compiled->directory.permits[0].id == "editors");
+  names.nodes.erase("sapporo");  // a home
+  CHECK(compile(read_source(more, "").source, names).error().fault == Fault::not_found);
+}
