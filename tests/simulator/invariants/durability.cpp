@@ -1,0 +1,82 @@
+// Durability: an acknowledged save is on every disk that promised to hold it and was not lost since, and in the end, while one such promise is left, with
+// everybody who may have it.
+#include <fmt/format.h>
+
+#include "store/entry.h"
+#include "store/truth.h"
+#include "tests/simulator/workload.h"
+#include "tests/simulator/world.h"
+
+namespace dozo::simulator {
+namespace {
+
+/// What is not there of a save; empty: all is.
+std::string lacking(Process& node, const Save& save) {
+  auto in = node.truth->read();
+  if (!in) return in.error().text;
+  const auto bytes = in->entry(store::Branch(save.feed), save.sequence);
+  if (!bytes) return bytes.error().text;
+  if (!*bytes) return "its entry";
+  const auto entry = store::decode_entry(**bytes);
+  if (!entry) return entry.error().text;
+  const auto* packs = std::get_if<std::vector<store::PackListing>>(&entry->packs);
+  if (packs == nullptr) return {};
+  for (const store::PackListing& pack : *packs) {
+    const auto found = in->pack_checked(pack.address);
+    if (!found) return found.error().text;
+    if (!*found) return "a pack of it";
+  }
+  return {};
+}
+
+}  // namespace
+
+void Durability::started(World& world, Process& node) const {
+  for (const Save& save : world.saves) {
+    if (!save.holders.contains(node.index)) continue;
+    const std::string lacks = lacking(node, save);
+    if (lacks.empty()) continue;
+    world.violate("durability", fmt::format("{} said that it holds the save of operation {} (by {}), and after a start lacks: {}", node.name, save.operation,
+                                            world.node(save.origin).name, lacks));
+    return;
+  }
+}
+
+void Durability::end(World& world) const {
+  for (const Save& save : world.saves) {
+    if (save.holders.empty() || !world.is_honest(save.origin)) continue;
+    std::string library;
+    for (const auto& [name, id] : world.authority->libraries()) {
+      if (id == save.feed.library) library = name;
+    }
+    const auto& members = world.authority->plan().libraries.at(library);
+    for (const auto& node : world.nodes) {
+      if (!world.is_honest(node->index) || !members.contains(node->name) || !node->running()) continue;
+      const std::string lacks = lacking(*node, save);
+      if (!lacks.empty()) {
+        world.violate("durability", fmt::format("the save of operation {} by {} in {} (entry {}) is promised by {} nodes; {} lacks: {}", save.operation,
+                                                world.node(save.origin).name, library, save.sequence.value, save.holders.size(), node->name, lacks));
+        return;
+      }
+      const node::Library* held = node->engine->library(save.feed.library);
+      if (held == nullptr || held->folder() == nullptr) continue;
+      const auto refused = held->refused();
+      const auto found = refused.find(save.record);
+      if (found == refused.end()) continue;
+      world.violate("durability", fmt::format("the save of operation {} by {} in {} is refused by {}: {}", save.operation, world.node(save.origin).name, library,
+                                              node->name, store::name_of(found->second)));
+      return;
+    }
+  }
+  // What is shown can be read, to the last byte.
+  for (const auto& [name, members] : world.authority->plan().libraries) {
+    for (const auto& node : world.nodes) {
+      const auto member = members.find(node->name);
+      if (member == members.end() || member->second.holding != policy::Holding::full || !world.is_honest(node->index) || !node->running()) continue;
+      const std::string wrong = read_all(world, *node, name);
+      if (!wrong.empty()) world.violate("durability", fmt::format("{} cannot read all of {}: {}", node->name, name, wrong));
+    }
+  }
+}
+
+}  // namespace dozo::simulator

@@ -1,0 +1,24 @@
+// Liveness: once everything is healed the realm comes to the newest policy, every entry and every pack is where it belongs, everybody has everybody's receipt,
+// and then nothing is said any more but that all is well.
+#include <fmt/format.h>
+
+#include "tests/simulator/world.h"
+
+namespace dozo::simulator {
+namespace {
+
+/// Of all nodes together, at rest: States now and then, and HQ's hourly word.
+constexpr std::uint64_t messages_per_minute_most = 400;
+
+}  // namespace
+
+void Liveness::settled_or_not(World& world, const std::string& unsettled) const {
+  if (!unsettled.empty()) world.violate("liveness", "45 minutes after all was healed: " + unsettled);
+}
+
+void Liveness::at_rest(World& world, std::uint64_t messages, std::int64_t over_ms) const {
+  const std::uint64_t most = messages_per_minute_most * static_cast<std::uint64_t>(over_ms) / 60'000;
+  if (messages > most) world.violate("liveness", fmt::format("at rest {} messages in {} s", messages, over_ms / 1000));
+}
+
+}  // namespace dozo::simulator

@@ -1,0 +1,32 @@
+#include "tests/simulator/invariants/invariant.h"
+
+namespace dozo::simulator {
+namespace {
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+}  // namespace
+
+std::vector<LibraryId> libraries_of(const sync::Message& message) {
+  return std::visit(Overloaded{[](const sync::State&) { return std::vector<LibraryId>{}; },
+                               [](const sync::DocumentsWanted&) { return std::vector<LibraryId>{}; },
+                               [](const sync::DocumentsGiven&) { return std::vector<LibraryId>{}; },
+                               [](const sync::Versions&) { return std::vector<LibraryId>{}; },
+                               [](const sync::LibraryStates& it) {
+                                 std::vector<LibraryId> out;
+                                 for (const sync::LibraryState& library : it.libraries) out.push_back(library.library);
+                                 return out;
+                               },
+                               [](const sync::EntriesWanted& it) { return std::vector{it.feed.library}; },
+                               [](const sync::EntriesGiven& it) { return std::vector{it.feed.library}; },
+                               [](const sync::SliceWanted& it) { return std::vector{it.object.library}; },
+                               [](const sync::SliceGiven& it) { return std::vector{it.object.library}; },
+                               [](const sync::ObjectUnavailable& it) { return std::vector{it.object.library}; },
+                               [](const auto& it) { return std::vector{it.library}; }},
+                    message);
+}
+
+}  // namespace dozo::simulator
