@@ -296,10 +296,10 @@ std::optional<store::HeadRow> Fsck::head_for(const store::FeedTail& tail, const 
   if (tail.sequence().value == 0) return std::nullopt;
   if (tail.feed().node == self_ && keys_ != nullptr) {
     // The same log as ever, only shorter: no fork, and no later run writes to it.
-    return store::HeadRow{crypto::sign_checkpoint({store::feed_origin(tail.feed()), tail.sequence().value, tail.root()}, keys_->node.sign), tail.encode()};
+    return store::HeadRow{crypto::sign_checkpoint({store::feed_origin(tail.feed()), tail.sequence().value, tail.root()}, keys_->node.sign), tail.encode(), {}};
   }
   if (!good_note) return std::nullopt;
-  return store::HeadRow{*good_note, tail.encode()};
+  return store::HeadRow{*good_note, tail.encode(), {}};
 }
 
 Result<store::FeedTail> Fsck::tail_at(TruthCheck& in, const store::Branch& branch, Sequence last) {
@@ -332,7 +332,7 @@ Result<void> Fsck::check_head(TruthCheck& in, const store::Branch& branch, const
   } else if (head && head->sequence == here.sequence() && head->root == here.root()) {
     if (!stored || *stored != here) {
       damage_that(FsckState::mended, FsckKind::feed, name + "its stored end is not that of its entries");
-      set_back_.push_back({branch, here.sequence(), store::HeadRow{row.note, here.encode()}});
+      set_back_.push_back({branch, here.sequence(), store::HeadRow{row.note, here.encode(), row.proof}});
       return {};
     }
   } else if (!stored || stored->feed() != branch.feed) {
@@ -357,7 +357,7 @@ Result<void> Fsck::check_head(TruthCheck& in, const store::Branch& branch, const
   }
   if (stored->policy() != here.policy()) {
     damage_that(FsckState::mended, FsckKind::feed, name + "its end names another policy version than its entries");
-    set_back_.push_back({branch, here.sequence(), store::HeadRow{row.note, here.encode()}});
+    set_back_.push_back({branch, here.sequence(), store::HeadRow{row.note, here.encode(), row.proof}});
     return {};
   }
   if (can_verify && (!head || head->sequence < here.sequence() || (head->sequence == here.sequence() && head->root != here.root()))) {

@@ -87,7 +87,7 @@ Result<void> Library::Body::load() {
       entries.push_back(TRY(store::decode_entry(bytes)));
       return true;
     }));
-    Feed& feed = feeds_.emplace(branch, Feed{TRY(store::FeedTail::decode(row.tail)), row.note, {}, {}, {}}).first->second;
+    Feed& feed = feeds_.emplace(branch, Feed{TRY(store::FeedTail::decode(row.tail)), row.note, row.proof, {}, {}, {}}).first->second;
     if (entries.size() != feed.tail.sequence().value) return fail(Fault::corrupt, "a feed of another length than its head says: run dozo fsck");
     for (const Entry& entry : entries) TRY(know_entry(branch, feed, entry, in));
     settle(feed);
@@ -345,9 +345,11 @@ Result<Sequence> Library::next(const Point& point) const {
 }
 
 Result<Library::Batch> Library::entries(const Point& point, Sequence from, std::size_t bytes_most) const {
-  constexpr std::size_t entries_most = 1000;
+  constexpr std::size_t entries_most = 1000, unfinished_bytes_most = 900U << 10;
   for (const auto& [branch, feed] : body_->lines(point.feed)) {
     if (from.value == 0 || from > feed.tail.sequence() || !TRY(body_->on_line(branch, feed, point.sequence, point.root))) continue;
+    // Of a line whose head covers more than is here, only the whole of it can be proved: by what its last batch came with.
+    if (!feed.proof.empty()) bytes_most = unfinished_bytes_most;
     Batch out{{}, feed.note, {}};
     auto in = TRY(body_->context_.truth.read());
     std::size_t bytes = 0;
@@ -359,6 +361,11 @@ Result<Library::Batch> Library::entries(const Point& point, Sequence from, std::
     }));
     if (out.entries.empty()) return fail(Fault::corrupt, "entries of a feed are gone: run dozo fsck");
     const std::uint64_t end = from.value - 1 + out.entries.size();
+    if (!feed.proof.empty()) {
+      if (end != feed.tail.sequence().value) return fail(Fault::not_found, "a feed of which this node has too much to show without its end");
+      out.proof = feed.proof;
+      return out;
+    }
     out.proof = TRY(crypto::consistency_proof(end, feed.tail.sequence().value, in.subtrees(branch)));
     return out;
   }
@@ -468,12 +475,13 @@ Result<void> Library::Body::put_batch(const store::Branch& branch, store::FeedTa
     if (quota != 0 && listed > quota) return fail(Fault::denied, "entries of a node that is beyond its quota");
     TRY(write.put_entry(branch, entries[i].sequence, fresh[i]));
   }
-  TRY(write.put_head(branch, {batch.head_note, tail.encode()}));
+  TRY(write.put_head(branch, {batch.head_note, tail.encode(), batch.proof}));
   TRY(write.commit());
 
-  Feed& feed = feeds_.try_emplace(branch, Feed{store::FeedTail(branch.feed), {}, {}, {}, {}}).first->second;
+  Feed& feed = feeds_.try_emplace(branch, Feed{store::FeedTail(branch.feed), {}, {}, {}, {}, {}}).first->second;
   feed.tail = std::move(tail);
   feed.note = batch.head_note;
+  feed.proof = batch.proof;
   {
     auto in = TRY(context_.truth.read());
     for (const Entry& entry : entries) TRY(know_entry(branch, feed, entry, in));

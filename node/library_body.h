@@ -12,7 +12,8 @@ class Library::Body {
   /// One line of a feed: of an honest node's feed there is one.
   struct Feed {
     store::FeedTail tail;
-    std::string note;
+    std::string note;           ///< the newest head
+    std::vector<Digest> proof;  ///< that it continues the tail, where it covers more
     Sequence held;
     PolicyVersion highest;                                   ///< of the entries so far
     std::map<std::uint64_t, std::set<PackAddress>> lacking;  ///< by entry: packs that are missing

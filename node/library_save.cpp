@@ -235,13 +235,14 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   store::FeedTail tail = held == it.feeds_.end() ? store::FeedTail(id) : held->second.tail;
   const store::FeedTail::Appended appended = TRY(tail.append(entry, it.context_.node.sign, write.keep_subtrees(id)));
   TRY(write.put_entry(id, tail.sequence(), appended.entry));
-  TRY(write.put_head(id, {appended.head_note, tail.encode()}));
+  TRY(write.put_head(id, {appended.head_note, tail.encode(), {}}));
   TRY(write.commit());
 
   // Durable: what follows is derived, and a fault there shows itself again at the next start, not as a save that failed.
-  Body::Feed& feed = it.feeds_.try_emplace(id, Body::Feed{store::FeedTail(id), {}, {}, {}, {}}).first->second;
+  Body::Feed& feed = it.feeds_.try_emplace(id, Body::Feed{store::FeedTail(id), {}, {}, {}, {}, {}}).first->second;
   feed.tail = std::move(tail);
   feed.note = appended.head_note;
+  feed.proof.clear();
   const Sequence sequence = feed.tail.sequence();
   std::vector<DerivedIndex::Pack> places;
   for (StoredPack& pack : stored) places.push_back({pack.listing.address, std::move(pack.places)});

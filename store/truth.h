@@ -49,10 +49,13 @@ struct Branch {
   friend auto operator<=>(const Branch&, const Branch&) = default;
 };
 
+inline constexpr std::size_t head_proof_most = 130;
+
 /// Where a branch stands: the newest signed head that is known, and the end of what is held (FeedTail::encode).
 struct HeadRow {
   std::string note;
   Bytes tail;
+  std::vector<Digest> proof;  ///< from the tail to the head, where the head covers more than is held; at most head_proof_most
   bool operator==(const HeadRow&) const = default;
 };
 

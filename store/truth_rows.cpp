@@ -1,5 +1,7 @@
 #include "store/truth_rows.h"
 
+#include "base/invariant.h"
+
 #include <algorithm>
 
 #include "crypto/hash.h"
@@ -141,13 +143,21 @@ Bytes head_value(const HeadRow& head) {
   Bytes out(4);
   put_u32(out.data(), static_cast<std::uint32_t>(head.note.size()));
   append(out, view_of(head.note));
+  INVARIANT(head.proof.size() <= head_proof_most);
+  out.push_back(static_cast<std::uint8_t>(head.proof.size()));
+  for (const Digest& hash : head.proof) append(out, hash.view());
   append(out, head.tail);
   return out;
 }
 Result<HeadRow> read_head_value(ByteView bytes) {
-  if (bytes.size() < 4 || get_u32(bytes.data()) > bytes.size() - 4) return fail(Fault::corrupt, "a head is damaged");
+  if (bytes.size() < 5 || get_u32(bytes.data()) > bytes.size() - 5) return fail(Fault::corrupt, "a head is damaged");
   const std::size_t note = get_u32(bytes.data());
-  return HeadRow{std::string(text_of(bytes.subspan(4, note))), bytes_of(bytes.subspan(4 + note))};
+  const std::size_t count = bytes[4 + note];
+  const std::size_t proof = 5 + note;
+  if (count > head_proof_most || bytes.size() - proof < count * Digest::size) return fail(Fault::corrupt, "a head is damaged");
+  HeadRow out{std::string(text_of(bytes.subspan(4, note))), bytes_of(bytes.subspan(proof + count * Digest::size)), {}};
+  for (std::size_t i = 0; i < count; ++i) out.proof.push_back(*Digest::from(bytes.subspan(proof + i * Digest::size, Digest::size)));
+  return out;
 }
 Bytes statement_value(const Statement& statement) {
   Bytes out;
