@@ -143,9 +143,10 @@ Result<Offer> Trust::State::take_freshness(const Envelope& envelope, Held offere
     }
   }
   if (refused.contains(it.snapshot.sha256)) return fail(Fault::denied, "freshness: names a policy that failed its own tests here");
+  const Outcome outcome = staged_or_known(offered);
   staged_freshness[it.header.version] = {offered, it};
   if (staged_freshness.size() > staged_freshness_most) staged_freshness.erase(staged_freshness.begin());
-  return commit_if_complete(offer_of(Outcome::staged, offered, "names policy " + number(it.snapshot.version)), wall_ms);
+  return commit_if_complete(offer_of(outcome, offered, "names policy " + number(it.snapshot.version)), wall_ms);
 }
 
 Result<Offer> Trust::State::take_snapshot(const Envelope& envelope, Held offered, std::int64_t wall_ms) {
@@ -167,7 +168,7 @@ Result<Offer> Trust::State::take_snapshot(const Envelope& envelope, Held offered
   if (refused.contains(offered.sha256)) return fail(Fault::denied, "snapshot: this policy failed its own tests here");
   TRY(check_snapshot(it));
   staged_snapshots[offered.sha256] = it;
-  Offer out = offer_of(Outcome::staged, offered, "policy " + number(it.header.version) + ", incomplete");
+  Offer out = offer_of(staged_or_known(offered), offered, "policy " + number(it.header.version) + ", incomplete");
   stage(std::move(offered));
   return commit_if_complete(std::move(out), wall_ms);
 }
@@ -218,7 +219,7 @@ Result<Offer> Trust::State::take_document(const Envelope& envelope, Held offered
       }
     }
   }
-  Offer out = offer_of(Outcome::staged, offered, offered.name + " " + number(header.version) + " waits for its snapshot");
+  Offer out = offer_of(staged_or_known(offered), offered, offered.name + " " + number(header.version) + " waits for its snapshot");
   stage(std::move(offered));
   return commit_if_complete(std::move(out), wall_ms);
 }

@@ -27,6 +27,13 @@ const Held* Trust::State::find(const std::string& name, const Digest& sha256) co
   return ours != held.end() && ours->second.sha256 == sha256 ? &ours->second : nullptr;
 }
 
+Outcome Trust::State::staged_or_known(const Held& offered) const {
+  const auto same_name = staged.find(offered.name);
+  bool known = same_name != staged.end() && same_name->second.contains(offered.sha256);
+  for (const auto& [version, one] : staged_freshness) known = known || one.first.sha256 == offered.sha256;
+  return known ? Outcome::known : Outcome::staged;
+}
+
 void Trust::State::stage(Held offered) {
   auto& same_name = staged[offered.name];
   same_name.insert_or_assign(offered.sha256, std::move(offered));

@@ -49,6 +49,8 @@ struct Trust::State {
   const Held* find(const std::string& name, const Digest& sha256) const;
   bool needs(const std::string& name) const { return !name.starts_with("grants/") || (self && name == grants_name(*self)); }
   void stage(Held held);
+  /// Of one that is to be staged: `known` where these very bytes are staged already.
+  Outcome staged_or_known(const Held& offered) const;
   Result<void> check_snapshot(const Snapshot& snapshot) const;
   Result<DocumentSet> assemble(const Digest& sha256, const Snapshot& snapshot) const;
   Result<void> check_set(const DocumentSet& next) const;
