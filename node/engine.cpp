@@ -184,13 +184,14 @@ Result<void> Engine::Body::make_receipt(const LibraryId& id, Now now) {
   std::ranges::sort(receipt.feeds);
   auto write = TRY(context_.truth.write());
   const store::StatementKey key{id, context_.node.id, std::string(receipt_subject)};
+  const std::uint64_t heard = objects_.own_number(id);
   if (const auto last = TRY(write.statement(key))) {
-    if (const auto said = read_receipt(last->bytes)) {
-      if (said->feeds == receipt.feeds && said->opened == receipt.opened) return {};
-    }
+    const auto said = read_receipt(last->bytes);
+    if (said && said->feeds == receipt.feeds && said->opened == receipt.opened && last->number > heard) return {};
     receipt.number = last->number;
   }
-  ++receipt.number;
+  // Above all that were ever given, also when this disk was lost or is an old image: the time is, unless the clock went back.
+  receipt.number = std::max({receipt.number + 1, heard + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(now.wall_ms, 0))});
   (void)TRY(write.put_statement(key, {receipt.number, sign(receipt, context_.node.sign)}));
   TRY(write.commit());
   changed_.insert(id);

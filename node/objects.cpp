@@ -209,7 +209,16 @@ Result<bool> Objects::accept_statement(const sync::StatementGiven& given) {
   if (receipt.library != given.library || receipt.signer != given.signer || receipt.number != given.number) {
     return fail(Fault::not_authentic, "a receipt of another signer, library or number than it is given as");
   }
-  if (given.signer == self_) return fail(Fault::stale, "a receipt of this node itself");
+  if (given.signer == self_) {
+    // Of the time before this disk was lost or put back: it says more than is here, and counts with everybody until there is one above it.
+    auto in = TRY(noted(truth_.read()));
+    const auto last = TRY(noted(in.statement({given.library, given.signer, given.subject})));
+    if (last && (given.number < last->number || last->bytes == given.bytes)) return false;
+    std::uint64_t& heard = own_numbers_[given.library];
+    heard = std::max(heard, given.number);
+    changes_.libraries.insert(given.library);
+    return false;
+  }
   auto write = TRY(noted(truth_.write()));
   const store::Kept kept = TRY(noted(write.put_statement({given.library, given.signer, given.subject}, {given.number, given.bytes})));
   if (kept != store::Kept::added) return false;

@@ -37,6 +37,8 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
     std::optional<Error> fault;     ///< of the store, the last one
   };
   Changes take_changes();
+  /// The highest number of a receipt of this node that a peer has and this node does not; 0: none.
+  std::uint64_t own_number(const LibraryId& library) const { return own_numbers_.contains(library) ? own_numbers_.at(library) : 0; }
   /// Documents from elsewhere than a peer: HQ's own.
   Result<Realm::Taken> take_document(ByteView envelope);
 
@@ -81,6 +83,7 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
   Now now_;
   std::int64_t paused_until_ms_ = 0;
   Changes changes_;
+  std::map<LibraryId, std::uint64_t> own_numbers_;  ///< of this node's receipts, as peers gave them back
   mutable std::optional<sync::DocumentVersions> versions_;  ///< until documents change
 };
 
