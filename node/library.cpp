@@ -411,6 +411,7 @@ Result<void> Library::accept_entries(const Point& point, Sequence from, const Ba
     // A head that its node signed, and these entries do not lead from this line to it: two lines, or a peer that lies. walk() finds out.
     if (!store::verify_head(batch.head_note, id, key)) return put;
     it.not_from_.emplace(branch, point.root);
+    it.walked_.erase({id, point.root});  // an earlier walk may have ended here, and would not be made again
     why = std::move(put.error());
   }
   if (why) return fail(Fault::exists, "entries that do not continue what is held: their node has written two histories, or they are not its");
