@@ -38,20 +38,38 @@ Result<std::unique_ptr<Realm>> Realm::open(store::Truth& truth, const crypto::No
     }
   }
   realm->take_past();
+  // Versions in between may have come into force elsewhere and not here: without them the way back to those that were in force here is not shown.
+  for (const Bytes& envelope : envelopes) {
+    const auto kept = envelope.empty() ? Result<policy::Envelope>(fail(Fault::not_found, "")) : policy::read_envelope(envelope);
+    if (!kept || kept->type != policy::DocumentType::snapshot) continue;
+    if (const auto snapshot = policy::parse_snapshot(kept->payload)) realm->need({snapshot->header.version});
+  }
   if (!state) TRY(realm->keep(realm->trust_.documents()));
   return realm;
 }
 
 Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
   const PolicyVersion before = trust_.version();
+  const Bytes state = trust_.encode();
+  const std::vector<policy::Held> held = trust_.documents();
   Result<policy::Offer> offered = trust_.offer(envelope, wall_ms);
   if (offered && offered->outcome != policy::Outcome::known) {
     Taken out{offered->outcome, trust_.version() != before, false, offered->text};
     const bool in_force =
         offered->outcome == policy::Outcome::advanced || offered->outcome == policy::Outcome::committed || offered->outcome == policy::Outcome::suspended;
     if (in_force) {
-      TRY(keep(trust_.documents()));
+      if (Result<void> kept = keep(trust_.documents()); !kept) {
+        // What is not durable is not in force: peers and entries would be told of a policy that a restart does not find.
+        std::vector<Bytes> envelopes;
+        for (const policy::Held& document : held) envelopes.push_back(document.envelope);
+        trust_ = TRY(policy::Trust::restore(state, envelopes, node_keys_.id));
+        return std::unexpected(std::move(kept.error()));
+      }
       take_in_force();
+      // Each snapshot vouches for the one before it: those that this node did not see in force are fetched, or nobody could go back beyond them.
+      if (before.value != 0) {
+        for (PolicyVersion between{before.value + 1}; between < trust_.version(); ++between.value) need(between);
+      }
     }
     return out;
   }
