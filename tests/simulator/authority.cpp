@@ -75,6 +75,7 @@ std::vector<Bytes> Authority::publish(const Plan& plan, const policy::Changes& c
       must(policy::publish(root_, realm_, compiled, published_.empty() ? nullptr : &published_, changes, admission_, signers, now_s), "publish");
   published_ = std::move(done.documents);
   version_ = done.version;
+  all_[version_.value] = published_;
   plans_[version_.value] = plan;
   mesh_ = must(policy::parse_mesh(must(policy::read_envelope(published_.at("mesh")), "read its mesh").payload), "read its mesh");
   return envelopes();
@@ -84,6 +85,14 @@ std::vector<Bytes> Authority::envelopes() const {
   std::vector<Bytes> out{first_root_, published_.at("freshness"), published_.at("snapshot")};
   for (const auto& [name, envelope] : published_) {
     if (name != "freshness" && name != "snapshot") out.push_back(envelope);
+  }
+  return out;
+}
+
+std::vector<Bytes> Authority::missed(PolicyVersion after) const {
+  std::vector<Bytes> out;
+  for (std::uint64_t version = version_.value; version-- > after.value + 1;) {
+    for (const char* name : {"snapshot", "mesh", "directory"}) out.push_back(all_.at(version).at(name));
   }
   return out;
 }

@@ -48,6 +48,8 @@ class Authority {
   const Plan& plan_at(PolicyVersion version) const { return plans_.at(version.value); }
   const Plan& plan() const { return plans_.at(version_.value); }
   std::vector<Bytes> envelopes() const;
+  /// Snapshots, meshes and directories of the versions above `after` and below the newest, newest first: what a node missed that was at `after`.
+  std::vector<Bytes> missed(PolicyVersion after) const;
   policy::Contact contact(const std::string& name) const;
   /// Every epoch key of every library.
   policy::KeyRing keys() const;
@@ -66,6 +68,7 @@ class Authority {
   RealmId realm_;
   PolicyVersion version_;
   policy::Publication published_;
+  std::map<std::uint64_t, policy::Publication> all_;
   policy::Mesh mesh_;
   std::map<std::uint64_t, Plan> plans_;
 };

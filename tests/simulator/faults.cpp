@@ -23,6 +23,7 @@ void start_later(World& world, NodeIndex index) {
 
 void crash_soon(World& world, Process& node) {
   if (!node.running()) return;
+  node.crash_is_due = true;
   store::MemoryKv& kv = world.dice.chance(800) ? *node.truth_kv : *node.derived_kv;
   switch (world.dice.below(3)) {
     case 0:
@@ -33,9 +34,7 @@ void crash_soon(World& world, Process& node) {
       const auto what = world.dice.chance(500) ? store::Injected::crash : store::Injected::crash_after;
       world.coverage.note(what == store::Injected::crash ? Seen::crash_before_commit : Seen::crash_after_commit);
       auto left = std::make_shared<std::uint64_t>(1 + world.dice.below(6));
-      kv.inject([left, what](std::string_view operation) {
-        return operation == "commit" && --*left == 0 ? what : store::Injected::none;
-      });
+      kv.inject([left, what](std::string_view operation) { return operation == "commit" && --*left == 0 ? what : store::Injected::none; });
     }
   }
 }
@@ -45,6 +44,7 @@ void flip(World& world, Process& node) {
     if (!node.disks.derived.flip_any_bit(world.dice.next())) return;
     world.coverage.note(Seen::derived_bit_flipped);
     world.trace("bit flipped in derived of " + node.name);
+    world.derived_doubtful.insert(node.index);
     return;
   }
   if (!others_hold(world, node.index) || !node.disks.truth.flip_any_bit(world.dice.next())) return;
@@ -142,6 +142,7 @@ void heal(World& world) {
   for (const auto& it : world.nodes) {
     it->disks.truth.bytes_most = ~std::uint64_t{0};
     if (it->running()) {
+      it->crash_is_due = false;
       it->truth_kv->inject(nullptr);
       it->derived_kv->inject(nullptr);
       it->truth_kv->inject_at(0, store::Injected::none);
@@ -157,8 +158,7 @@ void heal(World& world) {
   }
   world.doubtful.clear();
   for (NodeIndex i = 0; i < world.nodes.size(); ++i) {
-    // What is derived may have a bit turned over too.
-    if (world.is_honest(i)) {
+    if (world.derived_doubtful.contains(i)) {
       world.stop(i);
       world.node(i).disks.derived = {};
     }

@@ -42,10 +42,10 @@ bool Liar::on_the_way_in(NodeIndex from, Channel channel, ByteView bytes) {
   const auto message = sync::decode(bytes, sync::control_bytes_most);
   if (!message) return false;
   if (const auto* wanted = std::get_if<sync::EntriesWanted>(&*message)) {
-    const auto forged = forged_.find(wanted->feed);
+    const auto forged = forged_.find(wanted->point.feed);
     if (forged == forged_.end()) return false;
     world_.coverage.note(Seen::lie_forged_entry);
-    send(from, Channel::control, sync::EntriesGiven{wanted->feed, {1}, forged->second.entries, forged->second.note, {}});
+    send(from, Channel::control, sync::EntriesGiven{wanted->point, {1}, forged->second.entries, forged->second.note, {}});
     return true;
   }
   if (const auto* wanted = std::get_if<sync::SliceWanted>(&*message)) {
@@ -89,7 +89,7 @@ void Liar::lie() {
       send(to, Channel::control, wanted);
       for (const Save& save : world_.saves) {
         if (save.feed.library != works || !dice.chance(100)) continue;
-        send(to, Channel::control, sync::EntriesWanted{save.feed, {1}});
+        send(to, Channel::control, sync::EntriesWanted{{save.feed, save.sequence, {}}, {1}});
         send(to, Channel::control, sync::StatementWanted{works, save.feed.node, "receipt"});
       }
       for (const auto& node : world_.nodes) {
@@ -136,9 +136,7 @@ void Liar::lie() {
       return send(to, Channel::control,
                   sync::StatementGiven{library, receipt.signer, std::string(node::receipt_subject), receipt.number, node::sign(receipt, self.keys.sign)});
     }
-    case 7:
-      world_.coverage.note(Seen::lie_foreign_write);
-      return forge_feed(World::liar_index, "works", self.keys.sign);
+    case 7: world_.coverage.note(Seen::lie_foreign_write); return forge_feed(World::liar_index, "works", self.keys.sign);
     case 8: return forge_feed(dice.below(World::liar_index), dice.chance(500) ? "plans" : "works", self.keys.sign);
     default: return write_what_it_may_not();
   }
@@ -148,7 +146,7 @@ void Liar::announce(const FeedId& feed, const Forged& forged) {
   for (NodeIndex to = 0; to < World::liar_index; ++to) {
     if (!world_.network.is_up(World::liar_index, to)) continue;
     send(to, Channel::control, sync::FeedHeads{feed.library, {{feed, {forged.entries.size()}, forged.root}}});
-    send(to, Channel::control, sync::EntriesGiven{feed, {1}, forged.entries, forged.note, {}});
+    send(to, Channel::control, sync::EntriesGiven{{feed, {forged.entries.size()}, forged.root}, {1}, forged.entries, forged.note, {}});
   }
 }
 

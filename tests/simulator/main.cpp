@@ -90,8 +90,8 @@ Ran run(Options options, std::uint64_t seed) {
 }
 
 void tell(std::uint64_t seed, const Arguments& arguments, const Violation& it) {
-  fmt::print("seed {}, operation {}: {}: {}\n  again: tools/simulate --seeds {}..{} --operations {}{} --trace\n", seed, it.operation, it.invariant, it.text, seed,
-             seed, arguments.options.operations,
+  fmt::print("seed {}, operation {}: {}: {}\n  again: tools/simulate --seeds {}..{} --operations {}{} --trace\n", seed, it.operation, it.invariant, it.text,
+             seed, seed, arguments.options.operations,
              arguments.options.planted == Planted::none ? "" : " --planted " + std::string(name_of(arguments.options.planted)));
 }
 
@@ -121,7 +121,7 @@ int main(int count, char** values) {
   if (arguments.all_planted) {
     bool all = true;
     arguments.last = std::min(arguments.last, arguments.first + 9);
-    for (std::uint8_t i = 1; i <= static_cast<std::uint8_t>(Planted::stopped_timers); ++i) {
+    for (std::uint8_t i = 1; i <= static_cast<std::uint8_t>(Planted::swallowed_slices); ++i) {
       arguments.options.planted = static_cast<Planted>(i);
       all = find_planted(arguments) && all;
     }

@@ -15,7 +15,7 @@ constexpr std::array<Row, 8> rows{{{"none", ""},
                                    {"unsealed-copy", "no_plaintext"},
                                    {"stolen-signature", "authority"},
                                    {"open-door", "entitlement"},
-                                   {"stopped-timers", "liveness"}}};
+                                   {"swallowed-slices", "liveness"}}};
 
 }  // namespace
 

@@ -10,14 +10,15 @@ Process::Process(std::string name_, NodeIndex index_)
 
 Result<void> Process::start(Start how) {
   ++run;
+  crash_is_due = false;
   truth_kv = std::make_unique<store::MemoryKv>(disks.truth, store::Truth::tables().size());
   derived_kv = std::make_unique<store::MemoryKv>(disks.derived, node::derived_tables().size());
   const auto begin = [&]() -> Result<void> {
     Result<std::unique_ptr<store::Truth>> opened = store::Truth::open(*truth_kv, sealer);
     if (!opened && opened.error().fault == Fault::not_found) opened = store::Truth::create(*truth_kv, sealer);
     truth = TRY(std::move(opened));
-    node::EngineContext context{*truth, *derived_kv, local, keys, std::move(how.first_root), std::move(how.contacts), {}, crypto::random_id<IncarnationId>(),
-                                std::move(how.freshness)};
+    node::EngineContext context{
+        *truth, *derived_kv, local, keys, std::move(how.first_root), std::move(how.contacts), {}, crypto::random_id<IncarnationId>(), std::move(how.freshness)};
     engine = TRY(node::Engine::open(std::move(context), how.now));
     return {};
   };

@@ -28,8 +28,8 @@ class LocalSealer final : public store::Sealer {
 struct OpenSave {
   std::string library_name;
   std::optional<node::SaveKeys> keys;  ///< once begun
-  std::vector<node::Act> acts;       ///< without the contents that are being read
-  std::vector<std::string> paths;    ///< of the contents, in order
+  std::vector<node::Act> acts;         ///< without the contents that are being read
+  std::vector<std::string> paths;      ///< of the contents, in order
   std::vector<Bytes> contents;
   std::vector<node::Library::StoredPack> stored;
   std::vector<store::SealedPack> meta;
@@ -70,12 +70,13 @@ class Process {
   std::unique_ptr<store::Truth> truth;
   std::unique_ptr<node::Engine> engine;
   std::unique_ptr<OpenSave> save;
-  std::uint64_t run = 0;                      ///< counts starts
+  std::uint64_t run = 0;  ///< counts starts
   std::optional<std::int64_t> wake_ms;
-  std::set<NodeId> peers;                     ///< of now
-  std::int64_t promises_since_ms = 0;         ///< its own time since which its receipts stand for its disk
+  std::set<NodeId> peers;              ///< of now
+  std::int64_t promises_since_ms = 0;  ///< its own time since which its receipts stand for its disk
+  bool crash_is_due = false;           ///< of its store, at some call to come
   std::uint64_t messages_in = 0;
-  PolicyVersion policy;                       ///< in force when its outputs were last taken
+  PolicyVersion policy;  ///< in force when its outputs were last taken
 };
 
 }  // namespace dozo::simulator

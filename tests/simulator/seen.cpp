@@ -51,7 +51,7 @@ std::string_view name_of(Seen seen) {
       "member returned",
       "newcomer admitted",
       "introduction used",
-      "entries waited for a policy",
+      "older policy fetched",
       "held by two",
       "held by three",
       "start refused for damage",

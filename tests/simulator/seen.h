@@ -58,7 +58,7 @@ enum class Seen : std::uint8_t {
   member_returned,
   newcomer_admitted,
   introduced,
-  entries_waited_for_policy,
+  older_policy_fetched,
   held_by_two,
   held_by_three,
   start_refused,

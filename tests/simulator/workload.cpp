@@ -151,7 +151,8 @@ Result<void> try_finish(World& world, Process& node, OpenSave& save) {
   if (world.options.planted == Planted::forgetful_disk) world.before_commit[node.index] = node.disks;
   const Result<Sequence> done = node.engine->commit_save(save.keys->library, prepared, std::move(save.stored), save.meta, world.now_of(node));
   if (!done) return std::unexpected(done.error());
-  world.trace(fmt::format("{}: saved {} ops in {} as {}", node.name, prepared.record.ops.size(), save.library_name, done->value));
+  world.trace(fmt::format("{}: saved {} ops in {} as {} {}", node.name, prepared.record.ops.size(), save.library_name, feed.incarnation.hex().substr(0, 6),
+                          done->value));
   acknowledge(world, node, feed, *done, prepared.id);
   if (acts.size() > 3) world.coverage.note(Seen::saved_many_at_once);
   if (!save.contents.empty() && save.contents[0].size() > 2 * sync::slice_bytes_most) world.coverage.note(Seen::saved_large);
@@ -227,7 +228,8 @@ void request_some(World& world, Process& node) {
   if (paths.empty()) return;
   const std::string path = paths[world.dice.below(paths.size())];
   local::Request request;
-  switch (world.dice.below(6)) {
+  // What it makes is known only by its outcome: not while a crash may hide that.
+  switch (node.crash_is_due ? 2 + world.dice.below(4) : world.dice.below(6)) {
     case 0: request = local::MoveRequest{library, path, some_path(world), world.tag}; break;
     case 1: request = local::RemoveRequest{library, path, world.tag, true}; break;
     case 2: request = local::ListRequest{library, "", "", true}; break;
@@ -238,24 +240,25 @@ void request_some(World& world, Process& node) {
   const bool writes = request.index() == local::Request(local::MoveRequest{}).index() || request.index() == local::Request(local::RemoveRequest{}).index();
   const auto found = node.engine->library_named(library);
   const PolicyVersion policy = node.engine->realm().policy()->version();
-  const Sequence before = found && (*found)->feed((*found)->own_feed()) ? (*found)->feed((*found)->own_feed())->known : Sequence{0};
+  const auto end = [&] {
+    const auto point = (*found)->first_line((*found)->own_feed());
+    return point ? point->sequence : Sequence{0};
+  };
+  const Sequence before = found ? end() : Sequence{0};
   const local::Answer answer = node.engine->answer(request, world.now_of(node));
-  if (node.crashed()) {
-    if (found) world.invariants.authority.unheard((*found)->own_feed());
-    return world.after_call(node, false);
-  }
+  if (node.crashed()) return world.after_call(node, false);
   if (const auto* refusal = std::get_if<local::Refusal>(&answer)) world.trace(node.name + ": refused: " + refusal->text);
   if (writes && found) {
-    const auto feed = (*found)->feed((*found)->own_feed());
-    if (feed && feed->known > before) {
+    const Sequence after = end();
+    if (after > before) {
       // The record is one that was not in the history.
       const auto history = (*found)->history();
       for (std::uint64_t k = history ? (*history)->size() : 0; k > 0; --k) {
         const auto record = (*history)->record_at(k);
         if (!record || world.made.contains(*record)) continue;
         world.made[*record] = {node.index, (*found)->id(), policy};
-        world.trace(fmt::format("{}: asked for a change in {}: {}", node.name, library, feed->known.value));
-        if (std::holds_alternative<local::Done>(answer)) acknowledge(world, node, feed->feed, feed->known, *record);
+        world.trace(fmt::format("{}: asked for a change in {}: {}", node.name, library, after.value));
+        if (std::holds_alternative<local::Done>(answer)) acknowledge(world, node, (*found)->own_feed(), after, *record);
         break;
       }
     }
@@ -347,7 +350,7 @@ void note_promises(World& world, Process& node, const std::string& library) {
     for (const local::ReplicaRow& row : replicas->rows) {
       Process* holder = world.by_id(row.node);
       if (holder == nullptr || row.statement == "none" || row.entries_behind != 0 || row.time_ms <= holder->promises_since_ms) continue;
-      if (!world.is_honest(holder->index) || holder->index == node.index) continue;
+      if (!world.is_honest(holder->index) || holder->index == node.index || world.doubtful.contains(holder->index)) continue;
       for (Save& save : world.saves) {
         const auto at = known.find(save.feed);
         if (at == known.end() || at->second < save.sequence) continue;
@@ -396,7 +399,7 @@ void act(World& world) {
     request_some(world, *node);
     return note_commits(world, *node);
   }
-  if (what < 81) return publish_some(world);
+  if (what < 80) return world.dice.chance(600) ? publish_some(world) : world.hand_over();
   if (what < 92) return note_promises(world, *node, some_library(world, *node));
   const std::string library = some_library(world, *node);
   const std::string wrong = read_all(world, *node, library);

@@ -51,7 +51,8 @@ World::World(const Options& how) : dice(how.seed), options(how) {
     coverage.note(Seen::clock_skewed);
   }
   plan.homes = {{"works", "hq"}, {"plans", "asahi"}, {"notes", "dazai"}};
-  plan.libraries["works"] = {{"hq", {Holding::full, true}}, {"asahi", {Holding::full, true}}, {"biei", {Holding::full, true}}, {"vault", {Holding::blind, false}}};
+  plan.libraries["works"] = {
+      {"hq", {Holding::full, true}}, {"asahi", {Holding::full, true}}, {"biei", {Holding::full, true}}, {"vault", {Holding::blind, false}}};
   plan.libraries["plans"] = {{"hq", {Holding::full, true}},
                              {"asahi", {Holding::full, true}},
                              {"biei", {Holding::full, false}},
@@ -75,6 +76,7 @@ void World::give(NodeIndex to, node::Engine::Input input) {
   if (!it.running()) return;
   if (const auto* received = std::get_if<sync::Received>(&input)) {
     ++it.messages_in;
+    if (options.planted == Planted::swallowed_slices && it.name == "biei" && received->channel == sync::Channel::bulk) return;
     if (to == liar_index && liar->on_the_way_in(by_id(received->peer)->index, received->channel, received->bytes)) return;
   }
   it.engine->on(input, now_of(it));
@@ -94,8 +96,7 @@ void World::start(NodeIndex index) {
   if (it.running()) return;
   std::optional<crypto::SigningKey> freshness;
   if (index == hq) freshness = authority->freshness_key();
-  const Result<void> started =
-      it.start({authority->first_root(), {authority->contact("hq"), authority->contact("asahi")}, std::move(freshness), now_of(it)});
+  const Result<void> started = it.start({authority->first_root(), {authority->contact("hq"), authority->contact("asahi")}, std::move(freshness), now_of(it)});
   trace(fmt::format("start {}: {}", it.name, started ? "ok" : started.error().text));
   if (!started) {
     // Damage that the node itself found: it is made anew from the others.
@@ -136,7 +137,7 @@ void World::wipe(NodeIndex index) {
 void World::release_promises(NodeIndex index, std::int64_t made_after_ms) {
   for (Save& save : saves) {
     const auto holder = save.holders.find(index);
-    if (holder != save.holders.end() && holder->second > made_after_ms) save.holders.erase(holder);
+    if (holder != save.holders.end() && holder->second >= made_after_ms) save.holders.erase(holder);
   }
   node(index).promises_since_ms = now_of(node(index)).wall_ms;
 }
@@ -170,12 +171,18 @@ void World::pump(Process& it, bool was_input) {
                               if (!changed) return;
                               send.bytes = std::move(*changed);
                             } else {
-                              const auto message = sync::decode(send.bytes, send.channel == sync::Channel::control ? sync::control_bytes_most : sync::bulk_bytes_most);
+                              const auto message =
+                                  sync::decode(send.bytes, send.channel == sync::Channel::control ? sync::control_bytes_most : sync::bulk_bytes_most);
                               if (!message) violate("liveness", fmt::format("{} sends what nobody takes: {}", it.name, message.error().text));
                               const Sent sent{it.index, to->index, send.bytes, message ? &*message : nullptr, before, version};
                               invariants.entitlement.sent(*this, sent);
                               invariants.no_plaintext.sent(*this, sent);
-                              if (message) messages_by_kind_[message->index()] += 1;
+                              const auto* wanted = message ? std::get_if<sync::DocumentsWanted>(&*message) : nullptr;
+                              if (wanted != nullptr && std::ranges::any_of(wanted->wants, [&](const sync::DocumentWant& want) {
+                                    return want.name == "snapshot" && want.version < version.value;
+                                  })) {
+                                coverage.note(Seen::older_policy_fetched);
+                              }
                               if (message && options.planted == Planted::deaf_to_a_feed && to->name == "biei") {
                                 const auto* heads = std::get_if<sync::FeedHeads>(&*message);
                                 if (heads != nullptr && heads->library == authority->library("works")) return;
@@ -186,7 +193,8 @@ void World::pump(Process& it, bool was_input) {
                           },
                           [&](const sync::AnswerStranger& answer) {
                             const auto message = sync::decode(answer.bytes, sync::introduction_bytes_most);
-                            if (!message || !std::holds_alternative<sync::Versions>(*message)) violate("entitlement", it.name + " tells a stranger more than versions");
+                            if (!message || !std::holds_alternative<sync::Versions>(*message))
+                              violate("entitlement", it.name + " tells a stranger more than versions");
                             coverage.note(Seen::introduced);
                           },
                           [&](const sync::WakeAt& at_time) { wake = wake ? std::min(*wake, at_time.steady_ms) : at_time.steady_ms; },
@@ -201,7 +209,6 @@ void World::pump(Process& it, bool was_input) {
   }
   if (!wake || (it.wake_ms && *it.wake_ms <= *wake)) return;
   it.wake_ms = *wake;
-  if (options.planted == Planted::stopped_timers && it.name == "biei") return;
   at(*wake, [this, index = it.index, run = it.run, when = *wake] {
     Process& node = *nodes[index];
     if (node.running() && node.run == run && node.wake_ms == when) give(index, sync::Tick{});
@@ -250,13 +257,36 @@ void World::trace(const std::string& line) {
   if (options.trace) fmt::print("{:>4} {:>9.3f}  {}\n", operation, static_cast<double>(now_ms_) / 1000, line);
 }
 
+/// For people alone: says nothing that the fingerprint counts.
 void World::trace_message(const Process& from, const Process& to, sync::Channel channel, ByteView bytes) {
   static constexpr std::array<std::string_view, 15> kinds{"ObjectUnavailable", "State",          "DocumentsWanted", "DocumentsGiven", "LibraryStates",
                                                           "LibraryWanted",     "FeedHeads",      "EntriesWanted",   "EntriesGiven",   "StatementMarks",
                                                           "StatementWanted",   "StatementGiven", "SliceWanted",     "SliceGiven",     "Versions"};
   const auto message = sync::decode(bytes, sync::control_bytes_most);
-  fmt::print("     {:>9.3f}    {} -> {} {} {} ({} bytes)\n", static_cast<double>(now_ms_) / 1000, from.name, to.name, message ? kinds[message->index()] : "?",
-             channel == sync::Channel::control ? "" : "bulk", bytes.size());
+  std::string more;
+  if (message) {
+    if (const auto* wanted = std::get_if<sync::DocumentsWanted>(&*message)) {
+      for (const sync::DocumentWant& want : wanted->wants) more += fmt::format(" {} {}{}", want.name, want.version, want.or_later ? "+" : "");
+    }
+    if (const auto* given = std::get_if<sync::DocumentsGiven>(&*message)) more = fmt::format(" {} envelopes", given->envelopes.size());
+    if (const auto* wanted = std::get_if<sync::EntriesWanted>(&*message)) {
+      const Process* writer = by_id(wanted->point.feed.node);
+      more = fmt::format(" of {} {} from {} to {}", writer != nullptr ? writer->name : "?", wanted->point.feed.incarnation.hex().substr(0, 6),
+                         wanted->from.value, wanted->point.sequence.value);
+    }
+    if (const auto* given = std::get_if<sync::EntriesGiven>(&*message)) more = fmt::format(" {} from {}", given->entries.size(), given->from.value);
+    if (const auto* wanted = std::get_if<sync::StatementWanted>(&*message)) {
+      const Process* signer = by_id(wanted->signer);
+      more = " of " + (signer != nullptr ? signer->name : "?");
+    }
+    if (const auto* given = std::get_if<sync::StatementGiven>(&*message)) {
+      const Process* signer = by_id(given->signer);
+      more = fmt::format(" of {} number {}", signer != nullptr ? signer->name : "?", given->number);
+    }
+    if (const auto* state = std::get_if<sync::State>(&*message)) more = fmt::format(" policy {}", state->documents.policy);
+  }
+  fmt::print("     {:>9.3f}    {} -> {} {} {} ({} bytes){}\n", static_cast<double>(now_ms_) / 1000, from.name, to.name, message ? kinds[message->index()] : "?",
+             channel == sync::Channel::control ? "" : "bulk", bytes.size(), more);
 }
 
 // ---- the run -------------------------------------------------------------------------------------------------------------
@@ -266,14 +296,26 @@ void World::publish(const policy::Changes& changes) {
     secretly = plan;
     secretly->libraries["works"]["dazai"] = {policy::Holding::full, false};
   }
-  const std::vector<Bytes> envelopes = authority->publish(plan, changes, wall_s(), secretly ? &*secretly : nullptr);
+  (void)authority->publish(plan, changes, wall_s(), secretly ? &*secretly : nullptr);
   trace(fmt::format("publish policy {}", authority->version().value));
   coverage.note(Seen::policy_published);
+  hand_over();
+}
+
+/// As HQ's officer does with `dozo authority offer`: to HQ's node, or to another one where that is away.
+void World::hand_over() {
   for (const NodeIndex index : {hq, NodeIndex{1}, NodeIndex{2}}) {
     Process& it = node(index);
     if (!it.running()) continue;
-    (void)it.engine->answer(node::local::OfferRequest{envelopes}, now_of(it));
-    after_call(it, false);
+    const auto policy = it.engine->realm().policy();
+    for (const auto& envelopes : {authority->envelopes(), authority->missed(policy ? policy->version() : PolicyVersion{0})}) {
+      if (!it.running()) break;
+      const node::local::Answer answer = it.engine->answer(node::local::OfferRequest{envelopes}, now_of(it));
+      if (const auto* offered = std::get_if<node::local::Offered>(&answer)) {
+        for (const std::string& line : offered->refused) trace(it.name + " refuses: " + line);
+      }
+      after_call(it, false);
+    }
     break;
   }
 }
@@ -281,10 +323,7 @@ void World::publish(const policy::Changes& changes) {
 void World::run() {
   publish();
   for (NodeIndex i = 0; i < nodes.size(); ++i) start(i);
-  if (node(hq).running()) {
-    (void)node(hq).engine->answer(node::local::OfferRequest{authority->envelopes()}, now_of(node(hq)));
-    after_call(node(hq), false);
-  }
+  hand_over();
   pass(20'000);
   safety();
   liveness();
@@ -351,7 +390,7 @@ std::string World::unsettled() {
       const node::Library* library = it->engine->library(id);
       if (library == nullptr) return it->name + " does not hold " + name;
       if (library->missing_count() != 0) return fmt::format("{} lacks {} packs of {}", it->name, library->missing_count(), name);
-      std::vector<node::Library::FeedState> feeds = library->feeds();
+      std::vector<node::Library::FeedState> feeds = lines_of(*library);
       if (first == nullptr) {
         kept = std::move(feeds);
         first = &kept;
@@ -362,7 +401,8 @@ std::string World::unsettled() {
     }
     for (const auto& it : nodes) {
       if (!members.contains(it->name) || !is_honest(it->index) || kept.empty()) continue;
-      if (it->engine->copies(id) + 1 < honest) return fmt::format("{} has receipts of {} others for {}, of {}", it->name, it->engine->copies(id), name, honest - 1);
+      if (it->engine->copies(id) + 1 < honest)
+        return fmt::format("{} has receipts of {} others for {}, of {}", it->name, it->engine->copies(id), name, honest - 1);
     }
   }
   return {};

@@ -78,6 +78,7 @@ class World final : public Surroundings {
   std::uint64_t operation = 0;
   std::map<NodeIndex, std::deque<std::pair<std::int64_t, Disks>>> images;  ///< of disks, and when they were taken
   std::set<NodeIndex> doubtful;                                            ///< a bit of their truth was turned over
+  std::set<NodeIndex> derived_doubtful;                                    ///< the same of what they derive
   std::map<NodeIndex, Disks> before_commit;                                ///< planted forgetful_disk alone
 
   static constexpr NodeIndex hq = 0, liar_index = 6;
@@ -100,6 +101,7 @@ class World final : public Surroundings {
   void wipe(NodeIndex index);
 
   void publish(const policy::Changes& changes = {});
+  void hand_over();
   void violate(std::string_view invariant, std::string text);
   void trace(const std::string& line);
   /// Of everything traced so far: the same for the same seed.
@@ -118,7 +120,6 @@ class World final : public Surroundings {
 
   std::int64_t now_ms_ = 1'000;
   std::uint64_t events_done_ = 0;
-  std::array<std::uint64_t, std::variant_size_v<sync::Message>> messages_by_kind_{};
   std::uint64_t event_number_ = 0;
   std::multimap<std::pair<std::int64_t, std::uint64_t>, std::function<void()>> events_;
   std::vector<Violation> violations_;

@@ -22,14 +22,15 @@ bool may_write(const World& world, PolicyVersion version, const std::string& nod
 }  // namespace
 
 void AuthorityHolds::committed(World&, Process& node, const FeedId& feed) {
-  auto in = node.truth->read();
-  if (!in) return;
   std::uint64_t& end = ends_[feed];
-  (void)in->each_entry(store::Branch(feed), {end + 1}, [&](Sequence at, ByteView bytes) -> Result<bool> {
-    entries_[{feed, at.value}] = crypto::sha256(bytes);
-    end = at.value;
-    return true;
-  });
+  if (auto in = node.truth->read()) {
+    (void)in->each_entry(store::Branch(feed), {end + 1}, [&](Sequence at, ByteView bytes) -> Result<bool> {
+      entries_[{feed, at.value}] = crypto::sha256(bytes);
+      end = at.value;
+      return true;
+    });
+  }
+  if (node.crashed()) unheard(feed);  // asking is a call of the store too
 }
 
 void AuthorityHolds::started(World& world, Process& node) {
@@ -67,7 +68,8 @@ void AuthorityHolds::end(World& world) const {
           }
           const auto made = entries_.find({feed.feed, at.value});
           if (world.is_honest(writer->index) && (made == entries_.end() || made->second != crypto::sha256(bytes))) {
-            world.violate("authority", fmt::format("{} keeps an entry of {} in {} that {} never made", node->name, writer->name, name, writer->name));
+            world.violate("authority", fmt::format("{} keeps entry {} of {} in {} ({}) that {} never made", node->name, at.value, writer->name, name,
+                                                   feed.feed.incarnation.hex().substr(0, 6), writer->name));
             return false;
           }
           return true;

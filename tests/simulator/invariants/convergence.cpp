@@ -24,7 +24,7 @@ void Convergence::end(World& world) const {
       if (member == members.end() || !world.is_honest(node->index) || !node->running()) continue;
       node::Library* library = node->engine->library(world.authority->library(name));
       if (library == nullptr) continue;  // liveness says so
-      Seen_by here{node->name, library->feeds(), {}, {}, {}};
+      Seen_by here{node->name, lines_of(*library), {}, {}, {}};
       if (!first) first = Seen_by{here.name, here.feeds, {}, {}, {}};
       if (here.feeds != first->feeds) world.violate("convergence", fmt::format("{} and {} have different feeds of {}", first->name, here.name, name));
       if (member->second.holding != policy::Holding::full) continue;

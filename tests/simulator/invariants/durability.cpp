@@ -63,8 +63,8 @@ void Durability::end(World& world) const {
       const auto refused = held->refused();
       const auto found = refused.find(save.record);
       if (found == refused.end()) continue;
-      world.violate("durability", fmt::format("the save of operation {} by {} in {} is refused by {}: {}", save.operation, world.node(save.origin).name, library,
-                                              node->name, store::name_of(found->second)));
+      world.violate("durability", fmt::format("the save of operation {} by {} in {} is refused by {}: {}", save.operation, world.node(save.origin).name,
+                                              library, node->name, store::name_of(found->second)));
       return;
     }
   }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "node/library.h"
 #include "sync/messages.h"
 #include "tests/simulator/network.h"
 
@@ -76,7 +77,10 @@ struct Invariants {
   Liveness liveness;
 };
 
-/// The library that a message is about, if it is about one.
+/// All lines of all feeds, in an order that does not depend on which line of a forked feed came first.
+std::vector<node::Library::FeedState> lines_of(const node::Library& library);
+
+/// The libraries that a message is about.
 std::vector<LibraryId> libraries_of(const sync::Message& message);
 
 }  // namespace dozo::simulator
