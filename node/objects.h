@@ -83,7 +83,7 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
   Now now_;
   std::int64_t paused_until_ms_ = 0;
   Changes changes_;
-  std::map<LibraryId, std::uint64_t> own_numbers_;  ///< of this node's receipts, as peers gave them back
+  std::map<LibraryId, std::uint64_t> own_numbers_;          ///< of this node's receipts, as peers gave them back
   mutable std::optional<sync::DocumentVersions> versions_;  ///< until documents change
 };
 
