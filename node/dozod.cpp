@@ -49,9 +49,11 @@ void close_process() {
   ::prctl(PR_SET_DUMPABLE, 0);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
-  // Threads that come and go with every save would else leave an arena each, and freed buffers would stay.
+  // Threads that come and go with every save would else leave an arena each, and freed buffers would stay. Packs and batches (1 and 2 MiB) are to come
+  // from the heap: a mapping of its own for each would be faulted in and given back page by page, every time.
   ::mallopt(M_ARENA_MAX, 2);
-  ::mallopt(M_TRIM_THRESHOLD, 4 << 20);
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
 
 /// Standard descriptors that are closed would be taken by the store's files, and messages written there.
