@@ -61,8 +61,11 @@ Bytes seal_pack(const EpochKey& key, PackKind kind, const LibraryId& library, Ep
 
 Bytes seal_pack_with(const EpochKey& key, PackKind kind, const LibraryId& library, Epoch epoch, ByteView table, ByteView plain, ByteView random32) {
   INVARIANT(plain.size() <= pack_plain_most && random32.size() == 32 && epoch.value > 0);
-  Bytes out(sealed_bytes(plain.size()));
-  const std::size_t body_bytes = out.size() - pack_overhead_bytes;
+  const std::size_t size = sealed_bytes(plain.size());
+  const std::size_t body_bytes = size - pack_overhead_bytes;
+  Bytes out;
+  out.reserve(size);  // and filled from front to back: zeros are written only where they stay
+  out.resize(pack_header_bytes);
   std::ranges::copy(magic, out.begin());
   out[4] = suite;
   out[5] = static_cast<std::uint8_t>(kind);
@@ -79,8 +82,10 @@ Bytes seal_pack_with(const EpochKey& key, PackKind kind, const LibraryId& librar
   const Once keys = once(extracted, ByteView(out).first(commitment_at));
   OPENSSL_cleanse(extracted.bytes.data(), extracted.bytes.size());
   std::ranges::copy(keys.commitment(), out.begin() + commitment_at);
+  out.resize(pack_header_bytes + pack_length_bytes);
   put_u32(&out[pack_header_bytes], static_cast<std::uint32_t>(plain.size()));
-  std::ranges::copy(plain, out.begin() + pack_header_bytes + pack_length_bytes);
+  append(out, plain);
+  out.resize(size);
   const ByteSpan whole(out);
   chacha_seal(keys.key(), keys.nonce(), whole.first(pack_header_bytes), whole.subspan(pack_header_bytes, body_bytes), whole.last<pack_tag_bytes>());
   return out;

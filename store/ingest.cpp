@@ -1,6 +1,7 @@
 #include "store/ingest.h"
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_set>
 #include <utility>
 
@@ -132,7 +133,7 @@ class Ingest::Body {
 
   Bytes grown(Bytes small) {
     Bytes large = pipeline_.take_buffer(IngestPipeline::batch_bytes);
-    std::ranges::copy(small, large.begin());
+    std::memcpy(large.data(), small.data(), small.size());
     pipeline_.give_back(std::move(small));
     return large;
   }
@@ -144,7 +145,7 @@ class Ingest::Body {
     next.content_size = batch.content_size;
     next.buffer = pipeline_.take_buffer(IngestPipeline::batch_bytes);
     const ByteView rest = ByteView(batch.buffer).subspan(cut);
-    std::ranges::copy(rest, next.buffer.begin());
+    if (!rest.empty()) std::memcpy(next.buffer.data(), rest.data(), rest.size());  // ranges::copy goes byte by byte here
     const std::size_t filled = rest.size();
     TRY(pipeline_.push(std::exchange(batch, std::move(next))));
     return filled;
