@@ -264,6 +264,8 @@ std::vector<Policy::FailedTest> Policy::failing_tests() const {
   std::vector<FailedTest> out;
   if (!directory_) return out;
   for (const PolicyTest& test : directory_->tests) {
+    // The mesh may be newer than the directory: where the key authority is lost, a node is replaced in the mesh alone.
+    if (!nodes_.contains(test.node)) continue;
     const Decision decision = decide({test.person, test.role, test.org, test.node, test.action, test.library, test.label, test.time_s * 1000});
     if (decision.allowed != test.allowed)
       out.push_back({test.id, "test " + test.id + " expects " + (test.allowed ? "allow" : "deny") + ", but it is " +

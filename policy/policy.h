@@ -92,7 +92,7 @@ class Policy {
   Decision decide(const Request& request) const;
   /// The decision in several lines for people, with the names of who and what, and near misses: permits that fit but for one condition.
   std::string explain(const Request& request) const;
-  /// The policy's own tests that fail; empty: all hold, or the directory is closed.
+  /// The policy's own tests that fail; empty: all hold, or the directory is closed. A test about a node that the mesh does not have is passed over.
   struct FailedTest {
     std::string id, text;
   };

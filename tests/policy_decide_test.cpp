@@ -210,6 +210,13 @@ TEST_CASE_FIXTURE(Fixture, "decide: explain tells a near miss, and what a policy
   CHECK(policy().failing_tests().empty());
 }
 
+TEST_CASE_FIXTURE(Fixture, "decide: a policy's own test about a node that the mesh does not have is passed over") {
+  directory.tests = {{"t", request.person, "editor", "", request.node, Action::write, request.library, 0, begin_s, false}};
+  REQUIRE(policy().failing_tests().size() == 1);
+  std::erase_if(mesh.nodes, [&](const MeshNode& it) { return it.keys.id == request.node; });
+  CHECK(policy().failing_tests().empty());
+}
+
 TEST_CASE_FIXTURE(Fixture, "decide: rights gained and lost are listed between two policies") {
   const Policy before = policy();
   permit().actions = {Action::read, Action::administer};
