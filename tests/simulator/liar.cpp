@@ -4,6 +4,7 @@
 #include "node/receipts.h"
 #include "store/entry.h"
 #include "store/feed.h"
+#include "tests/simulator/workload.h"
 #include "tests/simulator/world.h"
 
 namespace dozo::simulator {
@@ -71,7 +72,7 @@ void Liar::lie() {
   const NodeIndex to = dice.below(World::liar_index);
   if (!world_.network.is_up(World::liar_index, to)) return;
   const LibraryId works = world_.authority->library("works");
-  switch (dice.below(10)) {
+  switch (dice.below(11)) {
     case 0: {
       world_.coverage.note(Seen::lie_garbage);
       const Channel channel = dice.chance(500) ? Channel::control : Channel::bulk;
@@ -138,7 +139,8 @@ void Liar::lie() {
     }
     case 7: world_.coverage.note(Seen::lie_foreign_write); return forge_feed(World::liar_index, "works", self.keys.sign);
     case 8: return forge_feed(dice.below(World::liar_index), dice.chance(500) ? "plans" : "works", self.keys.sign);
-    default: return write_what_it_may_not();
+    case 9: return write_what_it_may_not();
+    default: return fork();
   }
 }
 
@@ -253,6 +255,24 @@ void Liar::write_what_it_may_not() {
   node::Prepared prepared{record.policy, how.epoch, store::record_id(made->record), record, store::encode(*made), store::commitment(*made)};
   (void)self.engine->commit_save(id, prepared, {}, meta, world_.now_of(self));
   world_.after_call(self, false);
+}
+
+/// Two histories of one feed: its disks are put back, and it goes on in the same feed.
+void Liar::fork() {
+  Process& self = world_.node(World::liar_index);
+  if (!before_) {
+    before_ = self.disks;
+    incarnation_ = self.incarnation;
+    return save_in(world_, self, "plans");
+  }
+  if (incarnation_ != self.incarnation) return before_.reset();
+  world_.coverage.note(Seen::lie_forked);
+  world_.trace("ema writes another history");
+  world_.stop(World::liar_index);
+  self.disks = std::move(*before_);
+  before_.reset();
+  world_.start(World::liar_index, true);
+  if (self.running() && self.engine->realm().policy()) save_in(world_, self, "plans");
 }
 
 }  // namespace dozo::simulator

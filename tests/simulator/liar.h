@@ -10,7 +10,7 @@
 
 #include "node/library.h"
 #include "sync/messages.h"
-#include "tests/simulator/network.h"
+#include "tests/simulator/process.h"
 
 namespace dozo::simulator {
 
@@ -40,11 +40,14 @@ class Liar {
   void send(NodeIndex to, sync::Channel channel, const sync::Message& message);
   void announce(const FeedId& feed, const Forged& forged);
   void write_what_it_may_not();
+  void fork();
 
   World& world_;
   bool lying_ = true;
   std::deque<std::pair<sync::Channel, Bytes>> heard_;  ///< to be said again
   std::map<FeedId, Forged> forged_;
+  IncarnationId incarnation_;
+  std::optional<Disks> before_;  ///< its disks, from which it will write another history
 };
 
 }  // namespace dozo::simulator

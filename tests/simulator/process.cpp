@@ -13,12 +13,13 @@ Result<void> Process::start(Start how) {
   crash_is_due = false;
   truth_kv = std::make_unique<store::MemoryKv>(disks.truth, store::Truth::tables().size());
   derived_kv = std::make_unique<store::MemoryKv>(disks.derived, node::derived_tables().size());
+  if (!how.same_incarnation) incarnation = crypto::random_id<IncarnationId>();
   const auto begin = [&]() -> Result<void> {
     Result<std::unique_ptr<store::Truth>> opened = store::Truth::open(*truth_kv, sealer);
     if (!opened && opened.error().fault == Fault::not_found) opened = store::Truth::create(*truth_kv, sealer);
     truth = TRY(std::move(opened));
     node::EngineContext context{
-        *truth, *derived_kv, local, keys, std::move(how.first_root), std::move(how.contacts), {}, crypto::random_id<IncarnationId>(), std::move(how.freshness)};
+        *truth, *derived_kv, local, keys, std::move(how.first_root), std::move(how.contacts), {}, incarnation, std::move(how.freshness)};
     engine = TRY(node::Engine::open(std::move(context), how.now));
     return {};
   };

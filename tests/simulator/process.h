@@ -51,6 +51,7 @@ class Process {
     std::vector<policy::Contact> contacts;
     std::optional<crypto::SigningKey> freshness;
     Now now;
+    bool same_incarnation = false;  ///< as no honest node does: goes on writing the feed of its last run
   };
   /// Opens what the disks hold; a new truth on an empty disk. Faults: those of Truth and Engine; nothing runs then.
   Result<void> start(Start how);
@@ -70,7 +71,8 @@ class Process {
   std::unique_ptr<store::Truth> truth;
   std::unique_ptr<node::Engine> engine;
   std::unique_ptr<OpenSave> save;
-  std::uint64_t run = 0;  ///< counts starts
+  IncarnationId incarnation;  ///< of the last run
+  std::uint64_t run = 0;      ///< counts starts
   std::optional<std::int64_t> wake_ms;
   std::set<NodeId> peers;              ///< of now
   std::int64_t promises_since_ms = 0;  ///< its own time since which its receipts stand for its disk

@@ -34,6 +34,7 @@ std::string_view name_of(Seen seen) {
       "lie: junk document",
       "lie: forged receipt",
       "lie: record that it may not write",
+      "lie: two histories of one feed",
       "saved",
       "saved: many slices",
       "saved: many documents in one record",
@@ -57,6 +58,7 @@ std::string_view name_of(Seen seen) {
       "start refused for damage",
       "damage repaired",
       "record refused",
+      "feed with two lines",
   };
   return names[static_cast<std::size_t>(seen)];
 }

@@ -40,6 +40,7 @@ enum class Seen : std::uint8_t {
   lie_junk_document,
   lie_forged_receipt,
   lie_bad_record,
+  lie_forked,
   // states
   saved,
   saved_large,
@@ -64,6 +65,7 @@ enum class Seen : std::uint8_t {
   start_refused,
   damage_repaired,
   record_refused,
+  feed_forked,
   count_of_them,
 };
 std::string_view name_of(Seen seen);

@@ -338,6 +338,14 @@ void drop_pack(Process& holder, const Save& save) {
 
 }  // namespace
 
+void save_in(World& world, Process& node, const std::string& library) {
+  auto save = std::make_unique<OpenSave>();
+  save->library_name = library;
+  save->paths.push_back(some_path(world));
+  save->contents.push_back(some_content(world, 200));
+  if (begin(world, node, std::move(save))) finish_save(world, node);
+}
+
 void note_promises(World& world, Process& node, const std::string& library) {
   const LibraryId id = world.authority->library(library);
   const node::Library* held = node.engine->library(id);

@@ -7,6 +7,8 @@ namespace dozo::simulator {
 
 /// One act of somebody somewhere.
 void act(World& world);
+/// A small save, begun and committed at once.
+void save_in(World& world, Process& node, const std::string& library);
 /// The second half of a save that is open at this node. Nothing where there is none.
 void finish_save(World& world, Process& node);
 /// Asks a node who holds a library, and notes what it promises.

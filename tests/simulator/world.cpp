@@ -91,12 +91,13 @@ Process* World::by_id(const NodeId& id) {
 }
 
 // ---- processes -----------------------------------------------------------------------------------------------------------
-void World::start(NodeIndex index) {
+void World::start(NodeIndex index, bool same_incarnation) {
   Process& it = node(index);
   if (it.running()) return;
   std::optional<crypto::SigningKey> freshness;
   if (index == hq) freshness = authority->freshness_key();
-  const Result<void> started = it.start({authority->first_root(), {authority->contact("hq"), authority->contact("asahi")}, std::move(freshness), now_of(it)});
+  const Result<void> started =
+      it.start({authority->first_root(), {authority->contact("hq"), authority->contact("asahi")}, std::move(freshness), now_of(it), same_incarnation});
   trace(fmt::format("start {}: {}", it.name, started ? "ok" : started.error().text));
   if (!started) {
     // Damage that the node itself found: it is made anew from the others.
@@ -307,8 +308,8 @@ void World::hand_over() {
   for (const NodeIndex index : {hq, NodeIndex{1}, NodeIndex{2}}) {
     Process& it = node(index);
     if (!it.running()) continue;
-    const auto policy = it.engine->realm().policy();
-    for (const auto& envelopes : {authority->envelopes(), authority->missed(policy ? policy->version() : PolicyVersion{0})}) {
+    // What it was not there for too: each snapshot vouches for the one before it.
+    for (const auto& envelopes : {authority->envelopes(), authority->missed({0})}) {
       if (!it.running()) break;
       const node::local::Answer answer = it.engine->answer(node::local::OfferRequest{envelopes}, now_of(it));
       if (const auto* offered = std::get_if<node::local::Offered>(&answer)) {
@@ -389,7 +390,16 @@ std::string World::unsettled() {
       ++honest;
       const node::Library* library = it->engine->library(id);
       if (library == nullptr) return it->name + " does not hold " + name;
-      if (library->missing_count() != 0) return fmt::format("{} lacks {} packs of {}", it->name, library->missing_count(), name);
+      // A pack that the liar alone had, and threw away, is nobody's to give.
+      const auto somebody_has = [&](const store::PackListing& pack) {
+        return std::ranges::any_of(nodes, [&](const auto& other) {
+          if (!is_honest(other->index)) return false;
+          auto in = other->truth->read();
+          const auto found = in ? in->has_pack(pack.address) : Result<bool>(false);
+          return found && *found;
+        });
+      };
+      if (std::ranges::any_of(library->missing(1000), somebody_has)) return fmt::format("{} lacks {} packs of {}", it->name, library->missing_count(), name);
       std::vector<node::Library::FeedState> feeds = lines_of(*library);
       if (first == nullptr) {
         kept = std::move(feeds);
@@ -401,6 +411,7 @@ std::string World::unsettled() {
     }
     for (const auto& it : nodes) {
       if (!members.contains(it->name) || !is_honest(it->index) || kept.empty()) continue;
+      if (it->engine->library(id)->missing_count() != 0) continue;  // nobody can sign for what nobody has
       if (it->engine->copies(id) + 1 < honest)
         return fmt::format("{} has receipts of {} others for {}, of {}", it->name, it->engine->copies(id), name, honest - 1);
     }

@@ -88,7 +88,7 @@ class World final : public Surroundings {
   bool is_honest(NodeIndex index) const { return index != liar_index; }
   std::int64_t wall_s() const { return (base_wall_ms + now_ms_) / 1000; }
 
-  void start(NodeIndex index);
+  void start(NodeIndex index, bool same_incarnation = false);
   /// Between two calls, as `kill -9` does.
   void stop(NodeIndex index);
   /// Whatever was called on an engine: a crash of its store ends it; else its outputs are done.

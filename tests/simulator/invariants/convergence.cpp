@@ -35,6 +35,7 @@ void Convergence::end(World& world) const {
       here.folder = library->folder()->entries();
       here.conflicts = library->folder()->conflicts();
       world.coverage.note(Seen::conflict_shown, here.conflicts.size());
+      world.coverage.note(Seen::feed_forked, library->forked_count());
       world.coverage.note(Seen::record_refused, library->refused().size());
       const auto history = library->history();
       if (!history) {

@@ -32,6 +32,7 @@ std::string lacking(Process& node, const Save& save) {
 }  // namespace
 
 void Durability::started(World& world, Process& node) const {
+  if (!world.is_honest(node.index)) return;
   for (const Save& save : world.saves) {
     if (!save.holders.contains(node.index)) continue;
     const std::string lacks = lacking(node, save);
@@ -73,6 +74,8 @@ void Durability::end(World& world) const {
     for (const auto& node : world.nodes) {
       const auto member = members.find(node->name);
       if (member == members.end() || member->second.holding != policy::Holding::full || !world.is_honest(node->index) || !node->running()) continue;
+      const node::Library* library = node->engine->library(world.authority->library(name));
+      if (library == nullptr || library->missing_count() != 0) continue;  // liveness says what must be there
       const std::string wrong = read_all(world, *node, name);
       if (!wrong.empty()) world.violate("durability", fmt::format("{} cannot read all of {}: {}", node->name, name, wrong));
     }
