@@ -34,7 +34,7 @@ std::string lacking(Process& node, const Save& save) {
 void Durability::started(World& world, Process& node) const {
   if (!world.is_honest(node.index)) return;
   for (const Save& save : world.saves) {
-    if (!save.holders.contains(node.index)) continue;
+    if (!world.is_honest(save.origin) || !save.holders.contains(node.index)) continue;  // a forked feed has no one place
     const std::string lacks = lacking(node, save);
     if (lacks.empty()) continue;
     world.violate("durability", fmt::format("{} said that it holds the save of operation {} (by {}), and after a start lacks: {}", node.name, save.operation,
