@@ -7,8 +7,8 @@
 namespace dozo::simulator {
 namespace {
 
-/// Of all nodes together, at rest: States now and then, and HQ's hourly word.
-constexpr std::uint64_t messages_per_minute_most = 400;
+/// Of all nodes together, at rest: States now and then, HQ's hourly word, and asking for packs that nobody has.
+constexpr std::uint64_t messages_per_minute_most = 700;
 
 }  // namespace
 
