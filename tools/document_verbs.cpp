@@ -183,6 +183,26 @@ Result<void> get_file(const Common& common, const std::string& library, const lo
   return done;
 }
 
+/// The folder `below` under `top`, made where it is missing. What lies there as a symlink, perhaps from an earlier get, is never gone through: whoever may
+/// write to the library could otherwise have files written anywhere.
+Result<void> make_folders(const std::string& top, const std::string& below) {
+  std::error_code code;
+  if (!std::filesystem::create_directories(top, code) && code) {
+    errno = code.value();
+    return fail(fault_of_errno(), failure("make folder", top));
+  }
+  for (std::size_t end = 0; end < below.size();) {
+    end = std::min(below.find('/', end + 1), below.size());
+    const std::string folder = top + "/" + below.substr(0, end);
+    if (::mkdir(folder.c_str(), 0777) == 0) continue;
+    struct stat status{};
+    if (errno != EEXIST) return fail(fault_of_errno(), failure("make folder", folder));
+    if (::lstat(folder.c_str(), &status) != 0) return fail(fault_of_errno(), failure("make folder", folder));
+    if (!S_ISDIR(status.st_mode)) return fail(Fault::exists, shown(folder) + " is in the way: it is no folder, and a folder of the library has that name");
+  }
+  return {};
+}
+
 Result<void> get(const Common& common, const GetOptions& options) {
   const Place place = TRY(parse_place(options.place));
   std::optional<local::Stat> one;
@@ -202,16 +222,13 @@ Result<void> get(const Common& common, const GetOptions& options) {
   }
   std::uint64_t files = 0;
   const std::size_t prefix = place.path.empty() ? 0 : place.path.size() + 1;
-  std::string made;
+  std::string made = "/";  // no folder of a library
   TRY(for_each_row(common, place, true, [&](const local::ListRow& row) -> Result<void> {
     std::string below = row.path.substr(std::min(prefix, row.path.size()));
     while (below.ends_with("/")) below.pop_back();
     const std::string target = options.target + (below.empty() ? "" : "/" + below);
-    const std::string folder = row.kind == "folder" ? target : std::filesystem::path(target).parent_path().string();
-    if (folder != made && !std::filesystem::create_directories(folder, code) && code) {
-      errno = code.value();
-      return fail(fault_of_errno(), failure("make folder", folder));
-    }
+    const std::string folder = row.kind == "folder" ? below : below.substr(0, below.rfind('/') == std::string::npos ? 0 : below.rfind('/'));
+    if (folder != made) TRY(make_folders(options.target, folder));
     made = folder;
     if (row.kind == "folder") return {};
     ++files;
