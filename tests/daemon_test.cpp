@@ -109,6 +109,50 @@ TEST_CASE_FIXTURE(Daemons, "daemon: it comes back from a death with all that was
   refused(dozod({"head"}), 6, "dozo fsck", 1);
 }
 
+TEST_CASE_FIXTURE(Daemons, "daemon: versions that were published while HQ's node was away are handed over with the newest") {
+  // The second version reached no node: without its snapshot nobody could tell afterwards that the first was ever in force.
+  make_small();
+  start("head");
+  publish();
+  CHECK(end("head") == 0);
+  const auto documents = [&] { return asked({"fsck", "head", "--key-file", "key"})["documents"].get<int>(); };
+  const int first = documents();
+  const std::string source = slurp(at("hq/policy.toml"));
+  for (const char* names : {"linux", "portable"}) {
+    std::string changed = source;
+    changed.replace(changed.find("copies = 1"), 10, "copies = 1\nnames = \"" + std::string(names) + "\"");
+    spill(at("hq/policy.toml"), changed);
+    good({"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  }
+  start("head");
+  good({"authority", "offer", "hq", "--home", "head"});
+  CHECK(end("head") == 0);
+  CHECK(documents() == first + 5);  // of both versions snapshot and mesh, and the newest freshness
+}
+
+TEST_CASE_FIXTURE(Daemons, "daemon: get does not go through a symlink that an earlier get made") {
+  make_small();
+  start("head");
+  publish();
+  fs::create_directory(at("in"));
+  fs::create_directory(at("elsewhere"));
+  fs::create_symlink(at("elsewhere"), at("in/plans"));
+  good({"put", "in/", "works:", "--home", "head"});
+  good({"get", "works:", "out", "--home", "head"});
+  REQUIRE(fs::is_symlink(at("out/plans")));
+  good({"rm", "works:plans", "--home", "head"});
+  fs::remove(at("in/plans"));
+  fs::create_directory(at("in/plans"));
+  spill(at("in/plans/mine"), "not there");
+  good({"put", "in/", "works:", "--home", "head"});
+  for (const char* force : {"--json", "--force"}) {
+    const Ran ran = dozo({"get", "works:", "out", force, "--home", "head"});
+    INFO(ran.error);
+    CHECK(ran.status == 5);
+    CHECK(fs::is_empty(at("elsewhere")));
+  }
+}
+
 TEST_CASE_FIXTURE(Daemons, "daemon: a stop does not wait for a large save, and a save whose client has gone is given up") {
   make_small();
   start("head");

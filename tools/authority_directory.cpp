@@ -221,9 +221,19 @@ Result<PolicyVersion> AuthorityDirectory::newest_version() const {
   return PolicyVersion{versions.empty() ? 0 : versions.back()};
 }
 
+std::vector<PolicyVersion> AuthorityDirectory::versions() const {
+  std::vector<PolicyVersion> out;
+  for (const std::uint64_t number : numbers_in(path_ / "published")) out.push_back({number});
+  return out;
+}
+
 Result<std::optional<policy::Publication>> AuthorityDirectory::newest() const {
   const PolicyVersion version = TRY(newest_version());
   if (version.value == 0) return std::optional<policy::Publication>();
+  return std::optional(TRY(publication(version)));
+}
+
+Result<policy::Publication> AuthorityDirectory::publication(PolicyVersion version) const {
   const fs::path folder = path_ / "published" / std::to_string(version.value);
   policy::Publication out;
   std::error_code code;
@@ -235,7 +245,7 @@ Result<std::optional<policy::Publication>> AuthorityDirectory::newest() const {
   }
   for (const char* name : {"mesh", "directory", "epochs", "snapshot", "freshness"})
     if (code || !out.contains(name)) return fail(Fault::corrupt, folder.string() + ": " + name + " is missing");
-  return std::optional(std::move(out));
+  return out;
 }
 
 Result<void> AuthorityDirectory::keep(PolicyVersion version, const policy::Publication& documents) const {

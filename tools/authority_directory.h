@@ -59,6 +59,8 @@ class AuthorityDirectory {
   /// 0 before the first.
   Result<PolicyVersion> newest_version() const;
   Result<std::optional<policy::Publication>> newest() const;
+  std::vector<PolicyVersion> versions() const;                           ///< kept here, ascending
+  Result<policy::Publication> publication(PolicyVersion version) const;  ///< Faults: corrupt, unavailable
   /// Fault: exists.
   Result<void> keep(PolicyVersion version, const policy::Publication& documents) const;
 

@@ -128,6 +128,12 @@ Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& 
   const PolicyVersion version = TRY(directory.newest_version());
   if (offered.policy < version.value)
     return fail(Fault::denied, "the node is at policy " + std::to_string(offered.policy) + ", not at " + std::to_string(version.value) + " as published");
+  // A version that no node ever took in would break the chain by which the older ones are known: each vouches for the one before it, so newest first.
+  const std::vector<PolicyVersion> versions = directory.versions();
+  for (std::size_t i = versions.size(); i-- > 1;) {
+    const policy::Publication older = TRY(directory.publication(versions[i - 1]));
+    TRY(ask_for<local::Offered>(common, local::OfferRequest{{older.at("snapshot"), older.at("mesh"), older.at("directory")}}));
+  }
   return offered.policy;
 }
 
