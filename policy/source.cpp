@@ -280,7 +280,7 @@ void read_all(TableReader& from, Source& out) {
     label.number = it.number("number", 0, 1, UINT32_MAX);
     label.name = it.name("name");
     out.lines[{"label", label.name}] = it.line();
-    if (label.number == 0) it.wrong("\"number\" is missing, or 0, which means no label");
+    if (it.find("number") == nullptr) it.wrong("\"number\" is missing");
   });
   from.each_table("org", [&](TableReader& it) {
     out.orgs.push_back({it.name("id"), it.text("title")});

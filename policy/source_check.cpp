@@ -35,8 +35,10 @@ class Checker {
       }
     }
     std::set<std::uint32_t> numbers;
-    for (const LabelName& it : source_.labels)
+    for (const LabelName& it : source_.labels) {
+      if (it.name == "none") wrong(line("label", it.name), "\"none\" means that there is no label: call it something else");
       if (!numbers.insert(it.number).second) wrong(line("label", it.name), "two labels have the number " + std::to_string(it.number));
+    }
     check_nodes();
     for (const SourceLibrary& it : source_.libraries) check_library(it);
     for (const SourceRule& it : source_.permits) check_rule(it);
