@@ -63,7 +63,7 @@ struct SourceTest {
 };
 struct Source {
   std::string file, realm;
-  std::uint32_t mesh_days{90}, freshness_hours{24}, snapshot_days{14}, locked_after_days{};
+  std::uint32_t mesh_days{90}, freshness_hours{24}, snapshot_days{90}, locked_after_days{};
   std::vector<SourceNode> nodes;
   std::vector<SourceLibrary> libraries;
   std::vector<LabelName> labels;
