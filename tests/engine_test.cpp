@@ -1,0 +1,236 @@
+// The engine by itself, without peers that answer: what it does of its own accord, and what it refuses. Realms of many engines are the simulator's.
+#include "node/engine.h"
+
+#include "crypto/local_seal.h"
+#include "node/receipts.h"
+#include "store/kv_memory.h"
+#include "store/truth_rows.h"
+#include "tests/policy_fixture.h"
+
+using namespace dozo;
+using namespace dozo::policy_fixture;
+using node::Engine;
+
+namespace {
+
+class TestSealer final : public store::Sealer {
+ public:
+  explicit TestSealer(const crypto::LocalKey& key) : key_(key) {}
+  Bytes seal(ByteView plain, ByteView associated) const override { return key_.seal(plain, associated); }
+  Result<Bytes> open(ByteView sealed, ByteView associated) const override { return key_.open(sealed, associated); }
+
+ private:
+  const crypto::LocalKey& key_;
+};
+
+/// One node of headquarters' realm, with a clock that the test turns.
+struct Site {
+  const Headquarters& hq;
+  std::string name;
+  store::MemoryDisk truth_disk, derived_disk;
+  crypto::LocalKey local{*crypto::LocalKey::Root::from(Bytes(32, 7))};
+  TestSealer sealer{local};
+  store::MemoryKv truth_kv{truth_disk, store::rows::table_count}, derived_kv{derived_disk, node::derived_tables().size()};
+  std::unique_ptr<store::Truth> truth = std::move(*store::Truth::create(truth_kv, sealer));
+  Now now{1'000, begin_s * 1000};
+  std::unique_ptr<Engine> engine;
+  std::vector<Engine::Output> outputs;
+
+  Site(const Headquarters& of, const std::string& as, bool signs_freshness = false) : hq(of), name(as) {
+    node::EngineContext context{*truth, derived_kv, local, hq.nodes.at(as), hq.roots[0], {}, {}, crypto::random_id<IncarnationId>(), std::nullopt};
+    if (signs_freshness) context.freshness = hq.keys.at(SigningRole::freshness)[0].copy();
+    auto opened = Engine::open(std::move(context), now);
+    REQUIRE_MESSAGE(opened, opened.error().text);
+    engine = std::move(*opened);
+  }
+  void take() {
+    for (Engine::Output& it : engine->take_outputs()) outputs.push_back(std::move(it));
+  }
+  /// As a shell would: a tick whenever one is due, until `ms` have passed.
+  void pass(std::int64_t ms) {
+    const std::int64_t end_ms = now.steady_ms + ms;
+    while (now.steady_ms < end_ms) {
+      std::int64_t next_ms = end_ms;
+      take();
+      for (const Engine::Output& it : outputs)
+        if (const auto* wake = std::get_if<sync::WakeAt>(&it)) next_ms = std::min(next_ms, std::max(wake->steady_ms, now.steady_ms + 1));
+      std::erase_if(outputs, [](const Engine::Output& it) { return std::holds_alternative<sync::WakeAt>(it); });
+      now.wall_ms += next_ms - now.steady_ms;
+      now.steady_ms = next_ms;
+      engine->on(sync::Tick{}, now);
+    }
+    take();
+  }
+  template <class T>
+  std::vector<T> taken() {
+    std::vector<T> out;
+    for (Engine::Output& it : outputs)
+      if (auto* found = std::get_if<T>(&it)) out.push_back(std::move(*found));
+    outputs.clear();
+    return out;
+  }
+  node::local::Answer ask(const node::local::Request& request) {
+    auto answer = engine->answer(request, now);
+    take();
+    return answer;
+  }
+  void hear(const Publication& it) {
+    std::vector<Bytes> all;
+    for (const auto& [as, bytes] : it) all.push_back(bytes);
+    for (int round = 0; round < 2; ++round) (void)ask(node::local::OfferRequest{all});
+  }
+  std::uint64_t freshness() { return std::get<node::local::Status>(ask(node::local::StatusRequest{})).freshness; }
+  const LibraryId& library(const std::string& as) const { return hq.names.libraries.at(as); }
+  /// A save of empty folders.
+  Result<Sequence> save(const std::string& library, const std::vector<std::string>& folders) {
+    const node::SaveKeys keys = TRY(engine->begin_save(library, now));
+    std::vector<node::Act> acts;
+    for (const std::string& it : folders) acts.push_back(node::PutAct{it, {store::dir_value, std::nullopt}});
+    const node::Prepared prepared = TRY(engine->prepare_save(keys.library, acts, "", nullptr, now));
+    std::vector<store::SealedPack> packs;
+    store::Ingest ingest({keys.library, keys.epoch, 3, 0}, keys.key, *keys.index, [&](store::SealedPack&& pack) -> Result<void> {
+      packs.push_back(std::move(pack));
+      return {};
+    });
+    TRY(ingest.add_record(prepared.signed_record));
+    TRY(ingest.finish());
+    return engine->commit_save(keys.library, prepared, {}, packs, now);
+  }
+  std::optional<node::Receipt> receipt(const std::string& of) {
+    auto in = truth->read();
+    const auto found = in->statement({library(of), hq.nodes.at(name).id, std::string(node::receipt_subject)});
+    return found && *found ? std::optional(*node::open_receipt((*found)->bytes, hq.nodes.at(name).sign.public_key())) : std::nullopt;
+  }
+};
+
+/// The country, in which nodes may write by themselves and sapporo can be called.
+std::string writable() {
+  const std::string rule = "[[permit]]\nid = \"offices\"\nroles = [\"service\"]\nactions = [\"read\", \"write\"]\n[[permit]]";
+  const std::string called = "control = \"tcp://127.0.0.1:7000\"\nbulk = \"tcp://127.0.0.1:7001\"\nintroduce = \"tcp://127.0.0.1:7002\"\n";
+  return replaced(replaced(country, "[[permit]]", rule), "zone = \"north\"\n", "zone = \"north\"\n" + called);
+}
+
+struct Fixture : Seeded {
+  Headquarters hq;
+  Fixture() { hq.publish(writable()); }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "engine: HQ's node renews freshness every hour by itself, and no other node does") {
+  Site head(hq, "head", true), osaka(hq, "osaka");
+  for (Site* it : {&head, &osaka}) it->hear(hq.last);
+  const std::uint64_t published = head.freshness();
+  REQUIRE(published > 0);
+  head.pass(Engine::freshness_every_ms - 60'000);
+  CHECK(head.freshness() == published);
+  head.pass(120'000);
+  const std::uint64_t renewed = head.freshness();
+  CHECK(renewed > published);
+  head.pass(Engine::freshness_every_ms);
+  CHECK(head.freshness() > renewed);
+
+  // A month without word: only HQ's node is fresh.
+  osaka.pass(30 * day_s * 1000);
+  CHECK(osaka.freshness() == published);
+  CHECK(std::get<node::local::Status>(osaka.ask(node::local::StatusRequest{})).state == "stale");
+  head.pass(30 * day_s * 1000);
+  CHECK(std::get<node::local::Status>(head.ask(node::local::StatusRequest{})).state == "fresh");
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a key that the root does not name renews nothing, and that is said") {
+  hq.keys[SigningRole::freshness][0] = crypto::SigningKey::generate();
+  Site head(hq, "head", true);
+  head.hear(hq.last);
+  const std::uint64_t published = head.freshness();
+  head.pass(2 * Engine::freshness_every_ms);
+  CHECK(head.freshness() == published);
+  const auto notices = head.engine->notices(head.now);
+  CHECK(std::any_of(notices.begin(), notices.end(), [](const std::string& it) { return it.starts_with("freshness could not be signed"); }));
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a peer that stays away is told the newest policy on the socket for strangers, ever more seldom") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  head.taken<Engine::Introduce>();
+  head.pass(Engine::introduce_after_ms - 1);
+  CHECK(head.taken<Engine::Introduce>().empty());
+  head.pass(2);
+  const auto first = head.taken<Engine::Introduce>();
+  REQUIRE(first.size() == 1);  // of all peers only sapporo can be called
+  CHECK(first[0].peer == hq.nodes.at("sapporo").id);
+  CHECK(first[0].endpoint == "tcp://127.0.0.1:7002");
+  head.pass(3'600'000);
+  CHECK(head.taken<Engine::Introduce>().size() <= 12);
+
+  // What it is told is enough to come to the policy, and has nobody else's grants.
+  Site sapporo(hq, "sapporo");
+  for (const Bytes& message : first[0].messages) sapporo.engine->on(sync::ReceivedFromStranger{bytes_of("token"), message}, sapporo.now);
+  CHECK(sapporo.engine->realm().policy()->version().value == 1);
+  sapporo.take();
+  CHECK(sapporo.taken<sync::AnswerStranger>().size() == first[0].messages.size());
+  auto in = sapporo.truth->read();
+  const auto marks = *in->marks();
+  for (const store::DocumentMark& mark : marks) {
+    if (mark.key.type == "grants") CHECK(mark.key.name == grants_name(hq.nodes.at("sapporo").id));
+  }
+  // A link is all that is needed from then on.
+  head.engine->on(sync::LinkUp{hq.nodes.at("sapporo").id}, head.now);
+  head.pass(3'600'000);
+  CHECK(head.taken<Engine::Introduce>().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a receipt follows what is held, at most one a second, with numbers that grow") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  head.pass(5'000);
+  CHECK(!head.receipt("works"));  // of nothing nothing is said
+  REQUIRE(head.save("works", {"a"}));
+  REQUIRE(head.receipt("works"));
+  const node::Receipt first = *head.receipt("works");
+  CHECK(first.opened);
+  CHECK(first.feeds.size() == 1);
+  CHECK(first.feeds[0].sequence.value == 1);
+  REQUIRE(head.save("works", {"b"}));
+  REQUIRE(head.save("works", {"c"}));
+  CHECK(head.receipt("works")->number == first.number);
+  head.pass(Engine::receipt_ms + 1);
+  const node::Receipt second = *head.receipt("works");
+  CHECK(second.number > first.number);
+  CHECK(second.feeds[0].sequence.value == 3);
+  head.pass(60'000);
+  CHECK(head.receipt("works")->number == second.number);
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: who may not save, or has no keys, is told why; nothing is written") {
+  Site head(hq, "head"), naha(hq, "naha"), lonely(hq, "lonely"), osaka(hq, "osaka"), nobody(hq, "sapporo");
+  for (Site* it : {&head, &naha, &lonely, &osaka}) it->hear(hq.last);
+  CHECK(nobody.save("works", {"a"}).error().fault == Fault::unavailable);  // no policy yet
+  CHECK(head.save("nothing", {"a"}).error().fault == Fault::not_found);
+  CHECK(lonely.save("works", {"a"}).error().fault == Fault::not_found);
+  CHECK(naha.save(naha.library("works").hex(), {"a"}).error().fault == Fault::denied);  // blind
+  CHECK(osaka.save("works", {"a"}).error().fault == Fault::not_found);                  // no member
+  CHECK(head.save("works", {"../up"}).error().fault == Fault::malformed);
+  for (Site* it : {&head, &naha, &lonely, &osaka}) {
+    auto in = it->truth->read();
+    std::size_t heads = 0;
+    REQUIRE(in->each_head([&](const store::Branch&, const store::HeadRow&) -> Result<bool> { return ++heads > 0; }));
+    CHECK(heads == 0);
+  }
+  REQUIRE(head.save("works", {"a"}));
+  CHECK(std::holds_alternative<node::local::Listing>(head.ask(node::local::ListRequest{"works", "", "", true, 10})));
+  CHECK(std::holds_alternative<node::local::Refusal>(naha.ask(node::local::ListRequest{naha.library("works").hex(), "", "", true, 10})));
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a save that began before the policy changed is told to begin anew, and does") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const node::SaveKeys keys = *head.engine->begin_save("works", head.now);
+  const node::Act act = node::PutAct{"a", {store::dir_value, std::nullopt}};
+  const node::Prepared prepared = *head.engine->prepare_save(keys.library, std::span(&act, 1), "", nullptr, head.now);
+  hq.publish(replaced(writable(), "copies = 2", "copies = 1"));
+  head.hear(hq.last);
+  REQUIRE(head.engine->realm().policy()->version().value == 2);
+  CHECK(head.engine->commit_save(keys.library, prepared, {}, {}, head.now).error().fault == Fault::stale);
+  CHECK(head.save("works", {"a"}));
+}
