@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <utility>
 
@@ -26,12 +27,38 @@ struct CloseFolder {
 };
 using Folder = std::unique_ptr<DIR, CloseFolder>;
 
+/// A file's times move in the ticks of the system's clock: a change in the tick of the one before would leave no trace. So what has just changed is read
+/// in the next tick at the earliest. A time from elsewhere, far ahead, is not waited for.
+void until_next_tick(const timespec& changed) {
+  for (int turn = 0; turn < 20; ++turn) {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    const std::int64_t ahead_ns = nanoseconds(changed) - nanoseconds(now);
+    if (ahead_ns < 0 || ahead_ns > 20'000'000) return;
+    const timespec pause{0, 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
 std::optional<store::ContentKind> kind_of(mode_t mode) {
   if (S_ISREG(mode)) return store::ContentKind::file;
   if (S_ISLNK(mode)) return store::ContentKind::symlink;
   if (S_ISDIR(mode)) return store::ContentKind::dir;
   return std::nullopt;
 }
+
+/// A folder on the way; at first the one that relative paths start from.
+struct Descriptor {
+  int number = AT_FDCWD;
+  Descriptor() = default;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { take(AT_FDCWD); }
+  void take(int next) {
+    if (number >= 0) close(number);
+    number = next;
+  }
+};
 
 class Walk {
  public:
@@ -110,16 +137,32 @@ Error disk_error(int number, const std::string& what) {
   return {fault, std::string(std::strerror(number)) + ": " + what};
 }
 
-Result<DiskSource> DiskSource::open(const std::string& path) {
+Result<DiskSource> DiskSource::open(const std::string& source, const std::string& below) {
+  const std::string path = below.empty() ? source : source + "/" + below;
+  Descriptor parent;
+  std::string name = source;
+  if (!below.empty()) {
+    // Step by step: between the walk and now any folder on the way may have become a symlink to somewhere else.
+    name = below;
+    for (std::string step = source;;) {
+      const int next = openat(parent.number, step.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      if (next < 0) return std::unexpected(disk_error(errno, path));
+      parent.take(next);
+      const std::size_t slash = name.find('/');
+      if (slash == std::string::npos) break;
+      step = name.substr(0, slash);
+      name.erase(0, slash + 1);
+    }
+  }
   struct stat status{};
   DiskSource out;
-  out.file_ = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  out.file_ = openat(parent.number, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (out.file_ < 0 && errno != ELOOP) return std::unexpected(disk_error(errno, path));
   if (out.file_ < 0) {
-    if (lstat(path.c_str(), &status) != 0) return std::unexpected(disk_error(errno, path));
+    if (fstatat(parent.number, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::unexpected(disk_error(errno, path));
     if (!S_ISLNK(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
     out.target_.resize(store::symlink_bytes_most + 1);
-    const ssize_t length = readlink(path.c_str(), out.target_.data(), out.target_.size());
+    const ssize_t length = readlinkat(parent.number, name.c_str(), out.target_.data(), out.target_.size());
     if (length < 0) return std::unexpected(disk_error(errno, path));
     out.target_.resize(static_cast<std::size_t>(length));
     out.traits_ = {store::ContentKind::symlink, 0, nanoseconds(status.st_mtim), ""};
@@ -127,6 +170,7 @@ Result<DiskSource> DiskSource::open(const std::string& path) {
     return out;
   }
   if (fstat(out.file_, &status) != 0) return std::unexpected(disk_error(errno, path));
+  until_next_tick(status.st_ctim);
   if (!S_ISREG(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
   posix_fadvise(out.file_, 0, 0, POSIX_FADV_SEQUENTIAL);
   out.traits_ = {store::ContentKind::file, static_cast<std::uint16_t>(status.st_mode & store::mode_bits), nanoseconds(status.st_mtim), ""};

@@ -15,8 +15,9 @@ namespace dozo::node {
 /// One open file, or the target of a symlink.
 class DiskSource final : public store::ContentSource {
  public:
-  /// Must be a regular file or a symlink now. Faults: not_found, denied (no permission), malformed (another kind of thing), unavailable.
-  static Result<DiskSource> open(const std::string& path);
+  /// What lies at `below` in the folder `source`, or `source` itself where `below` is empty. Must be a regular file or a symlink now, and no folder from
+  /// `source` down a symlink. Faults: not_found, denied (no permission), malformed (another kind of thing), unavailable.
+  static Result<DiskSource> open(const std::string& source, const std::string& below = {});
   DiskSource(DiskSource&& other) noexcept;
   DiskSource& operator=(DiskSource&&) = delete;
   ~DiskSource() override;

@@ -145,7 +145,7 @@ class Job {
     Library::PassedOver passed_over;
     const Prepared prepared =
         TRY(ask<Prepared>([&](Engine& engine, Now now) { return engine.prepare_save(keys.library, acts, request_.text, &passed_over, now); }));
-    for (const auto& [place, error] : passed_over) skipped.push_back(error.text + ": " + std::get<PutAct>(acts[place]).path);
+    for (const auto& [place, error] : passed_over) skipped.push_back(error.text);
     std::size_t changed = 0;
     if (!prepared.record.ops.empty()) {
       if (prepared.epoch != keys.epoch) return fail(Fault::stale, "the library has a new key since the save began");
@@ -171,7 +171,7 @@ class Job {
   Result<void> add(store::Ingest& ingest, const DiskItem& item, const std::function<Result<void>(std::uint64_t)>& progress) {
     const std::string path = item.path.empty() ? request_.source : joined(request_.source, item.path);
     for (int attempt = 1;; ++attempt) {
-      DiskSource source = TRY(DiskSource::open(path));
+      DiskSource source = TRY(DiskSource::open(request_.source, item.path));
       WatchedSource watched(source, progress);
       Result<void> done = ingest.add(watched, source.traits());
       if (done) return {};
