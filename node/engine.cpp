@@ -92,6 +92,7 @@ void Engine::Body::settle(Now now) {
   for (bool again = true; again;) {
     again = take_changes(now);
     again = keep_packs(now) || again;
+    again = look_again(now) || again;
     again = make_receipts(now) || again;
     again = sign_freshness(now) || again;
   }
@@ -101,6 +102,7 @@ void Engine::Body::settle(Now now) {
     if (at_ms) next = next ? std::min(*next, *at_ms) : *at_ms;
   };
   if (!keeping_.empty()) sooner(keep_since_ms_ + keep_ms);
+  sooner(look_again_ms_);
   sooner(receipt_wake_ms_);
   sooner(freshness_wake_ms_);
   sooner(introduce_wake_ms_);
@@ -146,7 +148,8 @@ bool Engine::Body::keep_packs(Now now) {
     return write.commit();
   };
   if (!noted(write_all())) {
-    objects_.pause_until(now.steady_ms + keep_pause_ms);  // a full disk is not filled faster by asking again at once
+    look_again_ms_ = now.steady_ms + keep_pause_ms;
+    objects_.pause_until(*look_again_ms_);  // a full disk is not filled faster by asking again at once
     for (const sync::KeepPack& keep : batch) tell_sync(sync::PackLost{keep.pack}, now);
     return true;
   }
@@ -165,6 +168,14 @@ bool Engine::Body::keep_packs(Now now) {
     if (changed && *changed) receipts_due_.insert(id);
   }
   tell_sync(durable, now);
+  return true;
+}
+
+/// Nothing was missing while it was paused: sync is to look anew.
+bool Engine::Body::look_again(Now now) {
+  if (!look_again_ms_ || now.steady_ms < *look_again_ms_) return false;
+  look_again_ms_.reset();
+  tell_sync(sync::Changed{}, now);
   return true;
 }
 
@@ -323,8 +334,8 @@ Result<Library*> Engine::Body::named(const std::string& name) const {
     const policy::LibraryTitle* title = policy->title(id);
     if (id.hex() == name || (title != nullptr && (title->name == name || title->title == name))) found.push_back(library.get());
   }
-  if (found.empty()) return fail(Fault::not_found, "no library of this name is held here: dozo library list shows those that are");
-  if (found.size() > 1) return fail(Fault::malformed, "several libraries have this title: use the name or id");
+  if (found.empty()) return fail(Fault::not_found, "no library of this name is held here (dozo library list shows those that are): " + name);
+  if (found.size() > 1) return fail(Fault::malformed, "several libraries have this title, use the name or id: " + name);
   return found.front();
 }
 

@@ -27,6 +27,7 @@ class Engine::Body {
   void settle(Now now);
   bool take_changes(Now now);
   bool keep_packs(Now now);
+  bool look_again(Now now);
   Result<void> make_receipt(const LibraryId& id, Now now);
   bool make_receipts(Now now);
   bool sign_freshness(Now now);
@@ -89,7 +90,8 @@ class Engine::Body {
   std::vector<sync::KeepPack> keeping_;
   std::size_t keeping_bytes_ = 0;
   std::int64_t keep_since_ms_ = 0;
-  std::set<PackAddress> damaged_;  ///< asked of peers again
+  std::optional<std::int64_t> look_again_ms_;  ///< when the pause after packs that could not be kept is over
+  std::set<PackAddress> damaged_;              ///< asked of peers again
 
   std::set<LibraryId> receipts_due_;
   std::map<LibraryId, std::int64_t> receipt_made_ms_;
