@@ -227,7 +227,7 @@ Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request,
   asked.node = context_.node.id;
   asked.time_ms = now.wall_ms;
   const policy::LibraryTitle* library = policy->library_by_name(request.library);
-  if (library == nullptr) return fail(Fault::not_found, "the policy names no such library");
+  if (library == nullptr) return fail(Fault::not_found, "the policy names no such library: " + request.library);
   asked.library = library->id;
   // PERSON, PERSON/ROLE, or a node by its name.
   const std::size_t slash = request.who.find('/');
@@ -246,7 +246,7 @@ Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request,
     return out;
   }
   const policy::MeshNode* node = policy->node_by_name(request.who);
-  if (node == nullptr) return fail(Fault::not_found, "the policy names no such person or node");
+  if (node == nullptr) return fail(Fault::not_found, "the policy names no such person or node: " + request.who);
   asked.node = node->keys.id;
   asked.role = policy::service_role;
   return local::Explained{policy->decide(asked).allowed, policy->explain(asked)};

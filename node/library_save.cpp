@@ -12,6 +12,17 @@ namespace {
 using store::Op;
 using store::Shown;
 
+/// The path of an act that a fault is about.
+std::string about(const Act& act, Fault fault) {
+  if (const auto* move = std::get_if<MoveAct>(&act)) return fault == Fault::not_found ? move->from : move->to;
+  return std::visit(
+      [](const auto& it) -> std::string {
+        if constexpr (requires { it.path; }) return it.path;
+        return {};
+      },
+      act);
+}
+
 bool is_dir(const Shown& shown) { return shown.value.kind == store::ContentKind::dir; }
 
 /// The acts of one record, turned into operations one after the other. The folder does not change meanwhile.
@@ -158,6 +169,7 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   for (std::size_t i = 0; i < acts.size(); ++i) {
     Result<void> added = std::visit([&](const auto& act) { return operations.add(act); }, acts[i]);
     if (added) continue;
+    added.error().text += ": " + about(acts[i], added.error().fault);
     if (passed_over == nullptr) return std::unexpected(std::move(added.error()));
     passed_over->emplace_back(i, std::move(added.error()));
   }

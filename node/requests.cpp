@@ -97,7 +97,7 @@ Result<local::Listing> list(Library& library, const local::ListRequest& request)
     }
     return true;
   });
-  if (!any) return fail(Fault::not_found, "nothing is shown there");
+  if (!any) return fail(Fault::not_found, "nothing is shown there: " + request.folder);
   local::Listing out;
   for (auto& [path, row] : rows) out.rows.push_back(std::move(row));
   out.more = more;
@@ -174,7 +174,7 @@ Result<local::Stat> stat(Library& library, const local::StatRequest& request) {
       any = true;
       return false;
     });
-    if (!any) return fail(Fault::not_found, "nothing is shown there");
+    if (!any) return fail(Fault::not_found, "nothing is shown there: " + request.path);
     local::Stat out;
     out.row.path = path + "/";
     out.row.kind = "folder";

@@ -107,8 +107,9 @@ Result<local::Answer> ask(const Common& common, const local::Request& request) {
   if (shown_any) std::fputs("\r\033[K", stderr);
   if (!answer) return answer;
   if (const auto* refusal = std::get_if<local::Refusal>(&*answer)) {
-    if (refusal->fault > static_cast<std::uint8_t>(Fault::unsupported)) return fail(Fault::unavailable, refusal->text);
-    return fail(static_cast<Fault>(refusal->fault), refusal->text);
+    // It may name a document, and a name with a newline is to make no second line.
+    if (refusal->fault > static_cast<std::uint8_t>(Fault::unsupported)) return fail(Fault::unavailable, shown(refusal->text));
+    return fail(static_cast<Fault>(refusal->fault), shown(refusal->text));
   }
   return answer;
 }

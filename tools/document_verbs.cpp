@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -153,11 +154,20 @@ Result<void> copy_content(const Common& common, const std::string& library, cons
   return {};
 }
 
+/// For utimensat and its like: the access time stays. Before 1970 too the nanoseconds count forward.
+std::array<timespec, 2> times_of(std::int64_t modified_ns) {
+  const std::int64_t below_s = (modified_ns % 1'000'000'000 + 1'000'000'000) % 1'000'000'000;
+  return {timespec{0, UTIME_OMIT}, timespec{(modified_ns - below_s) / 1'000'000'000, below_s}};
+}
+
 Result<void> get_symlink(const Common& common, const std::string& library, const local::ListRow& row, const std::string& target, bool force) {
   const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{library, row.manifest, 0, local::read_bytes_most}));
+  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{library, row.path}));
   const std::string link(text_of(data.bytes));
   if (force) ::unlink(target.c_str());
   if (::symlink(link.c_str(), target.c_str()) != 0) return fail(fault_of_errno(), failure("make link", target));
+  const auto times = times_of(stat.modified_ns);
+  ::utimensat(AT_FDCWD, target.c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
   return {};
 }
 
@@ -171,8 +181,8 @@ Result<void> get_file(const Common& common, const std::string& library, const lo
   const mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(descriptor, (row.executable ? 0777 : 0666) & ~mask);
-  const timespec times[2] = {{0, UTIME_OMIT}, {stat.modified_ns / 1'000'000'000, stat.modified_ns % 1'000'000'000}};
-  ::futimens(descriptor, times);
+  const auto times = times_of(stat.modified_ns);
+  ::futimens(descriptor, times.data());
   if (::close(descriptor) != 0 && done) done = fail(fault_of_errno(), failure("write", target));
   const int renamed = !done   ? 0
                       : force ? ::rename(temporary.c_str(), target.c_str())
@@ -289,6 +299,8 @@ Result<void> log(const Common& common, const LogOptions& options) {
   std::uint64_t before = 0;
   for (unsigned left = options.count; left > 0;) {
     const auto page = TRY(ask_for<local::Log>(common, local::LogRequest{place.library, place.path, before, std::min(left, 100U)}));
+    if (before == 0 && page.rows.empty() && !page.more && !place.path.empty())
+      return fail(Fault::not_found, "nothing was ever saved there: " + shown(place.path));
     for (const local::LogRow& row : page.rows) {
       if (common.json) {
         json paths = json::array();
