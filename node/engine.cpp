@@ -402,15 +402,15 @@ Result<Prepared> Engine::Body::prepare(const LibraryId& id, std::span<const Act>
 }
 
 Result<Sequence> Engine::commit_save(const LibraryId& library, const Prepared& prepared, std::vector<Library::StoredPack> stored,
-                                     const std::vector<store::SealedPack>& meta, Now now) {
-  return body_->commit(library, prepared, std::move(stored), meta, now);
+                                     const std::vector<store::SealedPack>& with_entry, Now now) {
+  return body_->commit(library, prepared, std::move(stored), with_entry, now);
 }
 
 Result<Sequence> Engine::Body::commit(const LibraryId& id, const Prepared& prepared, std::vector<Library::StoredPack> stored,
-                                      const std::vector<store::SealedPack>& meta, Now now) {
+                                      const std::vector<store::SealedPack>& with_entry, Now now) {
   Library* library = find(id);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held here");
-  const Sequence sequence = TRY(noted(library->commit(prepared, std::move(stored), meta, now.wall_ms)));
+  const Sequence sequence = TRY(noted(library->commit(prepared, std::move(stored), with_entry, now.wall_ms)));
   receipts_due_.insert(id);
   changed_.insert(id);
   settle(now);

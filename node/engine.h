@@ -88,7 +88,7 @@ class Engine {
   Result<SaveKeys> begin_save(const std::string& library, Now now);
   Result<Prepared> prepare_save(const LibraryId& library, std::span<const Act> acts, const std::string& text, Library::PassedOver* passed_over, Now now);
   Result<Sequence> commit_save(const LibraryId& library, const Prepared& prepared, std::vector<Library::StoredPack> stored,
-                               const std::vector<store::SealedPack>& meta, Now now);
+                               const std::vector<store::SealedPack>& with_entry, Now now);
 
   // ---- what the shell and tests look at
   const Realm& realm() const;

@@ -41,8 +41,8 @@ class Engine::Body {
   Result<SaveKeys> begin_save(const std::string& name, Now now);
   Result<Capacity> capacity(const LibraryId& id, Now now) const;
   Result<Prepared> prepare(const LibraryId& id, std::span<const Act> acts, const std::string& text, Library::PassedOver* passed_over, Now now);
-  Result<Sequence> commit(const LibraryId& id, const Prepared& prepared, std::vector<Library::StoredPack> stored, const std::vector<store::SealedPack>& meta,
-                          Now now);
+  Result<Sequence> commit(const LibraryId& id, const Prepared& prepared, std::vector<Library::StoredPack> stored,
+                          const std::vector<store::SealedPack>& with_entry, Now now);
   local::Replicas replicas(const LibraryId& id) const;
   std::vector<std::string> notices(Now now) const;
 

@@ -77,13 +77,15 @@ Result<void> HomeStore::open_truth(const Home& home, const HomeKeys& keys, Befor
 Result<void> HomeStore::open_derived(const Home& home, Before before) {
   const auto sound = before == Before::died ? store::check_lmdb_in_child(home.derived(), derived_tables()) : Result<void>();
   Result<std::unique_ptr<store::Kv>> opened = std::unexpected(sound ? Error{} : sound.error());
-  if (sound) opened = store::open_lmdb(home.derived(), derived_tables());
+  store::LmdbOptions options;
+  options.last_may_be_lost = true;  // what is missing is derived again at the next start; that no more is there than in the truth is all that counts
+  if (sound) opened = store::open_lmdb(home.derived(), derived_tables(), options);
   if (!opened && (opened.error().fault == Fault::corrupt || opened.error().fault == Fault::unsupported)) {
     // Everything in it follows from the truth.
     derived_was_damaged_ = true;
     std::error_code code;
     for (const char* file : {"data.mdb", "lock.mdb"}) fs::remove(home.derived() / file, code);
-    opened = store::open_lmdb(home.derived(), derived_tables());
+    opened = store::open_lmdb(home.derived(), derived_tables(), options);
   }
   if (!opened) return std::unexpected(with_fsck(std::move(opened).error(), home.derived()));
   derived_kv_ = std::move(*opened);

@@ -147,9 +147,9 @@ class Library {
   /// Makes and signs the record for these acts. Faults: denied (policy), over_limit, and of acts: not_found (a path), exists (something is in the way),
   /// malformed. With `passed_over` such acts are left out and noted there.
   Result<Prepared> prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms, PassedOver* passed_over = nullptr);
-  /// `stored`: packs that are durable already; `meta`: those to be committed with the entry. Durable when it returns without fault. Faults: stale (the
+  /// `stored`: packs that are durable already; `with_entry`: those to be committed with the entry. Durable when it returns without fault. Faults: stale (the
   /// policy changed since prepare(): prepare again; with another epoch the packs must be made again too), denied (beyond the quota), the store's.
-  Result<Sequence> commit(const Prepared& prepared, std::vector<StoredPack> stored, const std::vector<store::SealedPack>& meta, std::int64_t wall_ms);
+  Result<Sequence> commit(const Prepared& prepared, std::vector<StoredPack> stored, const std::vector<store::SealedPack>& with_entry, std::int64_t wall_ms);
   FeedId own_feed() const;
   Result<store::Manifest> manifest(const PieceId& id);
   store::PieceSource& pieces();

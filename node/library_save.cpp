@@ -202,12 +202,13 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   return out;
 }
 
-Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPack> stored, const std::vector<store::SealedPack>& meta, std::int64_t wall_ms) {
+Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPack> stored, const std::vector<store::SealedPack>& with_entry,
+                                 std::int64_t wall_ms) {
   Body& it = *body_;
   INVARIANT(!prepared.record.ops.empty());
   const auto policy = it.context_.realm.policy();
   if (!policy || policy->version() != prepared.policy || it.mesh() == nullptr) return fail(Fault::stale, "the policy has changed meanwhile");
-  for (const store::SealedPack& pack : meta) {
+  for (const store::SealedPack& pack : with_entry) {
     stored.push_back({{pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind}, pack.places});
   }
   std::ranges::sort(stored, {}, [](const StoredPack& pack) { return pack.listing; });
@@ -233,7 +234,7 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   entry.record = prepared.commitment;
 
   auto write = TRY(it.context_.truth.write());
-  for (const store::SealedPack& pack : meta) TRY(write.put_pack(pack.address, pack.bytes));
+  for (const store::SealedPack& pack : with_entry) TRY(write.put_pack(pack.address, pack.bytes));
   if (listed.size() > store::entry_packs_most) {
     const Bytes list = store::encode_list(listed);
     const Digest sha256 = crypto::sha256(list);

@@ -1,6 +1,7 @@
 #include "node/put_job.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "node/disk_source.h"
 #include "node/pack_keeper.h"
@@ -12,6 +13,7 @@ namespace {
 constexpr std::size_t items_most = 450;
 constexpr std::size_t record_bytes_about = 180 * 1024;
 constexpr std::uint64_t plain_bytes_about = std::uint64_t{1} << 30;
+constexpr std::size_t with_entry_bytes_most = 4U << 20;  // of content packs that are committed with the entry, not ahead of it: a small save syncs once
 constexpr std::size_t skipped_lines_most = 1000;
 constexpr int attempts_most = 3;
 
@@ -98,14 +100,24 @@ class Job {
     SaveKeys keys = TRY(ask<SaveKeys>([&](Engine& engine, Now now) { return engine.begin_save(request_.library, now); }));
     PackKeeper keeper(truth_, options_.workers > 0);
     std::vector<Library::StoredPack> stored;
-    std::vector<store::SealedPack> meta;
+    std::vector<store::SealedPack> with_entry;
+    std::deque<store::SealedPack> last;
+    std::size_t last_bytes = 0;
     const store::PackSink sink = [&](store::SealedPack&& pack) -> Result<void> {
       if (pack.kind == crypto::PackKind::meta) {
-        meta.push_back(std::move(pack));
+        with_entry.push_back(std::move(pack));
         return {};
       }
-      stored.push_back({{pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind}, std::move(pack.places)});
-      return keeper.keep(pack.address, std::move(pack.bytes));
+      last_bytes += pack.bytes.size();
+      last.push_back(std::move(pack));
+      while (last_bytes > with_entry_bytes_most) {
+        store::SealedPack ahead = std::move(last.front());
+        last.pop_front();
+        last_bytes -= ahead.bytes.size();
+        stored.push_back({{ahead.address, static_cast<std::uint32_t>(ahead.bytes.size()), ahead.kind}, std::move(ahead.places)});
+        TRY(keeper.keep(ahead.address, std::move(ahead.bytes)));
+      }
+      return {};
     };
     store::IngestOptions how;
     how.library = keys.library;
@@ -152,7 +164,9 @@ class Job {
       TRY(ingest.add_record(prepared.signed_record));
       TRY(ingest.finish());
       TRY(keeper.finish());
-      saved_.sequence = TRY(ask<Sequence>([&](Engine& engine, Now now) { return engine.commit_save(keys.library, prepared, std::move(stored), meta, now); }));
+      std::ranges::move(last, std::back_inserter(with_entry));
+      saved_.sequence =
+          TRY(ask<Sequence>([&](Engine& engine, Now now) { return engine.commit_save(keys.library, prepared, std::move(stored), with_entry, now); }));
       saved_.feed = keys.feed;
       ++saved_.records;
       std::set<DocumentId> documents;

@@ -426,8 +426,8 @@ Result<std::unique_ptr<Kv>> open_lmdb(const std::filesystem::path& folder, std::
   mdb_env_set_mapsize(env->handle, options.map_bytes_first);
   mdb_env_set_maxdbs(env->handle, static_cast<unsigned>(tables.size()));
   mdb_env_set_maxreaders(env->handle, 1024);
-  if (const int code = mdb_env_open(env->handle, path.c_str(), MDB_NOTLS | (options.read_only ? MDB_RDONLY : 0U), 0600); code != 0)
-    return env->failure(code, "open");
+  const unsigned flags = MDB_NOTLS | (options.read_only ? MDB_RDONLY : 0U) | (options.last_may_be_lost ? MDB_NOMETASYNC : 0U);
+  if (const int code = mdb_env_open(env->handle, path.c_str(), flags, 0600); code != 0) return env->failure(code, "open");
   int dead = 0;
   mdb_reader_check(env->handle, &dead);
   if (!options.read_only) {

@@ -1,4 +1,4 @@
-// Kv on LMDB: one folder, mode 0700, with one file of mode 0600. Default flags: every commit is synced, nothing is mapped for writing.
+// Kv on LMDB: one folder, mode 0700, with one file of mode 0600. Every commit is synced (but see last_may_be_lost), nothing is mapped for writing.
 //
 // The map grows at the next write once it is three quarters full or was found full, when no other transaction is open. One process at a time may own a
 // folder (whoever opens it sees to that), and a process opens it once and never uses it across fork.
@@ -15,6 +15,7 @@ struct LmdbOptions {
   std::size_t map_bytes_first = std::size_t{64} << 30;  ///< address space, not disk
   std::size_t map_bytes_most = std::size_t{16} << 40;   ///< it doubles up to here
   bool read_only = false;
+  bool last_may_be_lost = false;  ///< a power cut may take back the last commit, the whole of it: one wait for the disk less in each (MDB_NOMETASYNC)
 };
 
 /// Makes the folder where it is missing, the tables too; in one that is there, other tables than these are left alone. Faults: not_found (read-only,
