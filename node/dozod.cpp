@@ -123,7 +123,7 @@ Result<void> serve(const Options& options, const node::Home& home, const node::H
   if (died) log.warning("the last run did not end by itself: checking the store first");
   const auto store = TRY(node::HomeStore::open(home, keys, died ? node::HomeStore::Before::died : node::HomeStore::Before::ended));
   opened = true;
-  if (store->derived_was_damaged()) log.warning("the derived store was damaged: it is made again from the truth");
+  if (store->derived_was_damaged()) log.warning("the derived store was damaged or another node's: it is made again from the truth");
   const auto daemon = TRY(node::Daemon::open(home, keys, *store, log));
   if (options.check) {
     std::puts("ok");

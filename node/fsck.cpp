@@ -124,7 +124,10 @@ Result<FsckReport> Fsck::run() {
   }
   if (options_.rebuild) TRY(mend_feeds());
   if (keys_ != nullptr) TRY(open_realm());
-  if (realm_) scratch_ = TRY(store::open_lmdb(scratch_path(), derived_tables()));
+  if (realm_) {
+    scratch_ = TRY(store::open_lmdb(scratch_path(), derived_tables()));
+    TRY(own_derived(*scratch_, keys_->local));
+  }
   Result<void> done = check_packs();
   if (done && realm_) done = check_libraries();
   stored_.reset();

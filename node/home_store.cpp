@@ -51,7 +51,7 @@ bool is_of(store::Kv& kv, const store::Sealer& sealer, const NodeId& node) {
 Result<std::unique_ptr<HomeStore>> HomeStore::open(const Home& home, const HomeKeys& keys, Before before) {
   std::unique_ptr<HomeStore> out(new HomeStore(keys.local));
   TRY(out->open_truth(home, keys, before));
-  TRY(out->open_derived(home, before));
+  TRY(out->open_derived(home, keys, before));
   return out;
 }
 
@@ -74,20 +74,24 @@ Result<void> HomeStore::open_truth(const Home& home, const HomeKeys& keys, Befor
   return {};
 }
 
-Result<void> HomeStore::open_derived(const Home& home, Before before) {
+Result<void> HomeStore::open_derived(const Home& home, const HomeKeys& keys, Before before) {
   const auto sound = before == Before::died ? store::check_lmdb_in_child(home.derived(), derived_tables()) : Result<void>();
   Result<std::unique_ptr<store::Kv>> opened = std::unexpected(sound ? Error{} : sound.error());
   store::LmdbOptions options;
   options.last_may_be_lost = true;  // what is missing is derived again at the next start; that no more is there than in the truth is all that counts
   if (sound) opened = store::open_lmdb(home.derived(), derived_tables(), options);
-  if (!opened && (opened.error().fault == Fault::corrupt || opened.error().fault == Fault::unsupported)) {
+  Result<bool> ours = opened ? own_derived(**opened, keys.local) : Result<bool>(std::unexpected(opened.error()));
+  const bool is_bad = ours ? !*ours : ours.error().fault == Fault::corrupt || ours.error().fault == Fault::unsupported;
+  if (is_bad) {
     // Everything in it follows from the truth.
     derived_was_damaged_ = true;
     std::error_code code;
+    if (opened) opened->reset();
     for (const char* file : {"data.mdb", "lock.mdb"}) fs::remove(home.derived() / file, code);
     opened = store::open_lmdb(home.derived(), derived_tables(), options);
+    ours = opened ? own_derived(**opened, keys.local) : Result<bool>(std::unexpected(opened.error()));
   }
-  if (!opened) return std::unexpected(with_fsck(std::move(opened).error(), home.derived()));
+  if (!ours) return std::unexpected(with_fsck(std::move(ours).error(), home.derived()));
   derived_kv_ = std::move(*opened);
   return {};
 }

@@ -29,8 +29,8 @@ class HomeStore {
     ended,  ///< whoever had it open last closed it
     died,   ///< both environments are walked in a child process first: a damaged page could kill this one
   };
-  /// A derived store that is damaged is made again; a truth that is missing is made new. `keys` outlives it. Faults: corrupt (the truth is damaged: dozo
-  /// fsck), denied (it is another node's, or the folder another user's), unsupported, unavailable.
+  /// A derived store that is damaged, or another node's, is made again; a truth that is missing is made new. `keys` outlives it. Faults: corrupt (the truth is
+  /// damaged: dozo fsck), denied (it is another node's, or the folder another user's), unsupported, unavailable.
   static Result<std::unique_ptr<HomeStore>> open(const Home& home, const HomeKeys& keys, Before before);
 
   store::Truth& truth() { return *truth_; }
@@ -40,7 +40,7 @@ class HomeStore {
  private:
   explicit HomeStore(const crypto::LocalKey& key) : sealer_(key) {}
   Result<void> open_truth(const Home& home, const HomeKeys& keys, Before before);
-  Result<void> open_derived(const Home& home, Before before);
+  Result<void> open_derived(const Home& home, const HomeKeys& keys, Before before);
 
   LocalSealer sealer_;
   std::unique_ptr<store::Kv> truth_kv_, derived_kv_;

@@ -10,8 +10,23 @@ constexpr std::size_t name_bytes = 20;  // of a piece's keyed name
 }  // namespace
 
 std::span<const std::string> derived_tables() {
-  static const std::array<std::string, 3> names{"history", "pieces", "indexed"};  // history takes the first (history_rows.h)
+  static const std::array<std::string, 4> names{"history", "pieces", "indexed", "owner"};  // history takes the first (history_rows.h)
   return names;
+}
+
+Result<bool> own_derived(store::Kv& derived, const crypto::LocalKey& local) {
+  const ByteView row = view_of("owner");
+  const Digest mark = local.keyed("derived store", {});
+  {
+    const auto in = TRY(derived.read());
+    if (const auto found = TRY(in->get(owner_table, row))) return equal(*found, mark.view());
+    for (const store::Table table : {history_table, pieces_table, indexed_table})
+      if (TRY(in->count(table)) != 0) return false;
+  }
+  const auto out = TRY(derived.write());
+  TRY(out->put(owner_table, row, mark.view()));
+  TRY(out->commit());
+  return true;
 }
 
 Bytes DerivedIndex::key_of(const PieceId& id) const {
