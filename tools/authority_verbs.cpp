@@ -123,6 +123,8 @@ struct PublishOptions {
 };
 
 Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& directory) {
+  if (TRY(ask_for<local::Status>(common, local::StatusRequest{})).realm != directory.realm().realm)
+    return fail(Fault::denied, common.home + " is a node of another realm than " + directory.path().string());
   const auto offered = TRY(ask_for<local::Offered>(common, local::OfferRequest{TRY(envelopes_of(directory))}));
   for (const std::string& line : offered.refused) std::fprintf(stderr, "dozo: the node refused %s\n", shown(line).c_str());
   const PolicyVersion version = TRY(directory.newest_version());
