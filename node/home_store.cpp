@@ -56,7 +56,11 @@ Result<std::unique_ptr<HomeStore>> HomeStore::open(const Home& home, const HomeK
 }
 
 Result<void> HomeStore::open_truth(const Home& home, const HomeKeys& keys, Before before) {
-  if (before == Before::died) {
+  std::error_code code;
+  if (fs::file_size(home.truth() / "data.mdb", code) == 0 && !code && fs::exists(home.derived() / "data.mdb", code))
+    return fail(Fault::corrupt,
+                home.truth().string() + ": its data.mdb is empty, and was not: put it back, or make the node anew from the others; see dozo fsck");
+  if (before == Before::died || store::looks_cut(home.truth())) {
     if (auto sound = store::check_lmdb_in_child(home.truth(), store::Truth::tables()); !sound)
       return std::unexpected(with_fsck(std::move(sound).error(), home.truth()));
   }
@@ -75,7 +79,7 @@ Result<void> HomeStore::open_truth(const Home& home, const HomeKeys& keys, Befor
 }
 
 Result<void> HomeStore::open_derived(const Home& home, const HomeKeys& keys, Before before) {
-  const auto sound = before == Before::died ? store::check_lmdb_in_child(home.derived(), derived_tables()) : Result<void>();
+  const auto sound = before == Before::died || store::looks_cut(home.derived()) ? store::check_lmdb_in_child(home.derived(), derived_tables()) : Result<void>();
   Result<std::unique_ptr<store::Kv>> opened = std::unexpected(sound ? Error{} : sound.error());
   store::LmdbOptions options;
   options.last_may_be_lost = true;  // what is missing is derived again at the next start; that no more is there than in the truth is all that counts

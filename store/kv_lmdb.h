@@ -23,6 +23,10 @@ struct LmdbOptions {
 /// version, or a file system over the network, on which LMDB's locks and maps do not hold).
 Result<std::unique_ptr<Kv>> open_lmdb(const std::filesystem::path& folder, std::span<const std::string> tables, const LmdbOptions& options = {});
 
+/// Whether the file is shorter than the pages that it says it has: reading on could kill this process, so it is to be checked in a child first. A sound file
+/// can be a little shorter (pages that were given back before they were written). Not while the folder is open here. False where nothing can be told.
+bool looks_cut(const std::filesystem::path& folder);
+
 /// Walks every table in a child process. A folder or table that is not there is sound. Not while the folder is open here, nor once threads run.
 /// Faults: corrupt (which table, or how the child died), unavailable, denied, unsupported.
 Result<void> check_lmdb_in_child(const std::filesystem::path& folder, std::span<const std::string> tables);

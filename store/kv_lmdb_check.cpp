@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fstream>
 
 #include "store/kv_lmdb.h"
 
@@ -74,7 +75,41 @@ Result<void> walk_names(const std::filesystem::path& folder) {
   ::_exit(0);
 }
 
+/// What looks_cut needs of the two first pages, as LMDB 0.9 writes them on this machine: after the page's own head of 16 bytes.
+struct MetaPage {
+  std::uint32_t magic, version;
+  std::uint64_t address, map_bytes;
+  struct {
+    std::uint32_t pad;  ///< of the first: the size of a page
+    std::uint16_t flags, depth;
+    std::uint64_t pages[3], entries, root;
+  } tables[2];
+  std::uint64_t last_page, transaction;
+};
+static_assert(sizeof(MetaPage) == 136);
+constexpr std::uint32_t meta_magic = 0xbeefc0de;
+constexpr std::streamoff page_head_bytes = 16;
+
 }  // namespace
+
+bool looks_cut(const std::filesystem::path& folder) {
+  std::error_code error;
+  const std::filesystem::path file = folder / "data.mdb";
+  const std::uint64_t size = std::filesystem::file_size(file, error);
+  if (error || size == 0) return false;
+  std::ifstream in(file, std::ios::binary);
+  MetaPage newest{};
+  for (std::streamoff at = 0;;) {
+    MetaPage page{};
+    if (!in.seekg(at + page_head_bytes).read(reinterpret_cast<char*>(&page), sizeof page)) return true;
+    if (page.magic != meta_magic) return false;  // no file of LMDB, as opening it will say
+    const std::uint32_t page_bytes = page.tables[0].pad;
+    if (page_bytes < 512 || page_bytes > 65'536) return true;
+    if (page.transaction >= newest.transaction) newest = page;
+    if (at != 0) return newest.last_page >= size / page_bytes;
+    at = page_bytes;
+  }
+}
 
 Result<void> check_lmdb_in_child(const std::filesystem::path& folder, std::span<const std::string> tables) {
   const std::string name = folder.filename().string();
