@@ -136,7 +136,7 @@ TEST_CASE_FIXTURE(Pair, "bad input: whatever a folder holds comes back at anothe
   good({"get", "works:tree", "back", "--home", "sapporo"});
   same_tree(tree(at("back")), before);
 
-  SUBCASE("listings name each, harmless to a terminal") {
+  {  // Listings name each, harmless to a terminal.
     const std::string shown = good({"ls", "works:tree/names", "--home", "sapporo"}).out;
     CHECK(lines_of(shown) == names.size());
     for (const char c : {'\t', '\x1b', '\x7f', '\xff'}) CHECK(shown.find(c) == std::string::npos);
@@ -160,12 +160,28 @@ TEST_CASE_FIXTURE(Pair, "bad input: whatever a folder holds comes back at anothe
     CHECK(asked({"log", "works:", "--home", "sapporo"}).size() >= 1);
   }
 
-  SUBCASE("each can be asked for, moved and removed by its name") {
-    std::size_t number = 0;
+  {  // Where names must suit every system, those that meet step aside, and none is lost.
+    good({"put", "tree/names", "office:", "--held", "1", "--timeout", "15", "--home", "head"});
+    good({"get", "office:names", "office", "--home", "sapporo"});
+    std::multiset<std::string> contents, should;
+    for (const auto& [name, found] : tree(at("office"))) contents.insert(found.content);
+    for (const auto& [name, found] : tree(at("tree/names"))) should.insert(found.content);
+    CHECK(contents == should);
+  }
+
+  {  // Unchanged costs nothing, and one among them is put in its place.
+    CHECK(asked({"put", "tree", "works:", "--home", "head"})["files"] == 0);
+    spill(at("tree/names/new\nline"), "changed");
+    CHECK(asked({"put", "tree/names/new\nline", "works:tree/names/", "--home", "head"})["files"] == 1);
+    CHECK(get("head", "tree/names/new\nline") == "changed");
+    CHECK(get("head", "tree/names/Case") != get("head", "tree/names/case"));
+  }
+
+  {  // Each can be asked for, moved and removed by its name.
     for (const std::string& name : names) {
       INFO(name);
       const std::string path = "tree/names/" + name, moved = "moved/" + name;
-      CHECK(get("sapporo", path) == "content " + std::to_string(number++));
+      CHECK(get("sapporo", path) == slurp(at("tree/names") / name));
       const std::string said = good({"log", "works:" + path, "--home", "head"}).out;
       CHECK(lines_of(said) >= 1);
       CHECK(said.find('\x1b') == std::string::npos);
@@ -174,23 +190,6 @@ TEST_CASE_FIXTURE(Pair, "bad input: whatever a folder holds comes back at anothe
     }
     CHECK(comes_true([&] { return dozo({"ls", "works:tree/names", "--home", "sapporo"}).status == 3; }));
     one_line(dozo({"get", "works:moved/new\nline", "x", "--home", "head"}), 3, "new\\x0aline");
-  }
-
-  SUBCASE("unchanged costs nothing, and one among them is put in its place") {
-    CHECK(asked({"put", "tree", "works:", "--home", "head"})["files"] == 0);
-    spill(at("tree/names/new\nline"), "changed");
-    CHECK(asked({"put", "tree/names/new\nline", "works:tree/names/", "--home", "head"})["files"] == 1);
-    CHECK(get("head", "tree/names/new\nline") == "changed");
-    CHECK(get("head", "tree/names/Case") != get("head", "tree/names/case"));
-  }
-
-  SUBCASE("where names must suit every system, those that meet step aside, and none is lost") {
-    good({"put", "tree/names", "office:", "--held", "1", "--timeout", "15", "--home", "head"});
-    good({"get", "office:names", "office", "--home", "sapporo"});
-    std::multiset<std::string> contents, should;
-    for (const auto& [name, found] : tree(at("office"))) contents.insert(found.content);
-    for (const auto& [name, found] : tree(at("tree/names"))) should.insert(found.content);
-    CHECK(contents == should);
   }
 }
 
