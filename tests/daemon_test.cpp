@@ -193,7 +193,14 @@ TEST_CASE_FIXTURE(Daemons, "daemon: two saves run at once, others wait their tur
   spill(at("plan"), "a plan");
   const auto put = [&](const char* source) { return begin(DOZO_COMMAND, {"put", source, "works:", "--home", "head"}, at("put.out"), at("put.error")); };
   const pid_t first = put("large"), second = put("large");
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const auto files_read = [&] {
+    std::size_t count = 0;
+    std::error_code code;
+    for (const auto& it : fs::directory_iterator("/proc/" + std::to_string(running["head"]) + "/fd", code))
+      count += fs::read_symlink(it.path(), code) == fs::canonical(at("large/file")) ? 1 : 0;
+    return count;
+  };
+  REQUIRE(comes_true([&] { return files_read() == 2; }));
   const pid_t third = put("plan");
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   int status = 0;
