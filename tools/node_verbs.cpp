@@ -195,8 +195,9 @@ Result<void> status(const Common& common) {
            {"notices", it.notices}});
     return {};
   }
-  std::printf("%s %s, policy %llu (%s), %u of %u peers, sent %s, received %s\n", it.kind.c_str(), shown(it.name).c_str(),
-              static_cast<unsigned long long>(it.policy), it.state.c_str(), it.peers_up, it.peers, size_text(it.sent_bytes).c_str(),
+  const std::string who = it.policy == 0 ? "node " + it.node.hex().substr(0, 8) + ", no policy yet"
+                                         : it.kind + " " + shown(it.name) + ", policy " + std::to_string(it.policy) + " (" + it.state + ")";
+  std::printf("%s, %u of %u peers, sent %s, received %s\n", who.c_str(), it.peers_up, it.peers, size_text(it.sent_bytes).c_str(),
               size_text(it.received_bytes).c_str());
   show_libraries(it.libraries);
   for (const std::string& notice : it.notices) std::printf("! %s\n", shown(notice).c_str());
