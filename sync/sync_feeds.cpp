@@ -56,7 +56,7 @@ void Sync::Body::ask_for_entries() {
     }
     bool somebody = false;
     Peer* best = nullptr;
-    each_up([&, &feed = feed, &pull = pull](const NodeId& id, Peer& peer) {
+    each_up([&](const NodeId& id, Peer& peer) {
       const auto its = peer.feeds.find(feed);
       if (its == peer.feeds.end() || !authoriser_.shares(id, feed.library)) return;
       std::vector<PeerFeed::Open>& open = its->second.open;
