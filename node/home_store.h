@@ -5,23 +5,12 @@
 #pragma once
 #include <memory>
 
-#include "crypto/local_seal.h"
 #include "node/home.h"
+#include "node/local_sealer.h"
 #include "store/kv_lmdb.h"
 #include "store/truth.h"
 
 namespace dozo::node {
-
-/// The node's own key as the truth wants it.
-class LocalSealer final : public store::Sealer {
- public:
-  explicit LocalSealer(const crypto::LocalKey& key) : key_(key) {}
-  Bytes seal(ByteView plain, ByteView associated) const override { return key_.seal(plain, associated); }
-  Result<Bytes> open(ByteView sealed, ByteView associated) const override { return key_.open(sealed, associated); }
-
- private:
-  const crypto::LocalKey& key_;
-};
 
 class HomeStore {
  public:

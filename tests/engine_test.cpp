@@ -1,7 +1,7 @@
 // The engine by itself, without peers that answer: what it does of its own accord, and what it refuses. Realms of many engines are the simulator's.
 #include "node/engine.h"
 
-#include "crypto/local_seal.h"
+#include "node/local_sealer.h"
 #include "node/receipts.h"
 #include "store/kv_memory.h"
 #include "store/truth_rows.h"
@@ -13,23 +13,13 @@ using node::Engine;
 
 namespace {
 
-class TestSealer final : public store::Sealer {
- public:
-  explicit TestSealer(const crypto::LocalKey& key) : key_(key) {}
-  Bytes seal(ByteView plain, ByteView associated) const override { return key_.seal(plain, associated); }
-  Result<Bytes> open(ByteView sealed, ByteView associated) const override { return key_.open(sealed, associated); }
-
- private:
-  const crypto::LocalKey& key_;
-};
-
 /// One node of headquarters' realm, with a clock that the test turns.
 struct Site {
   const Headquarters& hq;
   std::string name;
   store::MemoryDisk truth_disk, derived_disk;
   crypto::LocalKey local{*crypto::LocalKey::Root::from(Bytes(32, 7))};
-  TestSealer sealer{local};
+  node::LocalSealer sealer{local};
   store::MemoryKv truth_kv{truth_disk, store::rows::table_count}, derived_kv{derived_disk, node::derived_tables().size()};
   std::unique_ptr<store::Truth> truth = std::move(*store::Truth::create(truth_kv, sealer));
   Now now{1'000, begin_s * 1000};

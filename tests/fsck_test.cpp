@@ -1,5 +1,6 @@
 // dozo fsck: a home that is sound, then one damage at a time, and what a rebuild makes of it.
 #include "node/fsck.h"
+#include "node/local_sealer.h"
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -30,16 +31,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t now_ms = 1'795'410'300'000;
-
-class Seal final : public store::Sealer {
- public:
-  explicit Seal(const crypto::LocalKey& key) : key_(key) {}
-  Bytes seal(ByteView plain, ByteView associated) const override { return key_.seal(plain, associated); }
-  Result<Bytes> open(ByteView sealed, ByteView associated) const override { return key_.open(sealed, associated); }
-
- private:
-  const crypto::LocalKey& key_;
-};
 
 /// A node's store, realm and one library, on whatever Kv.
 struct Node {
@@ -88,7 +79,7 @@ struct Node {
   }
   const crypto::NodeKeys& keys;
   const crypto::LocalKey& local;
-  Seal seal;
+  LocalSealer seal;
   store::Kv& derived;
   std::unique_ptr<store::Truth> truth;
   std::unique_ptr<Realm> realm;
@@ -394,7 +385,7 @@ TEST_CASE_FIXTURE(Fixture, "fsck: packs that nothing lists are told of, and remo
   const Bytes left = crypto::seal_pack(key, crypto::PackKind::content, from.library, {1}, Bytes{1}, Bytes(5000, 7));
   {
     const auto kv = *store::open_lmdb(home.truth(), store::Truth::tables());
-    const Seal seal(keys.local);
+    const LocalSealer seal(keys.local);
     const auto store = *store::Truth::open(*kv, seal);
     auto write = *store->write();
     REQUIRE(write.put_pack(crypto::address_of(left), left));
@@ -491,7 +482,7 @@ TEST_CASE("fsck: heads whose rows are whole, and say something else") {
       const FeedId feed = own ? it.from.own : it.from.foreign;
       {
         const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
-        const Seal seal(it.keys.local);
+        const LocalSealer seal(it.keys.local);
         const auto store = *store::Truth::open(*kv, seal);
         auto write = *store->write();
         store::HeadRow head = **write.head(feed);
@@ -519,7 +510,7 @@ TEST_CASE("fsck: hashes of a feed, missing, wrong or too many") {
     });
     if (what == 3) {
       const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
-      const Seal seal(it.keys.local);
+      const LocalSealer seal(it.keys.local);
       const auto store = *store::Truth::open(*kv, seal);
       auto write = *store->write();
       REQUIRE(write.put_subtree(it.from.foreign, {0, 9}, Digest{}));
@@ -549,7 +540,7 @@ TEST_CASE("fsck: what a rebuild drops comes back from a peer, and all is as befo
     {
       const auto truth_kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
       const auto derived_kv = *store::open_lmdb(it.home.derived(), derived_tables());
-      const Seal seal(it.keys.local);
+      const LocalSealer seal(it.keys.local);
       const auto truth = *store::Truth::open(*truth_kv, seal);
       const auto realm = *Realm::open(*truth, it.keys.node, it.home.realm.first_root, {});
       const auto library = *Library::open({*truth, *derived_kv, it.keys.local, it.keys.node, *realm, crypto::random_id<IncarnationId>()}, it.from.library);
@@ -608,7 +599,7 @@ TEST_CASE("fsck: statements, and what counts packs") {
   Fixture it;
   {
     const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
-    const Seal seal(it.keys.local);
+    const LocalSealer seal(it.keys.local);
     const auto store = *store::Truth::open(*kv, seal);
     auto write = *store->write();
     REQUIRE(write.put_statement({it.from.library, it.from.self, "receipt"}, {3, Bytes(100, 5)}));
@@ -743,7 +734,7 @@ namespace {
 /// An entry that this node's key vouches for, in a feed of its own; what it says is for the test.
 void write_entry(const Fixture& it, const std::vector<Bytes>& packs, const std::function<void(store::Entry&, store::TruthWrite&)>& say) {
   const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
-  const Seal seal(it.keys.local);
+  const LocalSealer seal(it.keys.local);
   const auto store = *store::Truth::open(*kv, seal);
   auto write = *store->write();
   const FeedId feed{it.from.library, it.from.self, crypto::random_id<IncarnationId>()};
@@ -808,7 +799,7 @@ TEST_CASE("fsck: a record that names another content than its manifest") {
   {
     const auto truth_kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
     const auto derived_kv = *store::open_lmdb(it.home.derived(), derived_tables());
-    const Seal seal(it.keys.local);
+    const LocalSealer seal(it.keys.local);
     const auto truth = *store::Truth::open(*truth_kv, seal);
     const auto realm = *Realm::open(*truth, it.keys.node, it.home.realm.first_root, {});
     const auto library = *Library::open({*truth, *derived_kv, it.keys.local, it.keys.node, *realm, crypto::random_id<IncarnationId>()}, it.from.library);

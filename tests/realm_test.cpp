@@ -1,7 +1,7 @@
 // The realm as a node knows it: which policy it takes into force, and what it finds again after a restart.
 #include "node/realm.h"
 
-#include "crypto/local_seal.h"
+#include "node/local_sealer.h"
 #include "store/kv_memory.h"
 #include "store/truth_rows.h"
 #include "tests/policy_fixture.h"
@@ -11,21 +11,13 @@ using namespace dozo::policy_fixture;
 
 namespace {
 
-class TestSealer final : public store::Sealer {
- public:
-  Bytes seal(ByteView plain, ByteView associated) const override { return key_.seal(plain, associated); }
-  Result<Bytes> open(ByteView sealed, ByteView associated) const override { return key_.open(sealed, associated); }
-
- private:
-  crypto::LocalKey key_{*crypto::LocalKey::Root::from(Bytes(32, 7))};
-};
-
 /// A node's truth on a disk in memory, and the realm over it.
 struct Site {
   const Headquarters& hq;
   std::string name;
   store::MemoryDisk disk;
-  TestSealer sealer;
+  crypto::LocalKey local{*crypto::LocalKey::Root::from(Bytes(32, 7))};
+  node::LocalSealer sealer{local};
   std::unique_ptr<store::MemoryKv> kv;
   std::unique_ptr<store::Truth> truth;
   std::unique_ptr<node::Realm> realm;

@@ -6,23 +6,13 @@
 #include <memory>
 #include <string>
 
-#include "crypto/local_seal.h"
 #include "node/engine.h"
+#include "node/local_sealer.h"
 #include "store/ingest.h"
 #include "store/kv_memory.h"
 #include "tests/simulator/network.h"
 
 namespace dozo::simulator {
-
-class LocalSealer final : public store::Sealer {
- public:
-  explicit LocalSealer(const crypto::LocalKey& key) : key_(key) {}
-  Bytes seal(ByteView plain, ByteView associated) const override { return key_.seal(plain, associated); }
-  Result<Bytes> open(ByteView sealed, ByteView associated) const override { return key_.open(sealed, associated); }
-
- private:
-  const crypto::LocalKey& key_;
-};
 
 /// A save between its beginning and its commit; the world goes on meanwhile.
 struct OpenSave {
@@ -63,7 +53,7 @@ class Process {
   const NodeIndex index;
   const crypto::NodeKeys keys;
   const crypto::LocalKey local;
-  const LocalSealer sealer{local};
+  const node::LocalSealer sealer{local};
   Disks disks;
   std::int64_t skew_ms = 0;
 
