@@ -118,7 +118,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: a key that does not fit its commitment is refu
   };
   const auto open = [&](const Epochs& epochs, const Grants& with) { return open_grants(hq.nodes.at("sapporo").seal, with, epochs); };
   REQUIRE(open(good, grants));
-  for (const std::size_t at : {0, 1}) {
+  for (const std::size_t at : {0U, 1U}) {
     Epochs other = good;
     works(other)[at].commitment.bytes[0] ^= 1;
     CHECK(open(other, grants).error().fault == Fault::not_authentic);

@@ -125,7 +125,7 @@ TEST_CASE_FIXTURE(Fixture, "past: what was in force here need not be fetched, an
   CHECK(past.complete({5}));
   CHECK(named(past.wants({7})) == Wanted{{"snapshot", 8}});
   CHECK(named(past.wants({3})) == Wanted{{"snapshot", 4}});
-  for (const std::uint64_t number : {8, 7, 6, 4, 3}) CHECK(past.offer(version(number).at("snapshot")));
+  for (const std::uint64_t number : {8U, 7U, 6U, 4U, 3U}) CHECK(past.offer(version(number).at("snapshot")));
   CHECK(named(past.wants({6})) == Wanted{{"mesh", 6}, {"directory", 6}});
   CHECK(past.offer(version(1).at("snapshot")));  // the second, in force once, names it
 }
@@ -194,7 +194,7 @@ TEST_CASE_FIXTURE(Fixture, "past: also where the new chain meets the thief's onl
   REQUIRE(node.version() == 5);
   past.anchor(*node.trust.current());
   CHECK_FALSE(past.complete({3}));
-  for (const std::uint64_t number : {4, 3})
+  for (const std::uint64_t number : {4U, 3U})
     for (const char* name : {"snapshot", "mesh", "directory"}) CHECK(past.offer(version(number).at(name)));
   REQUIRE(past.complete({3}));
   CHECK(*past.at({3})->mesh == mesh_of(version(3)));
@@ -204,7 +204,7 @@ TEST_CASE_FIXTURE(Fixture, "past: after a restart documents may be offered in an
   publish_to(5);
   Past past;
   past.anchor(set_of(version(5)));
-  for (const std::uint64_t number : {4, 3, 2})
+  for (const std::uint64_t number : {4U, 3U, 2U})
     for (const char* name : {"snapshot", "mesh", "directory"}) REQUIRE(past.offer(version(number).at(name)));
   const auto documents = past.documents();
   CHECK(documents.size() == 9);
@@ -215,6 +215,6 @@ TEST_CASE_FIXTURE(Fixture, "past: after a restart documents may be offered in an
     for (const Held& it : documents)
       if (const auto out = again.offer(it.envelope); out && out->outcome == Outcome::advanced) grown = true;
   }
-  for (const std::uint64_t number : {2, 3, 4}) CHECK(again.complete({number}));
+  for (const std::uint64_t number : {2U, 3U, 4U}) CHECK(again.complete({number}));
   CHECK(again.documents().size() == 9);
 }

@@ -170,7 +170,8 @@ TEST_CASE("sync: whatever is lost on the way, what is missing comes") {
       x ^= x << 5;
       return x % 100 >= 15;
     };
-    for (int i = 0; i < 20; ++i) net.nodes[i % 3].store.save_pack(fake::feed(works, "a" + std::to_string(i % 3)), fake::pack_bytes(i, 150'000));
+    for (std::size_t i = 0; i < 20; ++i)
+      net.nodes[i % 3].store.save_pack(fake::feed(works, "a" + std::to_string(i % 3)), fake::pack_bytes(static_cast<int>(i), 150'000));
     net.nodes[0].store.documents["freshness"] = 9;
     net.nodes[1].store.say(works, "node 1", "receipt", 4, "mine");
     net.link(0, 1);
@@ -583,7 +584,8 @@ TEST_CASE("sync: the same inputs at the same times give the same outputs") {
     net.all_know();
     net.share(works, {0, 1, 2});
     net.remembers = true;
-    for (int i = 0; i < 10; ++i) net.nodes[i % 2].store.save_pack(fake::feed(works, "a" + std::to_string(i % 2)), fake::pack_bytes(i, 90'000));
+    for (std::size_t i = 0; i < 10; ++i)
+      net.nodes[i % 2].store.save_pack(fake::feed(works, "a" + std::to_string(i % 2)), fake::pack_bytes(static_cast<int>(i), 90'000));
     net.link(0, 1);
     net.link(1, 2);
     net.link(0, 2);

@@ -33,7 +33,7 @@ void Network::refresh() {
       link.state = Link::State::coming;
       const std::uint64_t generation = ++link.generation;
       const std::int64_t when = std::max(world_.now_ms(), link.not_before_ms) + dice_.between(5, 700);
-      world_.at(when, [this, which = which, generation] {
+      world_.at(when, [this, which, generation] {
         Link& it = links_.at(which);
         if (it.generation == generation && it.state == Link::State::coming) bring_up(which);
       });
@@ -48,7 +48,7 @@ void Network::bring_up(const Ends& which) {
   link.slices_waiting = 0;
   const std::uint64_t generation = link.generation;
   for (const auto& [to, peer] : {which, Ends{which.second, which.first}}) {
-    world_.at(world_.now_ms() + dice_.between(0, 50), [this, which, generation, to = to, peer = peer] {
+    world_.at(world_.now_ms() + dice_.between(0, 50), [this, which, generation, to, peer] {
       if (links_.at(which).generation == generation) world_.give(to, sync::LinkUp{ids_.at(peer)});
     });
   }
@@ -65,7 +65,7 @@ void Network::take_down(const Ends& which, Link& link, bool silently_for_gone, N
     if (silently_for_gone && to == gone) continue;
     // Now and then the next thing that an end hears is that the link is up again.
     if (!calm_ && dice_.chance(150)) continue;
-    world_.at(world_.now_ms() + (calm_ ? 0 : dice_.between(0, told_ms_most)), [this, to = to, peer = peer] { world_.give(to, sync::LinkDown{ids_.at(peer)}); });
+    world_.at(world_.now_ms() + (calm_ ? 0 : dice_.between(0, told_ms_most)), [this, to, peer] { world_.give(to, sync::LinkDown{ids_.at(peer)}); });
   }
 }
 
