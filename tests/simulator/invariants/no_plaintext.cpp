@@ -8,7 +8,7 @@
 namespace dozo::simulator {
 namespace {
 
-bool shows(ByteView bytes, const std::string& tag) { return ::memmem(bytes.data(), bytes.size(), tag.data(), tag.size()) != nullptr; }
+bool shows(ByteView bytes, const std::string& tag) { return text_of(bytes).find(tag) != std::string_view::npos; }
 
 }  // namespace
 
