@@ -100,9 +100,10 @@ class Operations {
     std::optional<Shown> use = shown;
     if (act.use) {
       use = find(*act.use, false);
-      if (!use) return fail(Fault::not_found, "nothing is shown where the other side should be");
+      if (!use) return fail(Fault::not_found, "nothing is shown where the other side should be: " + *act.use);
     }
     if (use->document != shown->document) {
+      if (!meet(*use, *shown)) return fail(Fault::malformed, "another document, which is in no conflict with this one: " + *act.use);
       take(store::keep(folder_.view(), *use, *shown));
       return {};
     }
@@ -119,6 +120,13 @@ class Operations {
  private:
   void take(std::vector<Op> made) {
     for (Op& op : made) ops.push_back(store::anew(folder_.view(), std::move(op)));
+  }
+  /// The two documents ask for one name.
+  bool meet(const Shown& one, const Shown& other) const {
+    const auto asks = [&](const Shown& who, const Shown& holder) {
+      return std::ranges::any_of(folder_.conflicts_of(who.document), [&](const store::Conflict& it) { return it.holder == holder.document; });
+    };
+    return asks(one, other) || asks(other, one);
   }
   bool is_folder(const std::string& path) const {
     bool any = false;

@@ -130,6 +130,28 @@ TEST_CASE_FIXTURE(Daemons, "daemon: versions that were published while HQ's node
   CHECK(documents() == first + 5);  // of both versions snapshot and mesh, and the newest freshness
 }
 
+TEST_CASE_FIXTURE(Daemons, "daemon: a folder's place may end in a slash, and what is no side of a conflict ends none") {
+  make_small();
+  start("head");
+  publish();
+  fs::create_directories(at("in/plans"));
+  for (const char* name : {"a1", "b1"}) spill(at("in/plans") / name, name);
+  good({"put", "in/", "works:", "--home", "head"});
+  good({"get", "works:plans/", "out", "--home", "head"});
+  for (const char* name : {"a1", "b1"}) CHECK(slurp(at("out") / name) == name);
+  // A document that has nothing to do with the other is never taken away for it.
+  CHECK(dozo({"resolve", "works:plans/a1", "--use", "plans/b1", "--home", "head"}).status != 0);
+  CHECK(dozo({"resolve", "works:plans/a1", "--use", "plans/b1", "--with", "in/plans/b1", "--home", "head"}).status == 2);
+  CHECK(good({"get", "works:plans/a1", "-", "--home", "head"}).out == "a1");
+  // Only files and links are replaced.
+  REQUIRE(::mkfifo(at("pipe").c_str(), 0600) == 0);
+  CHECK(dozo({"get", "works:plans/a1", "pipe", "--force", "--home", "head"}).status == 5);
+  CHECK(fs::is_fifo(at("pipe")));
+  good({"mv", "works:plans/", "drawings", "--home", "head"});
+  good({"rm", "-r", "works:drawings/", "--home", "head"});
+  CHECK(good({"ls", "-r", "works:", "--home", "head"}).out.empty());
+}
+
 TEST_CASE_FIXTURE(Daemons, "daemon: get does not go through a symlink that an earlier get made") {
   make_small();
   start("head");

@@ -42,6 +42,13 @@ json row_json(const local::ListRow& row) {
 std::string failure(std::string_view doing, const std::string& what) { return std::string(doing) + " " + shown(what) + ": " + std::strerror(errno); }
 Fault fault_of_errno() { return errno == ENOSPC || errno == EDQUOT ? Fault::unavailable : errno == EEXIST ? Fault::exists : Fault::denied; }
 
+/// A place of which the verb takes a thing: "works:folder/" is the folder itself.
+Result<Place> parse_thing(std::string_view text) {
+  Place out = TRY(parse_place(text));
+  while (out.path.ends_with('/')) out.path.pop_back();
+  return out;
+}
+
 // ---- put -------------------------------------------------------------------------------------------------------------
 struct PutOptions {
   std::vector<std::string> sources;
@@ -172,6 +179,11 @@ Result<void> get_symlink(const Common& common, const std::string& library, const
 }
 
 Result<void> get_file(const Common& common, const std::string& library, const local::ListRow& row, const std::string& target, bool force) {
+  struct stat there{};
+  if (::lstat(target.c_str(), &there) == 0) {
+    if (!force) return fail(Fault::exists, shown(target) + " exists; use --force to replace it");
+    if (!S_ISREG(there.st_mode) && !S_ISLNK(there.st_mode)) return fail(Fault::exists, shown(target) + " is in the way: it is neither a file nor a link");
+  }
   const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{library, row.path}));
   std::string temporary = std::filesystem::path(target).parent_path().string();
   temporary += (temporary.empty() ? "" : "/") + std::string(".dozo-get-XXXXXX");
@@ -214,7 +226,7 @@ Result<void> make_folders(const std::string& top, const std::string& below) {
 }
 
 Result<void> get(const Common& common, const GetOptions& options) {
-  const Place place = TRY(parse_place(options.place));
+  const Place place = TRY(parse_thing(options.place));
   std::optional<local::Stat> one;
   if (!place.path.empty()) {
     Result<local::Stat> stat = ask_for<local::Stat>(common, local::StatRequest{place.library, place.path});
@@ -260,7 +272,7 @@ struct ListOptions {
 };
 
 Result<void> list(const Common& common, const ListOptions& options) {
-  const Place place = TRY(parse_place(options.place));
+  const Place place = TRY(parse_thing(options.place));
   json rows = json::array();
   std::uint64_t count = 0;
   TRY(for_each_row(common, place, options.recursive, [&](const local::ListRow& row) -> Result<void> {
@@ -342,7 +354,7 @@ Result<void> report(const Common& common, const local::Saved& saved) {
 }
 
 Result<void> move(const Common& common, const ChangeOptions& options) {
-  const Place place = TRY(parse_place(options.place));
+  const Place place = TRY(parse_thing(options.place));
   std::string to = options.to;
   if (const auto other = parse_place(to); other && to.find('/') > to.find(':')) {
     if (other->library != place.library) return fail(Fault::malformed, "a document cannot move to another library; put it there and rm it here");
@@ -352,7 +364,7 @@ Result<void> move(const Common& common, const ChangeOptions& options) {
 }
 
 Result<void> remove(const Common& common, const ChangeOptions& options) {
-  const Place place = TRY(parse_place(options.place));
+  const Place place = TRY(parse_thing(options.place));
   return report(common, TRY(ask_for<local::Saved>(common, local::RemoveRequest{place.library, place.path, options.text, options.recursive})));
 }
 
@@ -377,7 +389,7 @@ Result<void> conflicts(const Common& common, const std::string& library) {
 }
 
 Result<void> resolve(const Common& common, const ChangeOptions& options) {
-  const Place place = TRY(parse_place(options.place));
+  const Place place = TRY(parse_thing(options.place));
   if (!options.with.empty()) {
     // The file's content is saved over what is shown first; that version is then the one that ends the conflict.
     std::error_code code;
@@ -445,8 +457,8 @@ void add_document_verbs(CLI::App& app, Common& common) {
 
   verb = app.add_subcommand("resolve", "end a conflict with what is shown at the path: dozo resolve LIBRARY:PATH")->group(group);
   verb->add_option("place", change->place, "LIBRARY:PATH")->required();
-  verb->add_option("--use", change->use, "with what is shown at this other path of the same document");
-  verb->add_option("--with", change->with, "with the content of this file");
+  CLI::Option* use = verb->add_option("--use", change->use, "with what is shown at this other path of the same document");
+  verb->add_option("--with", change->with, "with the content of this file")->excludes(use);
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(resolve(common, *change)); });
 }
