@@ -160,7 +160,10 @@ Result<local::Answer> Engine::Body::answer(const local::ResolveRequest& request,
 /// A save without contents: its record is all that is packed.
 Result<local::Answer> Engine::Body::act(const std::string& name, const Act& act, const std::string& text, Now now) {
   const SaveKeys keys = TRY(begin_save(name, now));
-  const Prepared prepared = TRY(prepare(keys.library, std::span(&act, 1), text, nullptr, now));
+  Result<Prepared> made = prepare(keys.library, std::span(&act, 1), text, nullptr, now);
+  if (!made && made.error().fault == Fault::over_limit)
+    made = fail(Fault::over_limit, "more than one act may change (1,000 documents, fewer with long names): take its folders one by one");
+  const Prepared prepared = TRY(std::move(made));
   local::Saved out;
   if (prepared.record.ops.empty()) return out;
   std::vector<store::SealedPack> packs;

@@ -224,3 +224,20 @@ TEST_CASE_FIXTURE(Fixture, "engine: a save that began before the policy changed 
   CHECK(head.engine->commit_save(keys.library, prepared, {}, {}, head.now).error().fault == Fault::stale);
   CHECK(head.save("works", {"a"}));
 }
+
+TEST_CASE_FIXTURE(Fixture, "engine: an act on more documents than one record holds is refused whole, with a way round") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  for (int part = 0; part < 3; ++part) {
+    std::vector<std::string> folders;
+    for (int i = 0; i < 400; ++i) folders.push_back("all/" + std::to_string(part) + "/" + std::to_string(i));
+    REQUIRE(head.save("works", folders));
+  }
+  const auto refused = head.ask(node::local::RemoveRequest{"works", "all", "", true});
+  REQUIRE(std::holds_alternative<node::local::Refusal>(refused));
+  CHECK(std::get<node::local::Refusal>(refused).text.find("one by one") != std::string::npos);
+  CHECK(std::get<node::local::Listing>(head.ask(node::local::ListRequest{"works", "", "", true, 5'000})).rows.size() == 1'200);
+  for (const char* part : {"all/0", "all/1", "all/2"})
+    CHECK(std::holds_alternative<node::local::Saved>(head.ask(node::local::RemoveRequest{"works", part, "", true})));
+  CHECK(std::get<node::local::Listing>(head.ask(node::local::ListRequest{"works", "", "", true, 5'000})).rows.empty());
+}
