@@ -184,8 +184,10 @@ Result<std::optional<store::SignedRecord>> Library::Body::find_record(const Unop
   for (const PackAddress& address : entry.meta) {
     const auto opened = pieces_.open(address);
     if (!opened) {
-      if (opened.error().fault == Fault::not_authentic || opened.error().fault == Fault::malformed) continue;
-      return std::unexpected(opened.error());
+      const Fault fault = opened.error().fault;
+      // A key or the pack may come, or be healed. Whatever else is wrong with it, its writer made it so, and it stops nothing but itself.
+      if (fault == Fault::denied || fault == Fault::unavailable || fault == Fault::corrupt) return std::unexpected(opened.error());
+      continue;
     }
     for (const store::PiecePlace& place : opened->places()) {
       if (place.type != store::PieceType::record) continue;
@@ -206,8 +208,7 @@ Result<std::set<RecordId>> Library::Body::open_records() {
     const auto lacking = feed->second.lacking.find(place.second);
     if (lacking != feed->second.lacking.end() && std::ranges::any_of(entry.meta, [&](const PackAddress& it) { return lacking->second.contains(it); })) continue;
     auto found = find_record(entry);
-    if (!found && (found.error().fault == Fault::denied || found.error().fault == Fault::unavailable)) continue;  // a key, or the pack, may come
-    if (!found) return std::unexpected(std::move(found.error()));
+    if (!found) continue;  // what it needs may come
     if (*found) {
       if (const auto id = know_record(**found, entry.carrier)) out.insert(*id);
     }
