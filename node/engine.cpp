@@ -24,7 +24,7 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Engine>> Engine::open(EngineContext context, Now now) {
   auto realm = TRY(Realm::open(context.truth, context.node, context.first_root, std::move(context.recovered)));
   auto body = std::make_unique<Body>(std::move(context), std::move(realm), now);
-  TRY(body->open_libraries());
+  body->open_libraries();
   body->settle(now);
   return std::unique_ptr<Engine>(new Engine(std::move(body)));
 }
@@ -39,15 +39,21 @@ Engine::Body::Body(EngineContext context, std::unique_ptr<Realm> realm, Now now)
 LibraryContext Engine::Body::library_context() { return {context_.truth, context_.derived, context_.local, context_.node, *realm_, context_.incarnation}; }
 
 /// Those that the policy gives this node and that are not open yet.
-Result<void> Engine::Body::open_libraries() {
+void Engine::Body::open_libraries() {
   const auto policy = realm_->policy();
-  if (!policy) return {};
+  if (!policy) return;
   for (const LibraryId& id : policy->libraries_of(context_.node.id)) {
     if (libraries_.contains(id)) continue;
-    libraries_.emplace(id, TRY(Library::open(library_context(), id)));
+    Result<std::unique_ptr<Library>> opened = Library::open(library_context(), id);
+    if (!opened) {
+      // The others are served all the same; and a policy may yet come.
+      unopened_.insert_or_assign(id, std::move(opened.error()));
+      continue;
+    }
+    unopened_.erase(id);
+    libraries_.emplace(id, std::move(*opened));
     receipts_due_.insert(id);
   }
-  return {};
 }
 
 // ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -96,6 +102,7 @@ void Engine::Body::settle(Now now) {
     again = make_receipts(now) || again;
     again = sign_freshness(now) || again;
   }
+  catch_up(now);
   introduce(now);
   std::optional<std::int64_t> next = sync_wake_ms_;
   const auto sooner = [&](std::optional<std::int64_t> at_ms) {
@@ -103,6 +110,7 @@ void Engine::Body::settle(Now now) {
   };
   if (!keeping_.empty()) sooner(keep_since_ms_ + keep_ms);
   sooner(look_again_ms_);
+  sooner(catch_up_ms_);
   sooner(receipt_wake_ms_);
   sooner(freshness_wake_ms_);
   sooner(introduce_wake_ms_);
@@ -113,20 +121,27 @@ bool Engine::Body::take_changes(Now now) {
   Objects::Changes changes = objects_.take_changes();
   if (changes.fault) store_fault_ = std::move(changes.fault);
   if (changes.policy || changes.past) {
-    for (const auto& [id, library] : libraries_) (void)noted(library->judge_again());
+    for (const auto& [id, library] : libraries_) library->judge_again();
   }
   if (changes.policy) {
-    (void)noted(open_libraries());
+    open_libraries();
     introductions_.clear();
     for (const auto& [id, library] : libraries_) receipts_due_.insert(id);
     outputs_.emplace_back(PeersChanged{});
   }
-  for (const LibraryId& id : changes.libraries) receipts_due_.insert(id);
   for (const PackAddress& address : context_.truth.damaged_packs()) {
-    if (!damaged_.insert(address).second) continue;
-    for (const auto& [id, library] : libraries_) (void)noted(library->pack_damaged(address));
+    if (damaged_.contains(address)) continue;
+    bool told = true;
+    for (const auto& [id, library] : libraries_) {
+      const auto listed = noted(library->pack_damaged(address));
+      told = told && listed;
+      if (listed && *listed) changes.libraries.insert(id);  // less is held than the last receipt says
+    }
+    if (!told) continue;
+    damaged_.insert(address);
     changes.documents = true;  // sync looks anew at what is missing
   }
+  receipts_due_.insert(changes.libraries.begin(), changes.libraries.end());
   std::set<LibraryId> changed = std::exchange(changed_, {});
   changed.merge(changes.libraries);
   if (changes.policy || changes.past || changes.documents) {
@@ -164,11 +179,22 @@ bool Engine::Body::keep_packs(Now now) {
   for (const auto& [id, addresses] : by_library) {
     const auto library = libraries_.find(id);
     if (library == libraries_.end()) continue;
-    const auto changed = noted(library->second->packs_durable(addresses));
-    if (changed && *changed) receipts_due_.insert(id);
+    if (library->second->packs_durable(addresses)) receipts_due_.insert(id);
   }
   tell_sync(durable, now);
   return true;
+}
+
+/// What could not be derived from what is held is tried again from time to time: a full disk, most likely.
+void Engine::Body::catch_up(Now now) {
+  if (catch_up_ms_ && now.steady_ms < *catch_up_ms_) return;
+  const bool again = catch_up_ms_.has_value();
+  catch_up_ms_.reset();
+  for (const auto& [id, library] : libraries_) {
+    if (!library->behind()) continue;
+    if (again) library->catch_up();
+    if (library->behind()) catch_up_ms_ = now.steady_ms + catch_up_every_ms;
+  }
 }
 
 /// Nothing was missing while it was paused: sync is to look anew.
@@ -191,7 +217,6 @@ Result<void> Engine::Body::make_receipt(const LibraryId& id, Now now) {
     if (feed.held.value == 0 || receipt.feeds.size() == receipt_feeds_most) continue;
     receipt.feeds.push_back({feed.feed.node, feed.feed.incarnation, feed.held, TRY(library.root_at({feed.feed, feed.known, feed.root}, feed.held))});
   }
-  if (receipt.feeds.empty()) return {};
   std::ranges::sort(receipt.feeds);
   auto write = TRY(context_.truth.write());
   const store::StatementKey key{id, context_.node.id, std::string(receipt_subject)};
@@ -200,6 +225,8 @@ Result<void> Engine::Body::make_receipt(const LibraryId& id, Now now) {
     const auto said = read_receipt(last->bytes);
     if (said && said->feeds == receipt.feeds && said->opened == receipt.opened && last->number > heard) return {};
     receipt.number = last->number;
+  } else if (receipt.feeds.empty()) {
+    return {};
   }
   // Above all that were ever given, also when this disk was lost or is an old image: the time is, unless the clock went back.
   receipt.number = std::max({receipt.number + 1, heard + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(now.wall_ms, 0))});
@@ -355,6 +382,12 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
   }
   for (const NodeId& node : forked_) out.push_back("node " + node.hex() + " has written two histories: its disk was put back, or it lies; tell headquarters");
   if (store_fault_) out.push_back(store_fault_->text);
+  for (const auto& [id, fault] : unopened_) out.push_back("library " + id.hex() + " cannot be opened: " + fault.text);
+  for (const auto& [id, library] : libraries_) {
+    if (library->behind()) out.push_back("library " + id.hex() + " does not follow what is held: " + library->behind()->text);
+    for (const NodeId& node : library->beyond_quota())
+      out.push_back("node " + node.hex() + " lists more in library " + id.hex() + " than its quota: nothing more of it is fetched");
+  }
   if (freshness_fault_) out.push_back("freshness could not be signed: " + freshness_fault_->text);
   return out;
 }

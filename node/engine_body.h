@@ -22,12 +22,13 @@ class Engine::Body {
   Body(EngineContext context, std::unique_ptr<Realm> realm, Now now);
 
   LibraryContext library_context();
-  Result<void> open_libraries();
+  void open_libraries();
   void tell_sync(const sync::Input& input, Now now);
   void settle(Now now);
   bool take_changes(Now now);
   bool keep_packs(Now now);
   bool look_again(Now now);
+  void catch_up(Now now);
   Result<void> make_receipt(const LibraryId& id, Now now);
   bool make_receipts(Now now);
   bool sign_freshness(Now now);
@@ -79,6 +80,7 @@ class Engine::Body {
   EngineContext context_;
   std::unique_ptr<Realm> realm_;
   Libraries libraries_;
+  std::map<LibraryId, Error> unopened_;  ///< those that the policy gives this node and that could not be opened, and why
   Objects objects_;
   sync::Sync sync_;
   std::vector<Output> outputs_;
@@ -91,6 +93,7 @@ class Engine::Body {
   std::size_t keeping_bytes_ = 0;
   std::int64_t keep_since_ms_ = 0;
   std::optional<std::int64_t> look_again_ms_;  ///< when the pause after packs that could not be kept is over
+  std::optional<std::int64_t> catch_up_ms_;    ///< when what is derived is tried again
   std::set<PackAddress> damaged_;              ///< asked of peers again
 
   std::set<LibraryId> receipts_due_;

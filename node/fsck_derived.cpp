@@ -79,6 +79,7 @@ Result<void> Fsck::check_libraries() {
       derived_complete_ = false;
       continue;
     }
+    if (const auto& behind = (*library)->behind()) return std::unexpected(*behind);  // of the scratch store: nothing is wrong with the home
     const auto refused = (*library)->refused().size();
     if (refused > 0) note(FsckKind::record, name + ": " + count_text(refused, "records are stored and not accepted"));
     if (!(*library)->has_keys()) continue;

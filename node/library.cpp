@@ -89,7 +89,7 @@ Result<void> Library::Body::load() {
     }));
     Feed& feed = feeds_.emplace(branch, Feed{TRY(store::FeedTail::decode(row.tail)), row.note, row.proof, {}, {}, {}}).first->second;
     if (entries.size() != feed.tail.sequence().value) return fail(Fault::corrupt, "a feed of another length than its head says: run dozo fsck");
-    for (const Entry& entry : entries) TRY(know_entry(branch, feed, entry, in));
+    for (Entry& entry : entries) know_entry(branch, feed, TRY(read_fresh(std::move(entry), in)));
     settle(feed);
   }
   return {};
@@ -103,31 +103,76 @@ Result<std::vector<PackListing>> Library::Body::listings(const Entry& entry, sto
   return store::decode_list(*bytes, object);
 }
 
+Result<Library::Body::Fresh> Library::Body::read_fresh(Entry entry, store::TruthRead& in) const {
+  Fresh out{{}, TRY(listings(entry, in)), {}};
+  for (const PackListing& pack : out.packs) out.here.push_back(TRY(in.has_pack(pack.address)));
+  out.entry = std::move(entry);
+  return out;
+}
+
 /// Notes which of its packs are missing here, and that its record is to be read.
-Result<void> Library::Body::know_entry(const store::Branch& branch, Feed& feed, const Entry& entry, store::TruthRead& in) {
-  const std::vector<PackListing> packs = TRY(listings(entry, in));
+void Library::Body::know_entry(const store::Branch& branch, Feed& feed, Fresh fresh) {
+  const Entry& entry = fresh.entry;
   ++entry_count_;
   context_.realm.need(entry.policy);
   Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false}, entry.record, {}};
   feed.highest = std::max(feed.highest, entry.policy);
-  for (const PackListing& pack : packs) {
-    listed_bytes_[entry.feed.node] += pack.size_bytes;
+  feed.policies.insert(entry.policy);
+  for (std::size_t i = 0; i < fresh.packs.size(); ++i) {
+    const PackListing& pack = fresh.packs[i];
+    feed.listed_bytes += pack.size_bytes;
     if (pack.kind == crypto::PackKind::meta) unopened.meta.push_back(pack.address);
-    if (TRY(in.has_pack(pack.address))) {
+    if (fresh.here[i]) {
       unindexed_.insert(pack.address);
       continue;
     }
     feed.lacking[entry.sequence.value].insert(pack.address);
-    missing_.try_emplace(pack.address, Wanted{pack, entry.epoch, {}}).first->second.by.emplace(branch, entry.sequence.value);
+    Wanted& wanted = missing_[pack.address];
+    wanted.by.emplace(branch, entry.sequence.value);
+    if (wanted.claims.insert({pack.size_bytes, pack.kind, entry.epoch}).second) wanted.not_before_ms = wanted.step_ms = 0;
   }
   if (entry.is(store::EntryKind::change)) unopened_.emplace(std::pair(branch, entry.sequence.value), std::move(unopened));
-  return {};
+}
+
+/// Of packs that a node's entries list: what its quota is for. Of a feed with several lines the longest counts: they begin alike.
+std::uint64_t Library::Body::listed_bytes(const NodeId& node) const {
+  std::map<FeedId, std::uint64_t> by_feed;
+  for (auto at = feeds_.lower_bound(store::Branch(FeedId{id_, node, {}})); at != feeds_.end() && at->first.feed.node == node; ++at) {
+    std::uint64_t& bytes = by_feed[at->first.feed];
+    bytes = std::max(bytes, at->second.listed_bytes);
+  }
+  std::uint64_t out = 0;
+  for (const auto& [feed, bytes] : by_feed) out += bytes;
+  return out;
+}
+
+/// Whether a node lists more than any policy allowed that its entries name. A function of what is known, in whatever order it came: an honest node stays
+/// below (commit), also when its quota was made smaller since. One that may not write any more adds nothing, and what it had is needed.
+bool Library::Body::is_beyond_quota(const NodeId& node) const {
+  const auto now = context_.realm.policy();
+  if (!now || !now->may_write(node, id_)) return false;
+  std::uint64_t most = 0;
+  for (auto at = feeds_.lower_bound(store::Branch(FeedId{id_, node, {}})); at != feeds_.end() && at->first.feed.node == node; ++at) {
+    for (const PolicyVersion& version : at->second.policies) {
+      const auto policy = context_.realm.policy_at(version);
+      const std::uint64_t quota = policy ? policy->quota_bytes(node, id_) : 0;
+      if (quota == 0) return false;
+      most = std::max(most, quota);
+    }
+  }
+  return listed_bytes(node) > most;
 }
 
 void Library::Body::settle(Feed& feed) { feed.held = feed.lacking.empty() ? feed.tail.sequence() : Sequence{feed.lacking.begin()->first - 1}; }
 
 // ---- what keys allow -----------------------------------------------------------------------------------------------------
-Result<void> Library::Body::derive(bool judge_all) {
+void Library::Body::derive(bool judge_all) {
+  judge_all_due_ = judge_all_due_ || judge_all;
+  Result<void> done = derive_now();
+  behind_ = done ? std::nullopt : std::optional(std::move(done.error()));
+}
+
+Result<void> Library::Body::derive_now() {
   if (!has_keys()) {
     folder_.reset();
     return {};
@@ -138,16 +183,16 @@ Result<void> Library::Body::derive(bool judge_all) {
     history_dirty_ = store::Stamp{};
     accepted_.clear();
     for (auto& [id, known] : records_) known.refusal = store::Refusal::policy_not_known;  // so that each is taken in anew
-    judge_all = true;
+    judge_all_due_ = true;
   }
   const std::vector<PackAddress> addresses(unindexed_.begin(), unindexed_.end());
-  TRY(index_packs(addresses));
-  std::set<RecordId> which = TRY(open_records());
-  if (judge_all) {
+  Result<void> indexed = index_packs(addresses);  // records do not need it, and are judged whatever became of it
+  std::set<RecordId> which = open_records();
+  if (std::exchange(judge_all_due_, false)) {
     for (const auto& [id, known] : records_) which.insert(id);
   }
   judge(which);
-  return {};
+  return indexed;
 }
 
 Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) {
@@ -200,7 +245,7 @@ Result<std::optional<store::SignedRecord>> Library::Body::find_record(const Unop
   return std::nullopt;
 }
 
-Result<std::set<RecordId>> Library::Body::open_records() {
+std::set<RecordId> Library::Body::open_records() {
   std::set<RecordId> out;
   std::vector<std::pair<store::Branch, std::uint64_t>> opened;
   for (const auto& [place, entry] : unopened_) {
@@ -293,7 +338,7 @@ Library::~Library() = default;
 Result<std::unique_ptr<Library>> Library::open(const LibraryContext& context, const LibraryId& id) {
   auto body = std::make_unique<Body>(context, id);
   TRY(body->load());
-  TRY(body->derive(true));
+  body->derive(true);
   return std::unique_ptr<Library>(new Library(std::move(body)));
 }
 
@@ -373,21 +418,6 @@ Result<Library::Batch> Library::entries(const Point& point, Sequence from, std::
   return fail(Fault::not_found, "a feed that is not held so far");
 }
 
-Result<std::vector<Digest>> Library::lists_wanted(const Point& point, Sequence from, const Batch& batch) const {
-  auto in = TRY(body_->context_.truth.read());
-  std::vector<Digest> out;
-  for (const Bytes& bytes : batch.entries) {
-    const Entry entry = TRY(store::decode_entry(bytes));
-    const auto* object = std::get_if<store::PackListObject>(&entry.packs);
-    if (object != nullptr && !TRY(in.pack_list(object->sha256))) out.push_back(object->sha256);
-  }
-  if (out.empty()) return out;
-  // Its node's signature over what leads to these entries, before megabytes are asked for.
-  const store::Head head = TRY(store::verify_head(batch.head_note, point.feed, TRY(body_->writer_key(point.feed, batch.entries))));
-  if (from.value + batch.entries.size() - 1 > head.sequence.value) return fail(Fault::stale, "a head below its entries");
-  return out;
-}
-
 Result<void> Library::keep_pack_list(const Digest& sha256, ByteView bytes) {
   if (crypto::sha256(bytes) != sha256) return fail(Fault::not_authentic, "a list of packs with another hash");
   auto write = TRY(body_->context_.truth.write());
@@ -395,7 +425,8 @@ Result<void> Library::keep_pack_list(const Digest& sha256, ByteView bytes) {
   return write.commit();
 }
 
-Result<void> Library::accept_entries(const Point& point, Sequence from, const Batch& batch) {
+Result<Library::Lists> Library::accept_entries(const Point& point, Sequence from, const Batch& batch) {
+  constexpr std::size_t memos_most = 4096;
   Body& it = *body_;
   const FeedId& id = point.feed;
   if (id.library != it.id_) return fail(Fault::malformed, "entries of another library");
@@ -407,10 +438,11 @@ Result<void> Library::accept_entries(const Point& point, Sequence from, const Ba
   for (const auto& [branch, feed] : it.lines(id)) {
     const std::uint64_t known = feed.tail.sequence().value;
     if (end <= known || from.value > known + 1 || it.not_from_.contains({branch, point.root})) continue;
-    Result<void> put = it.put_batch(branch, feed.tail, from, batch, key);
+    Result<Lists> put = it.put_batch(branch, feed.tail, from, batch, key);
     if (put || put.error().fault != Fault::not_authentic) return put;
     // A head that its node signed, and these entries do not lead from this line to it: two lines, or a peer that lies. walk() finds out.
     if (!store::verify_head(batch.head_note, id, key)) return put;
+    if (it.not_from_.size() >= memos_most) it.not_from_.clear();
     it.not_from_.emplace(branch, point.root);
     it.walked_.erase({id, point.root});  // an earlier walk may have ended here, and would not be made again
     why = std::move(put.error());
@@ -421,28 +453,31 @@ Result<void> Library::accept_entries(const Point& point, Sequence from, const Ba
 
 /// Entries that are asked for from the first on, because no line here leads to the point: compared with what is held until the first that differs. Only
 /// there, under its node's signature, a new line begins.
-Result<void> Library::Body::walk(const Point& point, Sequence from, const Batch& batch, const crypto::VerifyKey& key) {
+Result<Library::Lists> Library::Body::walk(const Point& point, Sequence from, const Batch& batch, const crypto::VerifyKey& key) {
   constexpr std::size_t memos_most = 4096;
-  const auto first = lines(point.feed).begin();
-  const std::uint64_t known = first->second.tail.sequence().value;
+  const store::Branch first = lines(point.feed).begin()->first;
+  const std::uint64_t known = feeds_.at(first).tail.sequence().value;
   const std::uint64_t end = from.value - 1 + batch.entries.size();
   if (from.value > known) return fail(Fault::stale, "entries that do not follow what is held");
-  Batch all{TRY(entries_of(first->first, from.value - 1)), batch.head_note, batch.proof};
-  const std::vector<Bytes> ours = TRY(entries_of(first->first, known));
-  const bool same = std::ranges::equal(std::span(batch.entries).first(std::min<std::size_t>(batch.entries.size(), known - from.value + 1)),
-                                       std::span(ours).subspan(from.value - 1, std::min<std::size_t>(batch.entries.size(), known - from.value + 1)));
-  if (same) {
+  const std::size_t count = std::min<std::size_t>(batch.entries.size(), known - from.value + 1);
+  if (std::ranges::equal(std::span(batch.entries).first(count), TRY(entries_of(first, from, count)))) {
+    if (end > known) {
+      // They do continue this line: whoever sent others for this point before was lying.
+      not_from_.erase({first, point.root});
+      return put_batch(first, feeds_.at(first).tail, from, batch, key);
+    }
     if (walked_.size() >= memos_most) walked_.clear();
-    walked_[{point.feed, point.root}] = {std::min(end, known)};
-    if (end < known && end < point.sequence.value) return {};
+    walked_[{point.feed, point.root}] = {end};
+    if (end < known && end < point.sequence.value) return Lists{};
     // The same all along: it was the peer that lied about the point, or about what follows.
-    if (point.sequence.value > known) not_from_.erase({first->first, point.root});
+    if (point.sequence.value > known) not_from_.erase({first, point.root});
     return fail(Fault::not_authentic, "a point of a feed to which its entries do not lead");
   }
+  Batch all{TRY(entries_of(first, {1}, from.value - 1)), batch.head_note, batch.proof};
   all.entries.insert(all.entries.end(), batch.entries.begin(), batch.entries.end());
   for (const auto& [branch, feed] : lines(point.feed)) {
-    if (branch == first->first) continue;
-    const std::vector<Bytes> theirs = TRY(entries_of(branch, feed.tail.sequence().value));
+    if (branch == first) continue;
+    const std::vector<Bytes> theirs = TRY(entries_of(branch, {1}, feed.tail.sequence().value));
     const std::size_t common = std::min(theirs.size(), all.entries.size());
     if (!std::ranges::equal(std::span(theirs).first(common), std::span(all.entries).first(common))) continue;
     if (all.entries.size() <= theirs.size()) return fail(Fault::stale, "entries that are known already");
@@ -452,11 +487,11 @@ Result<void> Library::Body::walk(const Point& point, Sequence from, const Batch&
   return put_batch(store::Branch(point.feed, point.root), store::FeedTail(point.feed), {1}, all, key);
 }
 
-Result<std::vector<Bytes>> Library::Body::entries_of(const store::Branch& branch, std::uint64_t count) const {
+Result<std::vector<Bytes>> Library::Body::entries_of(const store::Branch& branch, Sequence from, std::uint64_t count) const {
   std::vector<Bytes> out;
   if (count == 0) return out;
   auto in = TRY(context_.truth.read());
-  TRY(in.each_entry(branch, {1}, [&](Sequence, ByteView entry) -> Result<bool> {
+  TRY(in.each_entry(branch, from, [&](Sequence, ByteView entry) -> Result<bool> {
     out.push_back(bytes_of(entry));
     return out.size() < count;
   }));
@@ -464,73 +499,107 @@ Result<std::vector<Bytes>> Library::Body::entries_of(const store::Branch& branch
 }
 
 /// The entries of a batch that follow `tail`, into the truth and what is known. `branch` may be new.
-Result<void> Library::Body::put_batch(const store::Branch& branch, store::FeedTail tail, Sequence from, const Batch& batch, const crypto::VerifyKey& key) {
-  const std::span<const Bytes> fresh = std::span(batch.entries).subspan(tail.sequence().value + 1 - from.value);
+Result<Library::Lists> Library::Body::put_batch(const store::Branch& branch, store::FeedTail tail, Sequence from, const Batch& batch,
+                                                const crypto::VerifyKey& key) {
+  const std::span<const Bytes> fresh_bytes = std::span(batch.entries).subspan(tail.sequence().value + 1 - from.value);
   auto write = TRY(context_.truth.write());
-  const std::vector<Entry> entries = TRY(tail.check_batch(fresh, batch.head_note, batch.proof, key, write.keep_subtrees(branch)));
-  const NodeId& node = branch.feed.node;
-  std::uint64_t listed = listed_bytes_.contains(node) ? listed_bytes_.at(node) : 0;
+  std::vector<Entry> entries = TRY(tail.check_batch(fresh_bytes, batch.head_note, batch.proof, key, write.keep_subtrees(branch)));
+  Lists lists;
+  for (const Entry& entry : entries) {
+    TRY(check_entry(context_.realm, entry));
+    const auto* object = std::get_if<store::PackListObject>(&entry.packs);
+    if (object != nullptr && !TRY(write.pack_list(object->sha256))) lists.push_back(object->sha256);
+  }
+  if (!lists.empty()) return lists;
+  std::vector<Fresh> fresh;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    TRY(check_entry(context_.realm, entries[i]));
-    for (const PackListing& pack : TRY(listings(entries[i], write))) listed += pack.size_bytes;
-    const std::uint64_t quota = context_.realm.policy_at(entries[i].policy)->quota_bytes(node, id_);
-    if (quota != 0 && listed > quota) return fail(Fault::denied, "entries of a node that is beyond its quota");
-    TRY(write.put_entry(branch, entries[i].sequence, fresh[i]));
+    TRY(write.put_entry(branch, entries[i].sequence, fresh_bytes[i]));
+    fresh.push_back(TRY(read_fresh(std::move(entries[i]), write)));
   }
   TRY(write.put_head(branch, {batch.head_note, tail.encode(), batch.proof}));
   TRY(write.commit());
 
-  Feed& feed = feeds_.try_emplace(branch, Feed{store::FeedTail(branch.feed), {}, {}, {}, {}, {}}).first->second;
+  // Durable: from here on nothing fails but what is derived, which is tried again (behind).
+  Feed& feed = feeds_.try_emplace(branch, Feed{store::FeedTail(branch.feed)}).first->second;
   feed.tail = std::move(tail);
   feed.note = batch.head_note;
   feed.proof = batch.proof;
-  {
-    auto in = TRY(context_.truth.read());
-    for (const Entry& entry : entries) TRY(know_entry(branch, feed, entry, in));
-  }
+  for (Fresh& entry : fresh) know_entry(branch, feed, std::move(entry));
   settle(feed);
   const bool cut = mesh() != nullptr && !mesh()->cuts.empty() && is_forked(branch.feed);
-  return derive(cut);  // entries whose packs are all here already; and which line a cut means may only now be known
+  derive(cut);  // entries whose packs are all here already; and which line a cut means may only now be known
+  return lists;
 }
 
-std::vector<PackListing> Library::missing(std::size_t most) const {
-  struct Lack {
-    std::size_t packs;
-    const std::set<PackAddress>* which;
-  };
-  std::vector<Lack> lacks;
-  for (const auto& [id, feed] : body_->feeds_) {
-    for (const auto& [sequence, packs] : feed.lacking) lacks.push_back({packs.size(), &packs});
+std::vector<Library::Missing> Library::missing(std::size_t most, std::int64_t now_ms) const {
+  using Packs = const std::set<PackAddress>*;
+  std::map<NodeId, std::vector<Packs>> by_writer;
+  for (const auto& [branch, feed] : body_->feeds_) {
+    for (const auto& [sequence, packs] : feed.lacking) by_writer[branch.feed.node].push_back(&packs);
   }
-  std::ranges::stable_sort(lacks, {}, &Lack::packs);
-  std::vector<PackListing> out;
+  std::erase_if(by_writer, [&](const auto& writer) { return body_->is_beyond_quota(writer.first); });
+  struct Turn {
+    std::span<const Packs> left;
+    std::set<PackAddress>::const_iterator next;
+  };
+  std::vector<Turn> turns;
+  for (auto& [node, entries] : by_writer) {
+    std::ranges::stable_sort(entries, {}, [](Packs packs) { return packs->size(); });
+    turns.push_back({entries, entries.front()->begin()});
+  }
+  std::vector<Missing> out;
   std::set<PackAddress> seen;
-  for (const Lack& lack : lacks) {
-    for (const PackAddress& address : *lack.which) {
-      if (out.size() == most) return out;
-      if (seen.insert(address).second) out.push_back(body_->missing_.at(address).listing);
+  while (!turns.empty()) {
+    for (Turn& turn : turns) {
+      for (bool taken = false; !taken && !turn.left.empty();) {
+        const PackAddress& address = *turn.next;
+        const Body::Wanted& wanted = body_->missing_.at(address);
+        if (!wanted.claims.empty() && wanted.not_before_ms <= now_ms && seen.insert(address).second) {
+          if (out.size() == most) return out;
+          const std::uint32_t size = wanted.claims.begin()->size_bytes;
+          const bool agreed = std::ranges::all_of(wanted.claims, [&](const Body::Claim& claim) { return claim.size_bytes == size; });
+          out.push_back({address, agreed ? size : 0});
+          taken = true;
+        }
+        if (++turn.next != turn.left.front()->end()) continue;
+        turn.left = turn.left.subspan(1);
+        if (!turn.left.empty()) turn.next = turn.left.front()->begin();
+      }
     }
+    std::erase_if(turns, [](const Turn& turn) { return turn.left.empty(); });
   }
   return out;
 }
 
 std::uint64_t Library::missing_count() const { return body_->missing_.size(); }
-bool Library::is_missing(const PackAddress& address) const { return body_->missing_.contains(address); }
 
-Result<void> Library::check_pack(const PackAddress& address, ByteView sealed) const {
+bool Library::is_missing(const PackAddress& address) const {
+  const auto wanted = body_->missing_.find(address);
+  return wanted != body_->missing_.end() && !wanted->second.claims.empty();
+}
+
+void Library::put_off(const PackAddress& address, std::int64_t now_ms) {
+  constexpr std::int64_t step_ms_least = 60'000, step_ms_most = 3'600'000;
+  const auto wanted = body_->missing_.find(address);
+  if (wanted == body_->missing_.end()) return;
+  wanted->second.step_ms = std::clamp(2 * wanted->second.step_ms, step_ms_least, step_ms_most);
+  wanted->second.not_before_ms = now_ms + wanted->second.step_ms;
+}
+
+Result<void> Library::check_pack(const PackAddress& address, ByteView sealed) {
   const auto wanted = body_->missing_.find(address);
   if (wanted == body_->missing_.end()) return fail(Fault::denied, "a pack that no entry here lacks");
-  if (sealed.size() != wanted->second.listing.size_bytes || crypto::address_of(sealed) != address) {
-    return fail(Fault::not_authentic, "a pack of another size or address");
-  }
-  const crypto::PackHeader header = TRY(crypto::check_sealed(sealed));
-  if (header.library != body_->id_ || header.kind != wanted->second.listing.kind || header.epoch != wanted->second.epoch) {
-    return fail(Fault::not_authentic, "a pack of another library, kind or epoch than its entry says");
-  }
+  if (crypto::address_of(sealed) != address) return fail(Fault::not_authentic, "a pack of another address");
+  const auto header = crypto::check_sealed(sealed);
+  const bool ours = header && header->library == body_->id_;
+  std::erase_if(wanted->second.claims, [&](const Body::Claim& claim) {
+    return !ours || claim != Body::Claim{static_cast<std::uint32_t>(sealed.size()), header->kind, header->epoch};
+  });
+  if (wanted->second.claims.empty()) return fail(Fault::denied, "a pack of another library, size, kind or epoch than any entry says");
   return {};
 }
 
-Result<bool> Library::packs_durable(std::span<const PackAddress> addresses) {
+bool Library::packs_durable(std::span<const PackAddress> addresses) {
   bool changed = false;
   std::set<store::Branch> touched;
   for (const PackAddress& address : addresses) {
@@ -545,34 +614,55 @@ Result<bool> Library::packs_durable(std::span<const PackAddress> addresses) {
     }
     body_->missing_.erase(wanted);
     body_->unindexed_.insert(address);
+    body_->index_.set_absent(address, false);
     changed = true;
   }
   for (const store::Branch& branch : touched) body_->settle(body_->feeds_.at(branch));
-  if (changed) TRY(body_->derive(false));
+  if (changed) body_->derive(false);
   return changed;
 }
 
-Result<void> Library::judge_again() { return body_->derive(true); }
+void Library::judge_again() { body_->derive(true); }
+const std::optional<Error>& Library::behind() const { return body_->behind_; }
+void Library::catch_up() { body_->derive(false); }
+
+std::vector<NodeId> Library::beyond_quota() const {
+  std::vector<NodeId> out;
+  for (const auto& [branch, feed] : body_->feeds_) {
+    const NodeId& node = branch.feed.node;
+    if ((out.empty() || out.back() != node) && body_->is_beyond_quota(node)) out.push_back(node);
+  }
+  return out;
+}
 
 bool Library::all_opened() const { return body_->folder_.has_value() && body_->unindexed_.empty(); }
 
-Result<void> Library::pack_damaged(const PackAddress& address) {
+Result<bool> Library::pack_damaged(const PackAddress& address) {
   Body& it = *body_;
-  if (it.missing_.contains(address)) return {};
+  if (it.missing_.contains(address)) return true;
+  Body::Wanted wanted;
   auto in = TRY(it.context_.truth.read());
-  for (auto& [branch, feed] : it.feeds_) {
+  for (const auto& [branch, feed] : it.feeds_) {
     TRY(in.each_entry(branch, {1}, [&](Sequence sequence, ByteView bytes) -> Result<bool> {
       const Entry entry = TRY(store::decode_entry(bytes));
       for (const PackListing& pack : TRY(it.listings(entry, in))) {
         if (pack.address != address) continue;
-        feed.lacking[sequence.value].insert(address);
-        it.missing_.try_emplace(address, Body::Wanted{pack, entry.epoch, {}}).first->second.by.emplace(branch, sequence.value);
+        wanted.claims.insert({pack.size_bytes, pack.kind, entry.epoch});
+        wanted.by.emplace(branch, sequence.value);
       }
       return true;
     }));
+  }
+  if (wanted.by.empty()) return false;
+  for (const auto& [branch, sequence] : wanted.by) {
+    Body::Feed& feed = it.feeds_.at(branch);
+    feed.lacking[sequence].insert(address);
     it.settle(feed);
   }
-  return {};
+  it.missing_.emplace(address, std::move(wanted));
+  it.unindexed_.erase(address);
+  it.index_.set_absent(address, true);
+  return true;
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------------------

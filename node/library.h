@@ -99,7 +99,7 @@ class Library {
     std::vector<store::PiecePlace> places;
   };
 
-  /// Reads feeds and packs from the truth; derives what the node may see. Faults: the store's.
+  /// Reads feeds and packs from the truth; derives what the node may see (behind() says if that failed). Faults: the store's.
   static Result<std::unique_ptr<Library>> open(const LibraryContext& context, const LibraryId& id);
   ~Library();
 
@@ -116,25 +116,38 @@ class Library {
   /// Entries from `from` on of the line that `point` names, at least one and as many as fit `bytes_most`, with its head and the proof that links them.
   /// Faults: not_found, the store's.
   Result<Batch> entries(const Point& point, Sequence from, std::size_t bytes_most) const;
-  /// Hashes of lists of packs that these entries name and that are not here: to be given to keep_pack_list first. The batch is checked against its
-  /// signed head before it is believed. Faults: those of accept_entries.
-  Result<std::vector<Digest>> lists_wanted(const Point& point, Sequence from, const Batch& batch) const;
-  Result<void> keep_pack_list(const Digest& sha256, ByteView bytes);
+  using Lists = std::vector<Digest>;
   /// Checked against the feed's head and the mesh of each entry's policy version, then durable. Entries that are known already are passed over.
-  /// Faults, after which nothing has changed: not_found (a policy version that is not held: the realm now asks for it; or a list), denied (its node may not
-  /// write, or is beyond its quota), stale (nothing new, or a gap before it), exists (no line that is held here grows into that one: a fork; next() says how
-  /// to go on), those of FeedTail::check_batch.
-  Result<void> accept_entries(const Point& point, Sequence from, const Batch& batch);
-  /// Packs of the entry that lacks least come first.
-  std::vector<store::PackListing> missing(std::size_t most) const;
+  /// What comes back are the lists of packs that these entries name and that are not here: where there are any, all was checked and nothing was kept; to be
+  /// called again when they were given to keep_pack_list.
+  /// Faults, after which nothing has changed: not_found (a policy version that is not held: the realm now asks for it), denied (its node may not write),
+  /// stale (nothing new, or a gap before it), exists (no line that is held here grows into that one: a fork; next() says how to go on), those of
+  /// FeedTail::check_batch and decode_list.
+  Result<Lists> accept_entries(const Point& point, Sequence from, const Batch& batch);
+  Result<void> keep_pack_list(const Digest& sha256, ByteView bytes);
+  struct Missing {
+    PackAddress address;
+    std::uint32_t size_bytes{};  ///< 0: entries differ about it
+  };
+  /// What is to be asked for: writers take turns, so that one who lists what nobody has holds up nobody else; of each, packs of the entry that lacks least
+  /// come first. Without what was put off until after `now_ms`, and without what a writer lists beyond its quota.
+  std::vector<Missing> missing(std::size_t most, std::int64_t now_ms) const;
   std::uint64_t missing_count() const;
-  bool is_missing(const PackAddress& address) const;
-  /// A pack that is missing: its size, address, library and epoch. Faults: not_authentic, malformed, denied (no entry that lacks it).
-  Result<void> check_pack(const PackAddress& address, ByteView sealed) const;
+  bool is_missing(const PackAddress& address) const;  ///< and to be taken if it comes
+  /// Nobody has it: it is not among missing() for a while, each time for longer.
+  void put_off(const PackAddress& address, std::int64_t now_ms);
+  /// A pack that is missing, as it came: one entry at least must say of it what it is. Faults: not_authentic (other bytes than the address names), denied
+  /// (these are the bytes, and no entry says so, or they are no pack of this library: what the entries say is false, and is not asked for again).
+  Result<void> check_pack(const PackAddress& address, ByteView sealed);
   /// These are committed: held heads advance, and with keys records are judged. Says whether what is held, or the folder, changed.
-  Result<bool> packs_durable(std::span<const PackAddress> addresses);
+  bool packs_durable(std::span<const PackAddress> addresses);
   /// Policy or keys changed: judges everything anew.
-  Result<void> judge_again();
+  void judge_again();
+  /// Why what is derived (index, records, folder) does not follow what is held: a fault of the store. Nothing: it does.
+  const std::optional<Error>& behind() const;
+  void catch_up();  ///< tries again
+  /// Nodes whose entries list more than any policy allowed them: what more they list is not fetched.
+  std::vector<NodeId> beyond_quota() const;
 
   // ---- saving and reading, with keys ---------------------------------------------------------------------------------
   bool has_keys() const;
@@ -164,8 +177,9 @@ class Library {
   std::map<RecordId, store::Refusal> refused() const;
   /// With keys: every pack that is listed and here was opened, and every piece in it hashed.
   bool all_opened() const;
-  /// A pack that is listed and turned out damaged: it is missing from now on, and whoever has it may give it back.
-  Result<void> pack_damaged(const PackAddress& address);
+  /// A pack that turned out damaged: where an entry lists it, it is missing from now on, its pieces count as not here, and whoever has it may give it back.
+  /// Says whether one does. After a fault nothing has changed.
+  Result<bool> pack_damaged(const PackAddress& address);
 
  private:
   class Body;

@@ -16,12 +16,27 @@ class Library::Body {
     std::vector<Digest> proof;  ///< that it continues the tail, where it covers more
     Sequence held;
     PolicyVersion highest;                                   ///< of the entries so far
+    std::uint64_t listed_bytes{};                            ///< of the packs that they list
+    std::set<PolicyVersion> policies;                        ///< that they name
     std::map<std::uint64_t, std::set<PackAddress>> lacking;  ///< by entry: packs that are missing
   };
-  struct Wanted {
-    store::PackListing listing;
+  /// What an entry says of a pack that it lists. Any member may list any address, so what is said may be false; the bytes decide.
+  struct Claim {
+    std::uint32_t size_bytes{};
+    crypto::PackKind kind{};
     Epoch epoch;
+    friend auto operator<=>(const Claim&, const Claim&) = default;
+  };
+  struct Wanted {
+    std::set<Claim> claims;  ///< that were not proved false by the pack itself
     std::set<std::pair<store::Branch, std::uint64_t>> by;
+    std::int64_t not_before_ms{}, step_ms{};  ///< nobody had it: not asked for until then
+  };
+  /// An entry with what must be read for it to be known, so that nothing can fail once it is durable.
+  struct Fresh {
+    store::Entry entry;
+    std::vector<store::PackListing> packs;
+    std::vector<bool> here;  ///< of each pack
   };
   struct Carrier {
     store::Branch branch;
@@ -51,14 +66,16 @@ class Library::Body {
   auto lines(const FeedId& id) const { return std::ranges::subrange(feeds_.lower_bound(store::Branch(id)), feeds_.upper_bound(last_branch(id))); }
   bool is_forked(const FeedId& id) const;
   Result<bool> on_line(const store::Branch& branch, const Feed& feed, Sequence sequence, const Digest& root) const;
-  Result<void> walk(const Point& point, Sequence from, const Batch& batch, const crypto::VerifyKey& key);
-  Result<std::vector<Bytes>> entries_of(const store::Branch& branch, std::uint64_t count) const;
-  Result<void> put_batch(const store::Branch& branch, store::FeedTail tail, Sequence from, const Batch& batch, const crypto::VerifyKey& key);
+  Result<Lists> walk(const Point& point, Sequence from, const Batch& batch, const crypto::VerifyKey& key);
+  Result<std::vector<Bytes>> entries_of(const store::Branch& branch, Sequence from, std::uint64_t count) const;
+  Result<Lists> put_batch(const store::Branch& branch, store::FeedTail tail, Sequence from, const Batch& batch, const crypto::VerifyKey& key);
   Result<crypto::VerifyKey> writer_key(const FeedId& id, std::span<const Bytes> entries) const;
-  static Result<std::span<const Bytes>> fresh(const store::FeedTail& tail, Sequence from, const Batch& batch);
   Result<void> load();
   Result<std::vector<store::PackListing>> listings(const store::Entry& entry, store::TruthRead& in) const;
-  Result<void> know_entry(const store::Branch& branch, Feed& feed, const store::Entry& entry, store::TruthRead& in);
+  Result<Fresh> read_fresh(store::Entry entry, store::TruthRead& in) const;
+  void know_entry(const store::Branch& branch, Feed& feed, Fresh fresh);
+  std::uint64_t listed_bytes(const NodeId& node) const;
+  bool is_beyond_quota(const NodeId& node) const;
   void settle(Feed& feed);
 
   bool has_keys() const;
@@ -66,9 +83,10 @@ class Library::Body {
   store::NameRule rule() const;
   Cuts cuts(const store::Branch& branch) const;
 
-  Result<void> derive(bool judge_all);  ///< all that keys allow: index, records, folder
+  void derive(bool judge_all);  ///< all that keys allow: index, records, folder. A fault stays in `behind_`, with what is still to be done
+  Result<void> derive_now();
   Result<void> index_packs(std::span<const PackAddress> addresses);
-  Result<std::set<RecordId>> open_records();  ///< those whose meta packs are here; which
+  std::set<RecordId> open_records();  ///< those whose meta packs are here; which
   Result<std::optional<store::SignedRecord>> find_record(const Unopened& entry) const;
   std::optional<RecordId> know_record(const store::SignedRecord& signed_record, const Carrier& carrier);
   std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, CutsByLine& cuts) const;
@@ -89,7 +107,6 @@ class Library::Body {
   std::map<store::Branch, Feed> feeds_;
   std::set<std::pair<store::Branch, Digest>> not_from_;   ///< entries that came for a point of that root did not continue this line
   std::map<std::pair<FeedId, Digest>, Sequence> walked_;  ///< for such a point: up to here it is the same as the first line
-  std::map<NodeId, std::uint64_t> listed_bytes_;          ///< of packs, by the node whose entries list them: what its quota is for
   std::map<PackAddress, Wanted> missing_;
   std::set<PackAddress> unindexed_;  ///< listed, here, and not in the index: for want of a key, or since the start
   std::set<PackAddress> unsound_;    ///< of those: opened, and not what a pack must be
@@ -97,6 +114,8 @@ class Library::Body {
   std::map<RecordId, Known> records_;
   std::map<store::Stamp, RecordId> accepted_;
   std::optional<store::Folder> folder_;
+  std::optional<Error> behind_;
+  bool judge_all_due_ = false;
   std::uint64_t last_hlc_ = 0;
   std::uint64_t entry_count_ = 0;
 

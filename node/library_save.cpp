@@ -223,7 +223,7 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   const auto repeated = std::ranges::unique(stored, {}, [](const StoredPack& pack) { return pack.listing; });
   stored.erase(repeated.begin(), repeated.end());
   std::vector<store::PackListing> listed;
-  std::uint64_t bytes = it.listed_bytes_[it.context_.node.id];
+  std::uint64_t bytes = it.listed_bytes(it.context_.node.id);
   for (const StoredPack& pack : stored) {
     listed.push_back(pack.listing);
     bytes += pack.listing.size_bytes;
@@ -257,10 +257,11 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   const store::FeedTail::Appended appended = TRY(tail.append(entry, it.context_.node.sign, write.keep_subtrees(id)));
   TRY(write.put_entry(id, tail.sequence(), appended.entry));
   TRY(write.put_head(id, {appended.head_note, tail.encode(), {}}));
+  Body::Fresh fresh = TRY(it.read_fresh(TRY(store::decode_entry(appended.entry)), write));
   TRY(write.commit());
 
-  // Durable: what follows is derived, and a fault there shows itself again at the next start, not as a save that failed.
-  Body::Feed& feed = it.feeds_.try_emplace(id, Body::Feed{store::FeedTail(id), {}, {}, {}, {}, {}}).first->second;
+  // Durable: what follows is derived, and a fault there is tried again (behind), not a save that failed.
+  Body::Feed& feed = it.feeds_.try_emplace(id, Body::Feed{store::FeedTail(id)}).first->second;
   feed.tail = std::move(tail);
   feed.note = appended.head_note;
   feed.proof.clear();
@@ -268,11 +269,7 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   std::vector<DerivedIndex::Pack> places;
   for (StoredPack& pack : stored) places.push_back({pack.listing.address, std::move(pack.places)});
   const bool indexed = it.index_.put(places).has_value();
-  if (auto in = it.context_.truth.read()) {
-    const auto known = store::decode_entry(appended.entry);
-    INVARIANT(known.has_value());
-    if (const auto noted = it.know_entry(id, feed, *known, *in); !noted) return sequence;
-  }
+  it.know_entry(id, feed, std::move(fresh));
   if (indexed) {
     for (const DerivedIndex::Pack& pack : places) it.unindexed_.erase(pack.address);
   }

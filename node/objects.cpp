@@ -123,18 +123,12 @@ Result<sync::Batch> Objects::entries(const sync::FeedPoint& point, Sequence from
   return sync::Batch{std::move(batch.entries), std::move(batch.head_note), std::move(batch.proof)};
 }
 
-Result<std::vector<Digest>> Objects::lists_wanted(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) const {
-  const Library* library = find(point.feed.library);
-  if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  return library->lists_wanted(point_of(point), from, {batch.entries, batch.head_note, batch.proof});
-}
-
-Result<void> Objects::accept_entries(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) {
+Result<std::vector<Digest>> Objects::accept_entries(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) {
   Library* library = find(point.feed.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
-  TRY(noted(library->accept_entries(point_of(point), from, {batch.entries, batch.head_note, batch.proof})));
-  changes_.libraries.insert(point.feed.library);
-  return {};
+  Library::Lists lists = TRY(noted(library->accept_entries(point_of(point), from, {batch.entries, batch.head_note, batch.proof})));
+  if (lists.empty()) changes_.libraries.insert(point.feed.library);
+  return lists;
 }
 
 // ---- packs ---------------------------------------------------------------------------------------------------------------
@@ -142,7 +136,7 @@ std::vector<sync::MissingPack> Objects::missing(const LibraryId& id, std::size_t
   std::vector<sync::MissingPack> out;
   if (now_.steady_ms < paused_until_ms_) return out;
   if (const Library* library = find(id)) {
-    for (const store::PackListing& pack : library->missing(most)) out.push_back({Digest{pack.address.bytes}, pack.size_bytes});
+    for (const Library::Missing& pack : library->missing(most, now_.steady_ms)) out.push_back({Digest{pack.address.bytes}, pack.size_bytes});
   }
   return out;
 }
@@ -167,8 +161,12 @@ Result<Bytes> Objects::slice(const sync::ObjectId& object, std::uint32_t offset,
   return bytes_of(whole->subspan(offset, std::min(bytes_most, whole->size() - offset)));
 }
 
-Result<void> Objects::check_pack(const sync::ObjectId& pack, ByteView bytes) const {
-  const Library* library = find(pack.library);
+void Objects::put_off(const sync::ObjectId& pack, Now now) {
+  if (Library* library = find(pack.library)) library->put_off(PackAddress{pack.sha256.bytes}, now.steady_ms);
+}
+
+Result<void> Objects::check_pack(const sync::ObjectId& pack, ByteView bytes) {
+  Library* library = find(pack.library);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held");
   return library->check_pack(PackAddress{pack.sha256.bytes}, bytes);
 }

@@ -52,13 +52,13 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
   std::vector<sync::FeedPoint> feeds(const LibraryId& library) const override;
   Result<Sequence> next(const sync::FeedPoint& point) const override;
   Result<sync::Batch> entries(const sync::FeedPoint& point, Sequence from, std::size_t bytes_most) const override;
-  Result<std::vector<Digest>> lists_wanted(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) const override;
-  Result<void> accept_entries(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) override;
+  Result<std::vector<Digest>> accept_entries(const sync::FeedPoint& point, Sequence from, const sync::Batch& batch) override;
   std::vector<sync::MissingPack> missing(const LibraryId& library, std::size_t most) const override;
   bool is_missing(const sync::ObjectId& pack) const override;
   std::optional<std::uint32_t> size(const sync::ObjectId& object) const override;
   Result<Bytes> slice(const sync::ObjectId& object, std::uint32_t offset, std::size_t bytes_most) const override;
-  Result<void> check_pack(const sync::ObjectId& pack, ByteView bytes) const override;
+  void put_off(const sync::ObjectId& pack, Now now) override;
+  Result<void> check_pack(const sync::ObjectId& pack, ByteView bytes) override;
   Result<void> keep_list(const sync::ObjectId& list, ByteView bytes) override;
   std::vector<sync::StatementMark> statements(const LibraryId& library) const override;
   std::optional<sync::StatementGiven> statement(const LibraryId& library, const NodeId& signer, const std::string& subject) const override;

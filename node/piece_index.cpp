@@ -41,7 +41,18 @@ std::optional<PackAddress> DerivedIndex::find(const PieceId& id) const {
   const auto found = (*transaction)->get(pieces_table, key_of(id));
   if (!found || !*found) return std::nullopt;
   const auto address = PackAddress::from(**found);
-  return address ? std::optional(*address) : std::nullopt;
+  if (!address) return std::nullopt;
+  const std::scoped_lock lock(mutex_);
+  return absent_.contains(*address) ? std::nullopt : std::optional(*address);
+}
+
+void DerivedIndex::set_absent(const PackAddress& pack, bool absent) {
+  const std::scoped_lock lock(mutex_);
+  if (absent) {
+    absent_.insert(pack);
+  } else {
+    absent_.erase(pack);
+  }
 }
 
 Result<bool> DerivedIndex::has(const PackAddress& pack) const {

@@ -5,6 +5,8 @@
 // Not here: which packs are listed (library.h).
 // Threads: `find` from any; the rest the engine's. Everything in the constructors outlives them.
 #pragma once
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "crypto/local_seal.h"
@@ -38,6 +40,8 @@ class DerivedIndex final : public store::PieceIndex {
     std::vector<store::PiecePlace> places;
   };
   Result<void> put(const std::vector<Pack>& packs);
+  /// A pack that is in the index, and is damaged: what lies in it is not found until it is healed. Held in memory, from any thread.
+  void set_absent(const PackAddress& pack, bool absent);
   /// The row's key: the piece's keyed name. Its value is the pack's address.
   Bytes key_of(const PieceId& id) const;
 
@@ -45,6 +49,8 @@ class DerivedIndex final : public store::PieceIndex {
   store::Kv& derived_;
   const crypto::LocalKey& local_;
   LibraryId library_;
+  mutable std::mutex mutex_;
+  std::set<PackAddress> absent_;
 };
 
 class IndexedPieces final : public store::PieceSource {

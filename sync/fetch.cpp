@@ -48,6 +48,17 @@ void Fetch::look_anew() {
 void Fetch::want(const ObjectId& id, std::uint32_t size_bytes, std::size_t rank) {
   const auto [it, fresh] = objects_.try_emplace(id);
   Object& object = it->second;
+  if (!fresh && object.wanted_bytes != size_bytes) {
+    release(id, object);
+    object.wanted_bytes = size_bytes;
+    begin_anew(object);
+    object.waits.clear();
+    if (std::exchange(object.aside, false)) {
+      aside_.erase(place(id, object));
+      idle_.insert(place(id, object));
+    }
+    look_anew();
+  }
   if (!fresh) {
     if (object.peer || object.aside || object.rank == rank) return;
     idle_.erase(place(id, object));
@@ -55,8 +66,8 @@ void Fetch::want(const ObjectId& id, std::uint32_t size_bytes, std::size_t rank)
     idle_.insert(place(id, object));
     return;
   }
-  object.size_bytes = size_bytes;
-  object.slices.resize((size_bytes + slice_bytes_most - 1) / slice_bytes_most);
+  object.wanted_bytes = size_bytes;
+  begin_anew(object);
   object.rank = rank;
   object.order = next_order_++;
   idle_.insert(place(id, object));
@@ -79,7 +90,6 @@ std::vector<ObjectId> Fetch::wanted(const LibraryId& library) const {
 }
 
 std::size_t Fetch::room() const {
-  if (aside_.size() >= aside_most) return 0;
   const std::size_t used = objects_.size() - aside_.size();
   return used < objects_most ? objects_most - used : 0;
 }
@@ -102,6 +112,13 @@ void Fetch::discard(Object& object) {
   object.giver.reset();
   object.mixed = false;
   count_begun(object);
+}
+
+/// Nothing of it is here, and its size is what is wanted.
+void Fetch::begin_anew(Object& object) {
+  object.size_bytes = object.wanted_bytes;
+  object.slices.assign((object.size_bytes + slice_bytes_most - 1) / slice_bytes_most, At::not_asked);
+  discard(object);
 }
 
 /// Takes back what its peer was asked for and has not given.
@@ -139,6 +156,14 @@ void Fetch::put_aside_if_nobody_has(const ObjectId& id, Object& object, Now now)
   idle_.erase(place(id, object));
   object.aside = true;
   aside_.insert(place(id, object));
+  if (aside_.size() <= aside_most) return;
+  const auto oldest = std::ranges::min_element(aside_, {}, [](const Place& at) {
+    return std::pair(std::get<ObjectId>(at).kind != ObjectKind::pack, std::get<1>(at));  // entries wait for lists
+  });
+  const ObjectId gone = std::get<ObjectId>(*oldest);
+  if (gone.kind != ObjectKind::pack) return;
+  given_up_.push_back(gone);
+  forget(gone);  // it may be this very object
 }
 
 /// Makes room among what is begun, at the cost of what nobody has the rest of.
@@ -160,6 +185,7 @@ bool Fetch::begin_one(const NodeId& id, Peer& peer, Now now) {
     const auto waits = object.waits.find(id);
     if ((waits != object.waits.end() && waits->second.until_ms > now.steady_ms) || !may_ask_(id, object_id.library)) continue;
     if (object.counted_bytes == 0 && !spare(std::max<std::size_t>(object.size_bytes, slice_bytes_most))) return false;
+    if (object.of_one && object.giver && object.giver != id) discard(object);
     object.peer = id;
     object.probing = waits != object.waits.end();
     count_begun(object);
@@ -235,14 +261,16 @@ std::optional<Fetch::Whole> Fetch::take(const NodeId& from, SliceGiven&& slice, 
   const bool fits = slice.size_bytes == object.size_bytes && slice.offset < object.size_bytes && slice.bytes.size() == bytes_at(object, slice.offset);
   if (!fits) {
     if (slice.offset < object.size_bytes) object.slices[slice.offset / slice_bytes_most] = At::not_asked;
-    object.waits[from] = {now.steady_ms + distrust_ms, distrust_ms, true};
-    release(id, object);
-    // A size that one peer alone named is not believed of it any more.
-    if (id.kind == ObjectKind::list) {
-      discard(object);
-      object.size_bytes = 0;
-      object.slices.clear();
+    if (object.wanted_bytes == 0 && object.giver && object.giver != from && slice.size_bytes != object.size_bytes) {
+      // Two peers name two sizes. Whose is wrong shows when the whole has come from one of them.
+      object.of_one = true;
+      wait(object, from, now);
+      wait(object, *object.giver, now);
+    } else {
+      object.waits[from] = {now.steady_ms + distrust_ms, distrust_ms, true};
     }
+    release(id, object);
+    if (object.wanted_bytes == 0) begin_anew(object);
     put_aside_if_nobody_has(id, object, now);
     return std::nullopt;
   }
@@ -253,15 +281,16 @@ std::optional<Fetch::Whole> Fetch::take(const NodeId& from, SliceGiven&& slice, 
   object.mixed = object.mixed || (object.giver && object.giver != from);
   object.giver = from;
   if (object.here_count < object.slices.size()) return std::nullopt;
-  Whole whole{std::move(object.bytes), !object.mixed};
+  Whole whole{std::move(object.bytes), !object.mixed, object.wanted_bytes};
   forget(id);
   return whole;
 }
 
-void Fetch::refuse(const NodeId& peer, const ObjectId& id, std::uint32_t size_bytes, bool from_one, Now now) {
-  want(id, size_bytes, 0);
-  if (!from_one) return;
+void Fetch::refuse(const NodeId& peer, const ObjectId& id, const Whole& whole, Now now) {
+  want(id, whole.wanted_bytes, 0);
   Object& object = objects_.at(id);
+  object.of_one = true;
+  if (!whole.from_one) return;
   object.waits[peer] = {now.steady_ms + distrust_ms, distrust_ms, true};
   put_aside_if_nobody_has(id, object, now);
 }

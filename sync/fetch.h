@@ -2,9 +2,8 @@
 //
 // One peer for an object at a time, many peers at once. A peer's credit is what may be on its way from it: about a second of its measured rate, so that a slow
 // line is not filled for minutes ahead of everything else. An object that a peer has not, or whose slices do not come, goes to another one, with what is
-// here of it. One that no peer has now is put aside and asked for ever more seldom, so that it holds up nothing else.
-// Not here: what is missing (object_store.h), messages of other kinds (sync.h).
-// Threads: one owner.
+// here of it. One that no peer has now is put aside and asked for ever more seldom, so that it holds up nothing else; of very many such the oldest are given
+// up. Not here: what is missing (object_store.h), messages of other kinds (sync.h). Threads: one owner.
 #pragma once
 #include <functional>
 #include <map>
@@ -44,7 +43,8 @@ class Fetch {
   /// Nothing is asked of it until then: its queue is full.
   void pause(const NodeId& peer, std::int64_t until_ms);
 
-  /// Wanted from now on, if it is not already; the lowest rank first. `size_bytes` 0: not known (lists).
+  /// Wanted from now on, if it is not already; the lowest rank first. `size_bytes` 0: not known, and the first who gives says it. With another size than
+  /// before it begins anew, and nobody is blamed for what did not fit the one before.
   void want(const ObjectId& object, std::uint32_t size_bytes, std::size_t rank);
   void forget(const ObjectId& object);
   bool is_wanted(const ObjectId& object) const { return objects_.contains(object); }
@@ -52,6 +52,8 @@ class Fetch {
   std::size_t count() const { return objects_.size(); }
   std::size_t count_aside() const { return aside_.size(); }
   std::size_t room() const;  ///< further objects that may be wanted now
+  /// Packs that are not wanted any more, because nobody has them and so many are put aside. They are given once.
+  std::vector<ObjectId> take_given_up() { return std::exchange(given_up_, {}); }
 
   /// Asks for all that credit allows; begins nothing new where `begin` is false.
   void pump(Now now, bool begin, const Ask& ask);
@@ -59,11 +61,12 @@ class Fetch {
   /// The whole object, when this was the last slice of it; it is then no longer wanted. A slice that was not asked for changes nothing.
   struct Whole {
     Bytes bytes;
-    bool from_one{};  ///< all of it came from this peer
+    bool from_one{};               ///< all of it came from this peer
+    std::uint32_t wanted_bytes{};  ///< as want() said
   };
   std::optional<Whole> take(const NodeId& peer, SliceGiven&& slice, Now now);
   /// The object that take() gave was not what it should be: it begins anew. The peer is not asked for it for long if all was its own.
-  void refuse(const NodeId& peer, const ObjectId& object, std::uint32_t size_bytes, bool from_one, Now now);
+  void refuse(const NodeId& peer, const ObjectId& object, const Whole& whole, Now now);
   void unavailable(const NodeId& peer, const ObjectId& object, Now now);
   /// What a peer was asked for may not have reached it.
   void ask_again(const NodeId& peer);
@@ -81,13 +84,15 @@ class Fetch {
     bool distrusted{};
   };
   struct Object {
-    std::uint32_t size_bytes{};  ///< 0: not known yet
+    std::uint32_t wanted_bytes{};  ///< as want() said
+    std::uint32_t size_bytes{};    ///< 0: not known yet
     Bytes bytes;
     std::vector<At> slices;
     std::size_t here_count{}, next{};  ///< no slice below `next` is to be asked for
     std::map<std::uint32_t, Asked> asked;
     std::optional<NodeId> peer, giver;  ///< who is asked now; who gave what is here
     bool mixed{};                       ///< several did
+    bool of_one{};                      ///< it was refused when several did: next time all must come from one, who is to blame if it is wrong
     bool probing{};                     ///< its peer had it not before: one slice first
     std::map<NodeId, Wait> waits;
     std::size_t counted_bytes{};  ///< in begun_bytes_
@@ -112,6 +117,7 @@ class Fetch {
   static std::size_t bytes_at(const Object& object, std::uint32_t offset);
   void count_begun(Object& object);
   void discard(Object& object);
+  void begin_anew(Object& object);
   void release(const ObjectId& id, Object& object);
   void put_aside_if_nobody_has(const ObjectId& id, Object& object, Now now);
   void look_anew();
@@ -125,6 +131,7 @@ class Fetch {
   std::set<Place> idle_, aside_;  ///< those that nobody is asked for
   std::uint64_t next_order_ = 0;
   std::size_t begun_bytes_ = 0;
+  std::vector<ObjectId> given_up_;
   std::map<NodeId, Peer> peers_;
   std::int64_t next_look_ms_ = 0;
 };

@@ -13,7 +13,7 @@ struct Batch {
 };
 struct MissingPack {
   Digest address;
-  std::uint32_t size_bytes{};
+  std::uint32_t size_bytes{};  ///< 0: not known
 };
 
 /// What the node holds. Whatever comes from a peer is checked behind this before it counts.
@@ -40,18 +40,19 @@ class ObjectStore {
   virtual Result<Sequence> next(const FeedPoint& point) const = 0;
   /// Of the line that `point` is on.
   virtual Result<Batch> entries(const FeedPoint& point, Sequence from, std::size_t bytes_most) const = 0;
-  /// Lists that a batch names and that are not here, after its signed head was checked. Faults: as accept_entries.
-  virtual Result<std::vector<Digest>> lists_wanted(const FeedPoint& point, Sequence from, const Batch& batch) const = 0;
-  /// Faults: not_found (waits for documents or lists), stale (nothing new in it), exists (another line of the feed: next() says from where on),
-  /// denied, not_authentic, malformed ...
-  virtual Result<void> accept_entries(const FeedPoint& point, Sequence from, const Batch& batch) = 0;
+  /// Nothing was kept where lists come back: those that the batch names and that are not here, after all of it was checked. To be given again when they came.
+  /// Faults: not_found (waits for documents), stale (nothing new in it), exists (another line of the feed: next() says from where on), denied,
+  /// not_authentic, malformed ...
+  virtual Result<std::vector<Digest>> accept_entries(const FeedPoint& point, Sequence from, const Batch& batch) = 0;
 
   // ---- packs and lists of packs
   virtual std::vector<MissingPack> missing(const LibraryId& library, std::size_t most) const = 0;  ///< most urgent first
   virtual bool is_missing(const ObjectId& pack) const = 0;
+  virtual void put_off(const ObjectId& pack, Now now) = 0;                      ///< nobody has it: not among what is missing for some minutes, or hours
   virtual std::optional<std::uint32_t> size(const ObjectId& object) const = 0;  ///< nothing: not held, or not of that library
   virtual Result<Bytes> slice(const ObjectId& object, std::uint32_t offset, std::size_t bytes_most) const = 0;
-  virtual Result<void> check_pack(const ObjectId& pack, ByteView bytes) const = 0;
+  /// Fault: denied (what was asked for, and what entries say of it is false: it is not missing any more), or the giver's.
+  virtual Result<void> check_pack(const ObjectId& pack, ByteView bytes) = 0;
   virtual Result<void> keep_list(const ObjectId& list, ByteView bytes) = 0;
 
   // ---- statements

@@ -308,9 +308,13 @@ void Sync::Body::documents_changed(bool offered) {
       peer.compare_latest_due_ms = now_.steady_ms + compare_latest_ms;
     }
   });
-  for (auto& [feed, pull] : pulls_) {
-    if (!pull.waits_for_documents) continue;
-    pull.not_before_ms = std::min(pull.not_before_ms, offered ? now_.steady_ms : now_.steady_ms + housekeeping_ms);
+  for (auto& [id, peer] : peers_) {
+    for (auto& [feed, its] : peer.feeds) {
+      for (PeerFeed::Open& open : its.open) {
+        if (!open.waits_for_documents) continue;
+        open.not_before_ms = std::min(open.not_before_ms, offered ? now_.steady_ms : now_.steady_ms + housekeeping_ms);
+      }
+    }
   }
 }
 
@@ -354,13 +358,13 @@ void Sync::Body::housekeep() {
   housekeeping_due_ms_ = now_.steady_ms + housekeeping_ms;
   for (auto& [feed, pull] : pulls_) {
     if (pull.peer && pull.until_ms <= now_.steady_ms) {
-      Peer* peer = up(*pull.peer);
-      if (PeerFeed::Open* open = peer != nullptr ? open_point(*peer, pull.point) : nullptr) open->not_before_ms = now_.steady_ms + answer_ms;
+      put_off(*pull.peer, pull.point, now_.steady_ms + answer_ms);
       give_up_entries(pull);
     }
     if (pull.waiting && pull.waiting->until_ms <= now_.steady_ms) {
       for (const Digest& list : pull.waiting->lists) fetch_.forget({feed.library, ObjectKind::list, list});
       waiting_bytes_ -= pull.waiting->bytes;
+      put_off(pull.waiting->peer, pull.waiting->point, now_.steady_ms + distrust_ms);
       pull.waiting.reset();
     }
   }

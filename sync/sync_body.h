@@ -43,6 +43,7 @@ struct PeerFeed {
   struct Open {
     FeedPoint point;
     std::int64_t not_before_ms{};
+    bool waits_for_documents{};
   };
   std::vector<Open> open;  ///< ascending; points that this node does not hold
 };
@@ -75,7 +76,6 @@ struct Pull {
   Sequence from;               ///< from here on
   std::int64_t until_ms{};
   std::int64_t not_before_ms{};
-  bool waits_for_documents{};
   struct Waiting {
     NodeId peer;
     FeedPoint point;
@@ -161,6 +161,7 @@ class Sync::Body {
   void give_up_entries(Pull& pull);
   void accept(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Batch&& batch);
   void accept_fault(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Fault fault);
+  PeerFeed::Open* put_off(const NodeId& from, const FeedPoint& point, std::int64_t until_ms);
   void wait_without_progress(const NodeId& from, const FeedPoint& point, Sequence first);
   void list_came(const ObjectId& list);
   bool wanted_by_entries(const ObjectId& list) const;

@@ -25,7 +25,7 @@ void Sync::Body::note_point(Peer& peer, const FeedPoint& point) {
   if ((at != open.end() && at->point == point) || inventories_.of(point.feed.library).holds(point)) return;
   const auto next = store_.next(point);
   if (!next || next->value == 0) return;
-  open.insert(at, {point, 0});
+  open.insert(at, {point});
   if (open.size() > open_most) open.erase(open.begin());  // the further ones lead past it, or a later round names it again
   pulls_.try_emplace(point.feed);
 }
@@ -127,50 +127,47 @@ bool Sync::Body::hear(const NodeId& from, Peer& peer, EntriesGiven&& it) {
     }
     return true;
   }
-  Batch batch{std::move(it.entries), std::move(it.head_note), std::move(it.proof)};
-  auto lists = store_.lists_wanted(it.point, it.from, batch);
-  if (!lists) {
-    accept_fault(pull, from, it.point, it.from, lists.error().fault);
-    return true;
-  }
+  accept(pull, from, it.point, it.from, {std::move(it.entries), std::move(it.head_note), std::move(it.proof)});
+  return true;
+}
+
+void Sync::Body::accept(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Batch&& batch) {
+  const auto lists = store_.accept_entries(point, first, batch);
+  if (!lists) return accept_fault(pull, from, point, first, lists.error().fault);
   if (lists->empty()) {
-    accept(pull, from, it.point, it.from, std::move(batch));
-    return true;
+    feeds_changed(point.feed.library);
+    wait_without_progress(from, point, first);
+    return;
   }
   std::size_t bytes = batch.head_note.size() + batch.proof.size() * Digest::size;
   for (const Bytes& entry : batch.entries) bytes += entry.size() + sizeof(Bytes);
   if (waiting_bytes_ + bytes > waiting_bytes_most) {
     pull.not_before_ms = now_.steady_ms + answer_ms;
-    return true;
+    return;
   }
   waiting_bytes_ += bytes;
-  for (const Digest& list : *lists) fetch_.want({feed.library, ObjectKind::list, list}, 0, 0);
-  pull.waiting = Pull::Waiting{from, it.point, it.from, std::move(batch), {lists->begin(), lists->end()}, bytes, now_.steady_ms + lists_ms};
-  return true;
+  for (const Digest& list : *lists) fetch_.want({point.feed.library, ObjectKind::list, list}, 0, 0);
+  pull.waiting = Pull::Waiting{from, point, first, std::move(batch), {lists->begin(), lists->end()}, bytes, now_.steady_ms + lists_ms};
 }
 
-void Sync::Body::accept(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Batch&& batch) {
-  const auto accepted = store_.accept_entries(point, first, batch);
-  if (!accepted) return accept_fault(pull, from, point, first, accepted.error().fault);
-  pull.waits_for_documents = false;
-  feeds_changed(point.feed.library);
-  wait_without_progress(from, point, first);
+/// This point is not asked of this peer until then: of another one it may be.
+PeerFeed::Open* Sync::Body::put_off(const NodeId& from, const FeedPoint& point, std::int64_t until_ms) {
+  Peer* peer = up(from);
+  PeerFeed::Open* open = peer != nullptr ? open_point(*peer, point) : nullptr;
+  if (open != nullptr) *open = {point, until_ms};
+  return open;
 }
 
 /// What would be asked for again just as it was, is not at once.
 void Sync::Body::wait_without_progress(const NodeId& from, const FeedPoint& point, Sequence first) {
-  Peer* peer = up(from);
-  PeerFeed::Open* open = peer != nullptr ? open_point(*peer, point) : nullptr;
-  if (open == nullptr) return;
   const auto next = store_.next(point);
-  if (next && *next == first) open->not_before_ms = now_.steady_ms + answer_ms;
+  if (next && *next == first) put_off(from, point, now_.steady_ms + answer_ms);
 }
 
 void Sync::Body::accept_fault(Pull& pull, const NodeId& from, const FeedPoint& point, Sequence first, Fault fault) {
   switch (fault) {
     case Fault::not_found:  // documents that are not here yet: they are wanted now
-      pull.waits_for_documents = true;
-      pull.not_before_ms = now_.steady_ms + answer_ms;
+      if (PeerFeed::Open* open = put_off(from, point, now_.steady_ms + answer_ms)) open->waits_for_documents = true;
       documents_due_ = true;
       return;
     case Fault::unavailable:
@@ -181,10 +178,8 @@ void Sync::Body::accept_fault(Pull& pull, const NodeId& from, const FeedPoint& p
     case Fault::exists:  // a fork: asked for from elsewhere on
       return wait_without_progress(from, point, first);
     default:
-      if (Peer* peer = up(from)) {
-        ++peer->status.refused;
-        if (PeerFeed::Open* open = open_point(*peer, point)) open->not_before_ms = now_.steady_ms + distrust_ms;
-      }
+      if (Peer* peer = up(from)) ++peer->status.refused;
+      put_off(from, point, now_.steady_ms + distrust_ms);
   }
 }
 

@@ -6,6 +6,7 @@ namespace dozo::sync {
 
 /// Tells Fetch what is missing, most urgent first.
 void Sync::Body::look_for_packs() {
+  for (const ObjectId& pack : fetch_.take_given_up()) store_.put_off(pack, now_);
   for (auto at = look_.begin(); at != look_.end();) {
     const auto& [library, fresh] = *at;
     if (fetch_.room() < (fresh ? 1 : Fetch::objects_most / 2)) {
@@ -21,7 +22,7 @@ void Sync::Body::look_for_packs() {
     bool more = missing.size() == known + packs_looked_at;
     for (const MissingPack& pack : missing) {
       const ObjectId id{library, ObjectKind::pack, pack.address};
-      if (pack.size_bytes == 0 || pack.size_bytes > Fetch::object_bytes_most || keeping_.contains(id)) continue;
+      if (keeping_.contains(id)) continue;
       if (!fetch_.is_wanted(id) && fetch_.room() == 0) {
         more = true;
         break;
@@ -95,12 +96,14 @@ bool Sync::Body::hear(const NodeId& from, Peer&, SliceGiven&& it) {
       return true;
     }
     const bool ours = kept.error().fault == Fault::unavailable || kept.error().fault == Fault::corrupt;
-    fetch_.refuse(from, id, 0, whole->from_one && !ours, now_);
+    if (ours) whole->from_one = false;
+    fetch_.refuse(from, id, *whole, now_);
     return ours || !whole->from_one;
   }
   if (!store_.is_missing(id)) return true;
-  if (!store_.check_pack(id, whole->bytes)) {
-    fetch_.refuse(from, id, static_cast<std::uint32_t>(whole->bytes.size()), whole->from_one, now_);
+  if (const auto checked = store_.check_pack(id, whole->bytes); !checked) {
+    if (checked.error().fault == Fault::denied) return true;  // its entries are false; the peer gave what it was asked for
+    fetch_.refuse(from, id, *whole, now_);
     return !whole->from_one;
   }
   keeping_.emplace(id, whole->bytes.size());

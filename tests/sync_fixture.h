@@ -66,6 +66,7 @@ class Store : public ObjectStore, public Authoriser {
   // ---- what the test looks at
   mutable std::map<std::string, int> calls;
   std::map<ObjectId, int> lacking;  ///< by entries, and not here; size
+  std::set<ObjectId> off;           ///< put off
 
   void save(const FeedId& feed, const std::string& lines) {
     std::vector<Feed>& its = logs[feed];
@@ -174,18 +175,16 @@ class Store : public ObjectStore, public Authoriser {
     out.proof = {line->roots[from.value - 1 + out.entries.size()]};
     return out;
   }
-  Result<std::vector<Digest>> lists_wanted(const FeedPoint&, Sequence, const Batch& batch) const override {
-    std::vector<Digest> out;
+  Result<std::vector<Digest>> accept_entries(const FeedPoint& point, Sequence from, const Batch& batch) override {
+    ++calls["accept_entries"];
+    std::vector<Digest> wanted;
     for (const Bytes& entry : batch.entries) {
       const std::string_view text = text_of(entry);
       if (!text.starts_with("list ")) continue;
       const Digest list = *Digest::parse(text.substr(5, 64));
-      if (!lists.contains(list)) out.push_back(list);
+      if (!lists.contains(list)) wanted.push_back(list);
     }
-    return out;
-  }
-  Result<void> accept_entries(const FeedPoint& point, Sequence from, const Batch& batch) override {
-    ++calls["accept_entries"];
+    if (!wanted.empty()) return wanted;
     for (const Bytes& entry : batch.entries) {
       if (text_of(entry).starts_with("lie")) return fail(Fault::not_authentic, "a lie");
       if (text_of(entry).starts_with("policy ")) {
@@ -207,12 +206,12 @@ class Store : public ObjectStore, public Authoriser {
       }
       line = std::move(longer);
       for (const Bytes& entry : batch.entries) note(point.feed.library, std::string(text_of(entry)));
-      return {};
+      return wanted;
     }
     if (from.value != 1) return fail(Fault::stale, "nothing new");
     lines.push_back(grown({}));
     for (const Bytes& entry : batch.entries) note(point.feed.library, std::string(text_of(entry)));
-    return {};
+    return wanted;
   }
   std::vector<MissingPack> missing(const LibraryId& library, std::size_t most) const override {
     ++calls["missing"];
@@ -220,7 +219,7 @@ class Store : public ObjectStore, public Authoriser {
     for (const ObjectId& id : order) {
       if (out.size() == most) break;
       const auto it = lacking.find(id);
-      if (id.library == library && it != lacking.end()) out.push_back({id.sha256, static_cast<std::uint32_t>(it->second)});
+      if (id.library == library && it != lacking.end() && !off.contains(id)) out.push_back({id.sha256, static_cast<std::uint32_t>(it->second)});
     }
     return out;
   }
@@ -237,8 +236,13 @@ class Store : public ObjectStore, public Authoriser {
     const Bytes& all = (object.kind == ObjectKind::list ? lists : packs).at(object.sha256);
     return bytes_of(ByteView(all).subspan(offset, std::min(bytes_most, all.size() - offset)));
   }
-  Result<void> check_pack(const ObjectId& pack, ByteView bytes) const override {
+  void put_off(const ObjectId& pack, Now) override { off.insert(pack); }
+  Result<void> check_pack(const ObjectId& pack, ByteView bytes) override {
     if (crypto::sha256(bytes) != pack.sha256) return fail(Fault::not_authentic, "other bytes");
+    if (text_of(bytes).starts_with("denied")) {
+      lacking.erase(pack);
+      return fail(Fault::denied, "what its entry says is false");
+    }
     return {};
   }
   Result<void> keep_list(const ObjectId& list, ByteView bytes) override {

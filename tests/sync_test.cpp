@@ -1,4 +1,5 @@
 // Goal: nodes that share a library come to hold the same of it, whatever is lost on the way; nobody else learns anything; when all is told, all is quiet.
+#include "sync/fetch.h"
 #include "tests/sync_fixture.h"
 
 using namespace dozo;
@@ -344,6 +345,93 @@ TEST_CASE("sync: who gives entries that are refused is not asked for them again 
   net.run(500'000);
   CHECK(net.refused(1, 0) == 1);
   CHECK(net.nodes[1].store.calls["accept_entries"] == 2);
+}
+
+TEST_CASE("sync: who answers with entries of a policy that nobody has does not keep another\'s true ones out") {
+  Net net(3);
+  net.all_know();
+  net.share(works, {0, 1, 2});
+  for (const std::size_t i : {0U, 1U}) net.nodes[i].store.save(fake::feed(works, "a"), "true");
+  net.passes = [&](fake::Parcel& message) {
+    auto decoded = decode(message.bytes, control_bytes_most);
+    auto* given = decoded && message.from == 0 ? std::get_if<EntriesGiven>(&*decoded) : nullptr;
+    if (given != nullptr && !given->entries.empty()) {
+      given->entries[0] = bytes_of("policy 99");
+      message.bytes = encode(*given);
+    }
+    return true;
+  };
+  net.link(2, 0);
+  net.run(200);
+  CHECK(net.nodes[2].store.feeds(works).empty());
+  net.link(2, 1);
+  CHECK(net.run(3'000, [&] { return net.same_feeds(1, 2, works); }));
+}
+
+TEST_CASE("sync: a pack of which a false size was told first comes all the same, and nobody is blamed") {
+  Net net = pair_of_nodes();
+  const Bytes bytes = fake::pack_bytes(1, 700'000);
+  const Digest address = crypto::sha256(bytes);
+  net.nodes[0].store.packs[address] = bytes;
+  net.nodes[0].store.save(fake::feed(works, "a"), "pack " + address.hex() + " 600");
+  net.link(0, 1);
+  net.run(5'000);
+  CHECK(net.nodes[1].store.packs.empty());
+  SUBCASE("then it is not known") { net.nodes[0].store.save(fake::feed(works, "b"), "pack " + address.hex() + " 0"); }
+  SUBCASE("then the true one") { net.nodes[0].store.save(fake::feed(works, "b"), "pack " + address.hex() + " 700000"); }
+  net.changed(0, works);
+  CHECK(net.run(5'000, [&] { return net.nodes[1].store.packs.size() == 1; }));
+  CHECK(net.refused(1, 0) == 0);
+}
+
+TEST_CASE("sync: of a pack whose size is not known, who names a false one keeps it from nobody") {
+  Net net(3);
+  net.all_know();
+  net.share(works, {0, 1, 2});
+  const Bytes bytes = fake::pack_bytes(1, 700'000);
+  const Digest address = crypto::sha256(bytes);
+  for (const std::size_t i : {0U, 1U}) {
+    net.nodes[i].store.packs[address] = bytes;
+    net.nodes[i].store.save(fake::feed(works, "a"), "pack " + address.hex() + " 0");
+  }
+  net.passes = [&](fake::Parcel& message) {
+    auto decoded = message.from == 0 ? decode(message.bytes, bulk_bytes_most) : fail(Fault::denied, "");
+    auto* given = decoded ? std::get_if<SliceGiven>(&*decoded) : nullptr;
+    if (given != nullptr) {
+      given->size_bytes = 900'000;
+      message.bytes = encode(*given);
+    }
+    return true;
+  };
+  net.link(2, 0);
+  net.link(2, 1);
+  CHECK(net.run(120'000, [&] { return net.nodes[2].store.packs.size() == 1; }));
+  CHECK(net.refused(2, 1) == 0);
+}
+
+TEST_CASE("sync: bytes that are what was asked for and not what entries say are no fault of their giver, and are not asked for again") {
+  Net net = pair_of_nodes();
+  net.nodes[0].store.save_pack(fake::feed(works, "a"), bytes_of("denied" + std::string(1'000, 'x')));
+  net.link(0, 1);
+  net.run(5'000);
+  CHECK(net.nodes[1].store.packs.empty());
+  CHECK(net.refused(1, 0) == 0);
+  const std::uint64_t before = net.messages_sent;
+  net.run(600'000);
+  CHECK(net.messages_sent - before < 60);
+}
+
+TEST_CASE("sync: of thousands of packs that nobody has some are given up for now, and what somebody has comes") {
+  Net net = pair_of_nodes();
+  for (int i = 0; i < 3'000; ++i) net.nodes[0].store.save(fake::feed(works, "a"), "pack " + crypto::sha256(fake::pack_bytes(i, 10)).hex() + " 900000");
+  net.link(0, 1);
+  net.run(300);
+  for (int i = 0; i < 20; ++i) net.nodes[0].store.save_pack(fake::feed(works, "b"), fake::pack_bytes(10'000 + i, 50'000));
+  net.changed(0, works);
+  CHECK(net.run(60'000, [&] { return net.nodes[1].store.packs.size() == 20; }));
+  net.run(60'000);
+  CHECK(net.nodes[1].store.off.size() >= 2'000);
+  CHECK(net.nodes[1].sync->packs_in_flight() <= Fetch::aside_most + Fetch::objects_most);
 }
 
 TEST_CASE("sync: statements pass, the newest of each, and a refused one is not believed") {

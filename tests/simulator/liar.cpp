@@ -72,7 +72,7 @@ void Liar::lie() {
   const NodeIndex to = dice.below(World::liar_index);
   if (!world_.network.is_up(World::liar_index, to)) return;
   const LibraryId works = world_.authority->library("works");
-  switch (dice.below(11)) {
+  switch (dice.below(12)) {
     case 0: {
       world_.coverage.note(Seen::lie_garbage);
       const Channel channel = dice.chance(500) ? Channel::control : Channel::bulk;
@@ -140,6 +140,7 @@ void Liar::lie() {
     case 7: world_.coverage.note(Seen::lie_foreign_write); return forge_feed(World::liar_index, "works", self.keys.sign);
     case 8: return forge_feed(dice.below(World::liar_index), dice.chance(500) ? "plans" : "works", self.keys.sign);
     case 9: return write_what_it_may_not();
+    case 10: return list_falsely();
     default: return fork();
   }
 }
@@ -219,23 +220,55 @@ void Liar::forge_feed(NodeIndex victim, const std::string& library, const crypto
   announce(made, kept);
 }
 
+/// In its own feed, packs of others, each with something untrue about it: whoever believes the first who says something of a pack cannot take the true one.
+void Liar::list_falsely() {
+  Process& self = world_.node(World::liar_index);
+  Dice& dice = world_.dice;
+  const LibraryId id = world_.authority->library("plans");
+  if (!self.engine->library(id)) return;
+  std::vector<node::Library::StoredPack> stored;
+  {
+    auto in = self.truth->read();
+    if (!in) return;
+    (void)in->each_pack(id, [&](const PackAddress& address, std::uint32_t size_bytes) -> Result<bool> {
+      if (!dice.chance(300)) return true;
+      store::PackListing listing{address, size_bytes, crypto::PackKind::meta};
+      if (dice.chance(700))
+        listing.size_bytes = static_cast<std::uint32_t>(crypto::pack_bytes_min + dice.below(crypto::bulk_pack_bytes - crypto::pack_bytes_min));
+      if (dice.chance(500)) listing.kind = crypto::PackKind::content;
+      stored.push_back({listing, {}});
+      return stored.size() < 20;
+    });
+  }
+  if (stored.empty()) return;
+  world_.coverage.note(Seen::lie_false_listing);
+  commit_forged(id, "falsely-" + std::to_string(dice.below(1000)), self.keys.id, "chief", std::move(stored));
+}
+
 /// In its own library, in its own feed, a record that no policy allows: of another node as its device, or in a role that it does not have.
 void Liar::write_what_it_may_not() {
   world_.coverage.note(Seen::lie_bad_record);
   Process& self = world_.node(World::liar_index);
-  const LibraryId id = world_.authority->library("plans");
+  const NodeId device = world_.node(world_.dice.chance(500) ? World::hq : World::liar_index).keys.id;
+  commit_forged(world_.authority->library("plans"), "not-allowed-" + std::to_string(world_.dice.below(1000)), device,
+                device == self.keys.id ? "chief" : "service", {});
+}
+
+void Liar::commit_forged(const LibraryId& id, const std::string& folder_name, const NodeId& device, const std::string& role,
+                         std::vector<node::Library::StoredPack> stored) {
+  Process& self = world_.node(World::liar_index);
   node::Library* library = self.engine->library(id);
   if (library == nullptr || library->epoch_key() == nullptr) return;
   store::Record record;
   record.library = id;
   record.hlc = static_cast<std::uint64_t>(world_.now_of(self).wall_ms) << 16;
-  record.device = world_.node(world_.dice.chance(500) ? World::hq : World::liar_index).keys.id;
-  record.role = record.device == self.keys.id ? "chief" : "service";
+  record.device = device;
+  record.role = role;
   record.policy = self.engine->realm().policy()->version();
   record.who = "nobody";
   store::ContentValue folder;
   folder.kind = store::ContentKind::dir;
-  record.ops = store::create(crypto::random_id<DocumentId>(), "not-allowed-" + std::to_string(world_.dice.below(1000)), {folder, std::nullopt});
+  record.ops = store::create(crypto::random_id<DocumentId>(), folder_name, {folder, std::nullopt});
   FixedBytes<32, struct store::BlindTag> blind;
   crypto::random_bytes(blind.bytes);
   const auto made = store::sign(record, {}, self.keys.sign, blind);
@@ -253,7 +286,7 @@ void Liar::write_what_it_may_not() {
     if (!ingest.add_record(store::encode(*made)) || !ingest.finish()) return;
   }
   node::Prepared prepared{record.policy, how.epoch, store::record_id(made->record), record, store::encode(*made), store::commitment(*made)};
-  (void)self.engine->commit_save(id, prepared, {}, meta, world_.now_of(self));
+  (void)self.engine->commit_save(id, prepared, std::move(stored), meta, world_.now_of(self));
   world_.after_call(self, false);
 }
 

@@ -40,6 +40,9 @@ class Liar {
   void send(NodeIndex to, sync::Channel channel, const sync::Message& message);
   void announce(const FeedId& feed, const Forged& forged);
   void write_what_it_may_not();
+  void list_falsely();
+  void commit_forged(const LibraryId& id, const std::string& folder_name, const NodeId& device, const std::string& role,
+                     std::vector<node::Library::StoredPack> stored);
   void fork();
 
   World& world_;

@@ -35,6 +35,7 @@ std::string_view name_of(Seen seen) {
       "lie: forged receipt",
       "lie: record that it may not write",
       "lie: two histories of one feed",
+      "lie: packs of others listed falsely",
       "saved",
       "saved: many slices",
       "saved: many documents in one record",

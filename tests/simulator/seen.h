@@ -41,6 +41,7 @@ enum class Seen : std::uint8_t {
   lie_forged_receipt,
   lie_bad_record,
   lie_forked,
+  lie_false_listing,
   // states
   saved,
   saved_large,

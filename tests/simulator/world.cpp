@@ -391,7 +391,7 @@ std::string World::unsettled() {
       const node::Library* library = it->engine->library(id);
       if (library == nullptr) return it->name + " does not hold " + name;
       // A pack that the liar alone had, and threw away, is nobody's to give.
-      const auto somebody_has = [&](const store::PackListing& pack) {
+      const auto somebody_has = [&](const node::Library::Missing& pack) {
         return std::ranges::any_of(nodes, [&](const auto& other) {
           if (!is_honest(other->index)) return false;
           auto in = other->truth->read();
@@ -399,7 +399,8 @@ std::string World::unsettled() {
           return found && *found;
         });
       };
-      if (std::ranges::any_of(library->missing(1000), somebody_has)) return fmt::format("{} lacks {} packs of {}", it->name, library->missing_count(), name);
+      if (std::ranges::any_of(library->missing(1000, std::numeric_limits<std::int64_t>::max()), somebody_has))
+        return fmt::format("{} lacks {} packs of {}", it->name, library->missing_count(), name);
       std::vector<node::Library::FeedState> feeds = lines_of(*library);
       if (first == nullptr) {
         kept = std::move(feeds);

@@ -1,0 +1,331 @@
+// A library between peers, without a network: what entries and packs of others do to it, honest ones and others, in one order and another.
+#include "node/library.h"
+
+#include "store/pack.h"
+#include "tests/content_fixture.h"
+#include "tests/engine_fixture.h"
+
+using namespace dozo;
+using namespace dozo::engine_fixture;
+using node::Library;
+
+namespace {
+
+/// A feed that its node writes as it likes.
+struct Pen {
+  const crypto::NodeKeys& keys;
+  FeedId feed;
+  store::FeedTail tail;
+  std::vector<Bytes> entries;
+  std::string note;
+
+  Pen(const Headquarters& hq, const std::string& node, const LibraryId& library, std::uint8_t incarnation = 1)
+      : keys(hq.nodes.at(node)), feed{library, keys.id, IncarnationId{}}, tail((feed.incarnation.bytes.fill(incarnation), feed)) {}
+  void write(const Library& library, std::vector<store::PackListing> packs, const Digest& record = crypto::sha256(view_of("no record")),
+             PolicyVersion policy = {1}) {
+    store::Entry entry;
+    entry.policy = policy;
+    entry.epoch = *library.epoch();
+    entry.record = record;
+    entry.view_rules = 1;
+    std::ranges::sort(packs);
+    entry.packs = std::move(packs);
+    const auto appended = tail.append(entry, keys.sign);
+    REQUIRE(appended);
+    entries.push_back(appended->entry);
+    note = appended->head_note;
+  }
+  Library::Point point() const { return {feed, tail.sequence(), tail.root()}; }
+  Library::Batch batch() const { return {entries, note, {}}; }
+  Result<Library::Lists> give(Library& to) const { return to.accept_entries(point(), {1}, batch()); }
+};
+
+PackAddress address(int i) { return {crypto::sha256(view_of("pack " + std::to_string(i))).bytes}; }
+
+struct Between : Fixture {
+  Site head{hq, "head"}, sapporo{hq, "sapporo"}, naha{hq, "naha"};
+  Between() {
+    for (Site* it : {&head, &sapporo, &naha}) it->hear(hq.last);
+  }
+  Library& works(Site& site) const {
+    Library* it = site.engine->library(site.library("works"));
+    REQUIRE(it != nullptr);
+    return *it;
+  }
+  /// All entries of this node's own feed.
+  void give_entries(Site& from, Site& to) const {
+    const Library::Point point = *works(from).first_line(works(from).own_feed());
+    const Sequence next = *works(to).next(point);
+    if (next.value != 0) REQUIRE(works(to).accept_entries(point, next, *works(from).entries(point, next, 1U << 20))->empty());
+  }
+  Bytes pack(Site& at, const PackAddress& which) const {
+    auto in = *at.truth->read();
+    const auto found = *in.pack(which);
+    REQUIRE(found);
+    return bytes_of(*found);
+  }
+  void keep(Site& at, const PackAddress& which, const Bytes& bytes) const {
+    auto write = *at.truth->write();
+    REQUIRE(write.put_pack(which, bytes));
+    REQUIRE(write.commit());
+    CHECK(works(at).packs_durable(std::vector{which}));
+  }
+  /// All that is missing here and that the other has.
+  void give_packs(Site& from, Site& to) const {
+    for (const Library::Missing& it : works(to).missing(1000, 0)) {
+      const Bytes bytes = pack(from, it.address);
+      REQUIRE(works(to).check_pack(it.address, bytes));
+      keep(to, it.address, bytes);
+    }
+  }
+  std::string names(Site& at) const {
+    std::string out;
+    const auto listing = std::get<node::local::Listing>(at.ask(node::local::ListRequest{"works", "", "", true, 1000}));
+    for (const auto& row : listing.rows) out += row.path + "; ";
+    return out;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Between, "library: what another says of a pack, earlier, does not keep the true one out") {
+  REQUIRE(head.save("works", {"plans"}));
+  const Library::Missing true_one = [&] {
+    give_entries(head, sapporo);
+    return works(sapporo).missing(10, 0).at(0);
+  }();
+  const Bytes bytes = pack(head, true_one.address);
+
+  Pen liar(hq, "sapporo", head.library("works"));
+  liar.write(works(head), {{true_one.address, true_one.size_bytes == 512 ? 1024U : 512U, crypto::PackKind::content}});
+  REQUIRE(liar.give(works(naha))->empty());
+  SUBCASE("the true entry comes before the pack") {
+    give_entries(head, naha);
+    CHECK(works(naha).missing(10, 0).at(0).size_bytes == 0);  // they differ
+    CHECK(works(naha).check_pack(true_one.address, bytes));
+  }
+  SUBCASE("the pack comes first") {
+    const auto refused = works(naha).check_pack(true_one.address, bytes);
+    REQUIRE(!refused);
+    CHECK(refused.error().fault == Fault::denied);  // not the fault of whoever gave it
+    CHECK(works(naha).missing(10, 0).empty());      // nor is it asked for again
+    CHECK_FALSE(works(naha).is_missing(true_one.address));
+    give_entries(head, naha);
+    CHECK(works(naha).missing(10, 0).at(0).size_bytes == true_one.size_bytes);
+    CHECK(works(naha).check_pack(true_one.address, bytes));
+  }
+  SUBCASE("other bytes are whose giver gave them") {
+    Bytes other = bytes;
+    other[100] ^= 1;
+    CHECK(works(naha).check_pack(true_one.address, other).error().fault == Fault::not_authentic);
+    CHECK(works(naha).is_missing(true_one.address));
+    give_entries(head, naha);
+  }
+  CHECK(works(naha).check_pack(true_one.address, bytes));
+  keep(naha, true_one.address, bytes);
+  CHECK(works(naha).missing_count() == 0);
+}
+
+TEST_CASE_FIXTURE(Between, "library: a meta pack that is made so as not to open stops nothing but its own record") {
+  const crypto::EpochKey& key = *works(sapporo).epoch_key();
+  const Epoch epoch = *works(sapporo).epoch();
+  // Contents tables of a format that this build does not know, and none at all.
+  const std::vector<Bytes> plains{Bytes(400, 0xfe), Bytes{}, Bytes(3, 1)};
+  for (const Bytes& plain : plains) {
+    const Bytes sealed = crypto::seal_pack(key, crypto::PackKind::meta, head.library("works"), epoch, plain, plain);
+    Pen liar(hq, "sapporo", head.library("works"), static_cast<std::uint8_t>(10 + plain.size() % 100));
+    liar.write(works(head), {{crypto::address_of(sealed), static_cast<std::uint32_t>(sealed.size()), crypto::PackKind::meta}});
+    REQUIRE(liar.give(works(head))->empty());
+    REQUIRE(works(head).check_pack(crypto::address_of(sealed), sealed));
+    keep(head, crypto::address_of(sealed), sealed);
+  }
+  REQUIRE(sapporo.save("works", {"of sapporo"}));
+  give_entries(sapporo, head);
+  give_packs(sapporo, head);
+  REQUIRE(head.save("works", {"of head"}));
+  CHECK(names(head) == "of head/; of sapporo/; ");
+  CHECK_FALSE(works(head).behind());
+  head.restart();
+  CHECK(names(head) == "of head/; of sapporo/; ");
+}
+
+TEST_CASE_FIXTURE(Between, "library: a quota decides what is fetched, not what is known, and in any order alike") {
+  const std::string limited = replaced(writable(), "members.sapporo = { holding = \"full\", write = true }",
+                                       "members.sapporo = { holding = \"full\", write = true, quota = \"1 MiB\" }");
+  hq.publish(limited);
+  for (Site* it : {&head, &sapporo, &naha}) it->hear(hq.last);
+  const std::uint32_t size = crypto::bulk_pack_bytes / 2 + 20'000;
+  std::vector<Pen> pens;
+  for (int i = 0; i < 2; ++i) {
+    pens.emplace_back(hq, "sapporo", head.library("works"), static_cast<std::uint8_t>(i + 1));
+    pens.back().write(works(head), {{address(i), size, crypto::PackKind::content}}, crypto::sha256(view_of("no record")), {2});
+  }
+  REQUIRE(pens[0].give(works(head))->empty());
+  REQUIRE(pens[1].give(works(naha))->empty());
+  CHECK(works(head).beyond_quota().empty());
+  CHECK(works(head).missing(10, 0).size() == 1);
+  REQUIRE(pens[1].give(works(head))->empty());
+  REQUIRE(pens[0].give(works(naha))->empty());
+  CHECK(works(head).feeds() == works(naha).feeds());
+  for (Site* it : {&head, &naha}) {
+    CHECK(works(*it).beyond_quota() == std::vector{hq.id("sapporo")});
+    CHECK(works(*it).missing(10, 0).empty());
+  }
+  // Another's pack is fetched all the same, also where the one beyond its quota lists it too.
+  REQUIRE(head.save("works", {"plans"}));
+  give_entries(head, naha);
+  CHECK(works(naha).missing(10, 0).size() == 1);
+  head.restart();
+  CHECK(works(head).beyond_quota() == std::vector{hq.id("sapporo")});
+}
+
+TEST_CASE_FIXTURE(Between, "library: what was within its quota is needed, also when the quota is made smaller since") {
+  Pen pen(hq, "sapporo", head.library("works"));
+  for (int i = 0; i < 3; ++i) pen.write(works(head), {{address(i), crypto::bulk_pack_bytes, crypto::PackKind::content}});
+  hq.publish(replaced(writable(), "members.sapporo = { holding = \"full\", write = true }",
+                      "members.sapporo = { holding = \"full\", write = true, quota = \"1 MiB\" }"));
+  naha.hear(hq.last);
+  REQUIRE(pen.give(works(naha))->empty());
+  CHECK(works(naha).beyond_quota().empty());
+  CHECK(works(naha).missing(10, 0).size() == 3);
+}
+
+TEST_CASE_FIXTURE(Between, "library: garbage for a point that is honest does not keep its true entries out") {
+  Pen pen(hq, "sapporo", head.library("works"));
+  pen.write(works(head), {});
+  REQUIRE(pen.give(works(head))->empty());
+  Pen longer = pen;
+  longer.write(works(head), {});
+  Pen other(hq, "sapporo", head.library("works"));
+  for (int i = 0; i < 2; ++i) other.write(works(head), {{address(i), 512, crypto::PackKind::content}});
+
+  // True head, other entries.
+  const Library::Batch garbage{{other.entries[1]}, longer.note, {}};
+  REQUIRE(*works(head).next(longer.point()) == Sequence{2});
+  CHECK(works(head).accept_entries(longer.point(), {2}, garbage).error().fault == Fault::exists);
+  const Sequence again = *works(head).next(longer.point());
+  CHECK(again == Sequence{1});  // from the first on: it might be another line
+  CHECK(works(head).accept_entries(longer.point(), again, longer.batch())->empty());
+  CHECK(works(head).forked_count() == 0);
+  CHECK(*works(head).next(longer.point()) == Sequence{0});
+}
+
+TEST_CASE_FIXTURE(Between, "library: writers take turns, and who lists what nobody has holds up nobody") {
+  Pen liar(hq, "sapporo", head.library("works"));
+  std::vector<store::PackListing> listed;
+  for (int i = 0; i < 250; ++i) listed.push_back({address(i), 512, crypto::PackKind::content});
+  liar.write(works(head), listed);
+  REQUIRE(liar.give(works(naha))->empty());
+  for (int i = 0; i < 3; ++i) REQUIRE(head.save("works", {"folder " + std::to_string(i)}));
+  give_entries(head, naha);
+  std::size_t of_head = 0;
+  for (const Library::Missing& it : works(naha).missing(6, 0))
+    of_head += std::ranges::none_of(listed, [&](const auto& pack) { return pack.address == it.address; });
+  CHECK(of_head == 3);
+  // What nobody has is put off, each time for longer.
+  works(naha).put_off(listed[0].address, 1'000);
+  const auto asked = [&](std::int64_t now_ms) {
+    return std::ranges::any_of(works(naha).missing(1000, now_ms), [&](const Library::Missing& it) { return it.address == listed[0].address; });
+  };
+  CHECK_FALSE(asked(60'999));
+  CHECK(asked(61'000));
+  works(naha).put_off(listed[0].address, 61'000);
+  CHECK_FALSE(asked(180'999));
+  CHECK(asked(181'000));
+}
+
+TEST_CASE_FIXTURE(Between, "library: lists of packs are asked for only after everything else was checked") {
+  Pen pen(hq, "sapporo", head.library("works"));
+  std::vector<store::PackListing> listed;
+  for (int i = 0; i < 300; ++i) listed.push_back({address(i), 512, crypto::PackKind::content});
+  std::ranges::sort(listed);
+  const Bytes list = store::encode_list(listed);
+  store::Entry entry;
+  entry.policy = {1};
+  entry.epoch = *works(head).epoch();
+  entry.record = crypto::sha256(view_of("no record"));
+  entry.packs = store::PackListObject{crypto::sha256(list), 300};
+  const auto appended = *pen.tail.append(entry, pen.keys.sign);
+  pen.entries = {appended.entry};
+  pen.note = appended.head_note;
+
+  Library::Batch forged = pen.batch();
+  forged.entries[0].back() ^= 1;
+  CHECK_FALSE(works(head).accept_entries(pen.point(), {1}, forged));
+  CHECK(*pen.give(works(head)) == Library::Lists{crypto::sha256(list)});
+  CHECK(works(head).feeds().empty());
+  CHECK(works(head).keep_pack_list(crypto::sha256(list), ByteView(list).first(list.size() - 1)).error().fault == Fault::not_authentic);
+  REQUIRE(works(head).keep_pack_list(crypto::sha256(list), list));
+  CHECK(pen.give(works(head))->empty());
+  CHECK(works(head).missing_count() == 300);
+}
+
+TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing else, is said, and is made good") {
+  REQUIRE(sapporo.save("works", {"of sapporo"}));
+  head.derived_kv.set_hook([](std::string_view operation) { return operation != "write"; });
+  give_entries(sapporo, head);
+  give_packs(sapporo, head);
+  REQUIRE(works(head).behind());
+  CHECK(names(head) == "of sapporo/; ");  // records do not need the index
+  CHECK_FALSE(works(head).all_opened());
+  head.pass(1'000);
+  CHECK(std::ranges::any_of(head.engine->notices(head.now), [](const std::string& it) { return it.find("does not follow") != std::string::npos; }));
+  // A cut that comes now is obeyed.
+  head.derived_kv.set_hook(nullptr);
+  head.pass(2 * Engine::catch_up_every_ms);
+  CHECK_FALSE(works(head).behind());
+  CHECK(works(head).all_opened());
+}
+
+TEST_CASE_FIXTURE(Between, "library: a pack that is damaged counts as not here, until it is healed") {
+  const node::SaveKeys keys = *head.engine->begin_save("works", head.now);
+  std::vector<store::SealedPack> packs;
+  const Bytes content = content_fixture::noise(1, 100'000);
+  const auto save = [&](const std::string& path) {
+    packs.clear();
+    store::Ingest ingest({keys.library, keys.epoch, 3, 0}, keys.key, *keys.index, [&](store::SealedPack&& it) -> Result<void> {
+      packs.push_back(std::move(it));
+      return {};
+    });
+    content_fixture::MemorySource source(content);
+    REQUIRE(ingest.add(source, {}));
+    const auto stored = ingest.settle()->at(0);
+    const std::vector<node::Act> acts{node::PutAct{path, {stored.value, stored.source}}};
+    const node::Prepared prepared = *head.engine->prepare_save(keys.library, acts, "", nullptr, head.now);
+    REQUIRE(ingest.add_record(prepared.signed_record));
+    REQUIRE(ingest.finish());
+    REQUIRE(head.engine->commit_save(keys.library, prepared, {}, packs, head.now));
+    return stored;
+  };
+  const auto first = save("a");
+  head.pass(2'000);
+  REQUIRE(head.receipt("works")->feeds.at(0).sequence.value == 1);
+  CHECK(save("b").new_bytes == 0);  // it is here
+  head.pass(2'000);
+  REQUIRE(head.receipt("works")->feeds.at(0).sequence.value == 2);
+
+  std::optional<store::SealedPack> broken;
+  {
+    auto in = *head.truth->read();
+    REQUIRE(in.each_pack(keys.library, [&](const PackAddress& which, std::uint32_t) -> Result<bool> {
+      const auto sealed = bytes_of(**in.pack(which));
+      if (crypto::check_sealed(sealed)->kind == crypto::PackKind::content) broken = store::SealedPack{which, crypto::PackKind::content, sealed, {}};
+      return true;
+    }));
+  }
+  REQUIRE(broken);
+  head.restart();
+  REQUIRE(head.truth_disk.flip_bit(store::Table{static_cast<std::uint8_t>(store::rows::Name::packs)}, broken->address.bytes, 4'000));
+  const auto manifest = works(head).manifest(first.source.manifest);
+  REQUIRE(manifest);
+  const store::PieceRef piece = manifest->list.entries.at(0);
+  CHECK(works(head).pieces().piece(piece.id, store::PieceType::content).error().fault == Fault::corrupt);
+  head.pass(2'000);
+  CHECK(works(head).is_missing(broken->address));
+  CHECK(head.receipt("works")->feeds.empty());
+  CHECK(save("c").new_bytes == content.size());  // what lies in it is stored anew
+  keep(head, broken->address, broken->bytes);
+  head.pass(2'000);
+  CHECK(works(head).missing_count() == 0);
+  CHECK(works(head).pieces().piece(piece.id, store::PieceType::content));
+}
