@@ -257,9 +257,12 @@ Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request,
 
 Result<local::Answer> Engine::Body::answer(const local::HeadsRequest& request, Now) {
   local::Heads out;
+  const store::CutSubject subject = request.person.is_zero() ? store::CutSubject(request.node) : store::CutSubject(request.person);
   for (const auto& [id, library] : libraries_) {
-    for (const Library::FeedState& feed : library->feeds()) {
-      if (feed.feed.node == request.node) out.rows.push_back({feed.feed, feed.known, feed.root});
+    out.libraries.push_back(id);
+    for (const FeedId& feed : library->feeds_of(subject)) {
+      const Library::Point head = TRY(library->first_line(feed));
+      out.rows.push_back({feed, head.sequence, head.root});
     }
   }
   return out;

@@ -364,6 +364,26 @@ std::size_t Library::forked_count() const {
   return out.size();
 }
 
+std::set<FeedId> Library::feeds_of(const store::CutSubject& subject) const {
+  const auto* node = std::get_if<NodeId>(&subject);
+  const auto* person = std::get_if<PersonId>(&subject);
+  std::set<FeedId> out;
+  if (!body_->has_keys()) {
+    for (const auto& [branch, feed] : body_->feeds_) {
+      if (node == nullptr || branch.feed.node == *node) out.insert(branch.feed);
+    }
+    return out;
+  }
+  for (const auto& [id, known] : body_->records_) {
+    if (known.refusal) continue;
+    for (const Body::Carrier& carrier : known.carriers) {
+      const bool is_its = node != nullptr ? carrier.branch.feed.node == *node || known.record.device == *node : known.record.person == *person;
+      if (is_its) out.insert(carrier.branch.feed);
+    }
+  }
+  return out;
+}
+
 Result<Digest> Library::root_at(const Point& point, Sequence size) const {
   if (size.value == 0) return crypto::empty_root();
   for (const auto& [branch, feed] : body_->lines(point.feed)) {

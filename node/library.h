@@ -109,6 +109,9 @@ class Library {
   std::vector<FeedState> feeds() const;                ///< ascending by feed
   Result<Point> first_line(const FeedId& feed) const;  ///< where it stands. Fault: not_found
   std::size_t forked_count() const;                    ///< feeds with more than one line
+  /// Feeds in which something of that node (as sequencer or device) or person is in the view: what a cut must name to leave it there. Without keys nobody here
+  /// knows: all feeds of the node, or all there are.
+  std::set<FeedId> feeds_of(const store::CutSubject& subject) const;
   /// The root of the log's first `size` entries, in the line with that root at `line`. Faults: not_found, the store's.
   Result<Digest> root_at(const Point& line, Sequence size) const;
   /// From which entry on to ask for what leads to this point; 0: nothing, it is held, or is one line too many.

@@ -115,7 +115,7 @@ void serialize(A& a, ExplainRequest& r) {
 }
 template <class A>
 void serialize(A& a, HeadsRequest& r) {
-  a(r.node);
+  a(r.node, r.person);
 }
 
 template <class A>
@@ -215,7 +215,7 @@ void serialize(A& a, HeadRow& r) {
 }
 template <class A>
 void serialize(A& a, Heads& r) {
-  a(capped<100'000>(r.rows));
+  a(capped<100'000>(r.rows), capped<100'000>(r.libraries));
 }
 template <class A>
 void serialize(A& a, Documents& r) {

@@ -81,9 +81,10 @@ struct SessionRequest {
 struct ExplainRequest {
   std::string who, action, library;
 };
-/// Heads of every feed known of a node's: what a cut names.
+/// What a cut must name of a node, or of a person (the other is zero), to leave what it wrote in the view as it is here.
 struct HeadsRequest {
   NodeId node;
+  PersonId person;
 };
 /// The documents held, newest of each, for taking elsewhere.
 struct DocumentsRequest {};
@@ -205,7 +206,8 @@ struct HeadRow {
   Digest root;
 };
 struct Heads {
-  std::vector<HeadRow> rows;
+  std::vector<HeadRow> rows;         ///< of feeds with something of it in the view; without keys, of those in which there may be
+  std::vector<LibraryId> libraries;  ///< that are held here: of others nothing is known
 };
 struct Documents {
   std::vector<Bytes> envelopes;

@@ -178,7 +178,7 @@ class Drafting {
           if (old.id == it.id) it.cuts = old.cuts, it.admits = old.admits;
       if (const auto cuts = changes_.cuts.find(it.id); cuts != changes_.cuts.end())
         for (Cut cut : cuts->second) {
-          cut.since = out_.version;
+          if (cut.since.value == 0) cut.since = out_.version;
           std::sort(cut.ends.begin(), cut.ends.end(),
                     [](const auto& a, const auto& b) { return std::pair(a.node, a.incarnation) < std::pair(b.node, b.incarnation); });
           it.cuts.push_back(std::move(cut));
@@ -298,17 +298,13 @@ Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& comp
   return Drafting(root, realm, compiled, previous, changes, admission, now_s).run();
 }
 
-std::map<LibraryId, std::vector<Cut>> cut_node(const Mesh& mesh, const NodeId& node, const std::map<FeedId, FeedPoint>& ends) {
+std::map<LibraryId, std::vector<Cut>> cuts_of(const CutSubject& subject, const std::set<LibraryId>& libraries, const std::map<FeedId, FeedPoint>& ends) {
   std::map<LibraryId, std::vector<Cut>> out;
-  for (const MeshLibrary& library : mesh.libraries) {
-    bool concerned = std::any_of(library.members.begin(), library.members.end(), [&](const Member& it) { return it.node == node; });
-    Cut cut{{}, node, {}};
-    for (const auto& [feed, point] : ends) {
-      if (feed.library != library.id || feed.node != node) continue;
-      cut.ends.push_back(point);
-      concerned = true;
-    }
-    if (concerned) out[library.id].push_back(std::move(cut));
+  for (const LibraryId& library : libraries) {
+    Cut cut{{}, subject, {}};
+    for (const auto& [feed, point] : ends)
+      if (feed.library == library && point.sequence.value != 0) cut.ends.push_back(point);
+    out[library].push_back(std::move(cut));
   }
   return out;
 }

@@ -35,9 +35,10 @@ Result<Bytes> sign_with(ByteView envelope, Signers keys);
 using Publication = std::map<std::string, Bytes>;
 
 struct Changes {
-  std::set<LibraryId> new_epochs;                  ///< beside those that must have one: libraries which a node with keys leaves, or that come back
-  bool new_directory{};                            ///< a new generation of the directory's key, beside the same rule
-  std::map<LibraryId, std::vector<Cut>> cuts;      ///< to be added; `since` is filled in with the version that is being made
+  std::set<LibraryId> new_epochs;  ///< beside those that must have one: libraries which a node with keys leaves, or that come back
+  bool new_directory{};            ///< a new generation of the directory's key, beside the same rule
+  /// To be added to those of `previous`. Where `since` is 0, it becomes the version that is being made; those of a library that comes back have theirs.
+  std::map<LibraryId, std::vector<Cut>> cuts;
   std::map<LibraryId, std::vector<Admit>> admits;  ///< to be added
 };
 struct Draft {
@@ -53,8 +54,9 @@ struct Draft {
 Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
                     const crypto::SealKey& admission, std::int64_t now_s);
 
-/// A cut of everything that `node` wrote beyond what is named, in each library of the newest mesh in which it is, or was, a member.
-std::map<LibraryId, std::vector<Cut>> cut_node(const Mesh& mesh, const NodeId& node, const std::map<FeedId, FeedPoint>& ends);
+/// A cut of everything that `subject` wrote beyond what is named, in each of these libraries, for Changes. Ends in other libraries are left out, and those at
+/// nothing, since a feed that is not named ends there.
+std::map<LibraryId, std::vector<Cut>> cuts_of(const CutSubject& subject, const std::set<LibraryId>& libraries, const std::map<FeedId, FeedPoint>& ends);
 
 /// An unsigned snapshot over signed documents. Fault: not_authentic (a document is not signed up to its threshold yet: which).
 Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s);

@@ -1,7 +1,6 @@
 #include "policy/policy.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 namespace dozo::policy {
@@ -271,35 +270,6 @@ std::vector<Policy::FailedTest> Policy::failing_tests() const {
       out.push_back({test.id, "test " + test.id + " expects " + (test.allowed ? "allow" : "deny") + ", but it is " +
                                   (decision.allowed ? "allowed: " : "denied: ") + decision.reason});
   }
-  return out;
-}
-
-std::vector<std::string> compare_rights(const Policy& before, const Policy& after, std::int64_t time_ms) {
-  constexpr std::array actions{Action::discover, Action::read, Action::write, Action::carry_out, Action::administer};
-  const auto rights_of = [&](const Policy& policy) {
-    std::set<std::string> out;
-    if (policy.directory() == nullptr) return out;
-    for (const Person& who : policy.directory()->people) {
-      std::set<std::pair<std::string, std::string>> held;
-      for (const auto& it : policy.capacities(who.id, time_ms)) held.emplace(it.role, it.org);
-      for (const auto& [role, org] : held)
-        for (const MeshLibrary& library : policy.mesh().libraries)
-          for (const Action action : actions) {
-            if (!policy.decide({who.id, role, org, library.home, action, library.id, 0, time_ms}).allowed) continue;
-            const LibraryTitle* title = policy.title(library.id);
-            out.insert(who.name + " as " + role + " in " + org + ": " + std::string(name_of(action)) + " " +
-                       (title == nullptr ? library.id.hex() : title->name));
-          }
-    }
-    return out;
-  };
-  const auto old_rights = rights_of(before);
-  const auto new_rights = rights_of(after);
-  std::vector<std::string> out;
-  for (const std::string& it : new_rights)
-    if (!old_rights.contains(it)) out.push_back("gained: " + it);
-  for (const std::string& it : old_rights)
-    if (!new_rights.contains(it)) out.push_back("lost: " + it);
   return out;
 }
 

@@ -115,10 +115,6 @@ class Policy {
   std::optional<std::string> refused_by_capacity(Asked& asked) const;
 };
 
-/// One line for each right (person in capacity, action, library, at its home node) that one policy gives and the other does not, at a time. For signers to
-/// read. Asks both policies everything: people times libraries.
-std::vector<std::string> compare_rights(const Policy& before, const Policy& after, std::int64_t time_ms);
-
 /// The versions that this node knows.
 class PolicySet {
  public:

@@ -369,11 +369,176 @@ TEST_CASE_FIXTURE(Fixture, "authority: a node that is taken out without a cut le
   CHECK(mesh(2).libraries[0].epoch.value == 2);
 }
 
-TEST_CASE_FIXTURE(Fixture, "authority: a library whose home is not admitted stops the publication, and says so") {
+TEST_CASE_FIXTURE(Fixture, "authority: HQ's only node is not revoked, and who is out is not called missing") {
   make_country();
   publish();
+  refused(4, "HQ's only node", {"authority", "revoke", "hq", "head", "--cut-all"});
+  good({"authority", "revoke", "hq", "sapporo", "--cut-all"});
+  for (int i = 0; i < 2; ++i) CHECK(publish()["absent"].empty());
+  make_node("second", "hq");
+  admit("n-second/request.json");
+  publish();
   good({"authority", "revoke", "hq", "head", "--no-cut"});
-  refused(3, "home node head", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a node that loses writing is cut, once, and not before it was said what stays") {
+  make_country();
+  publish();
+  const NodeId sapporo = std::get<policy::NodeRequest>(*policy::read_request(view_of(slurp(at("n-sapporo/request.json"))))).keys.id;
+  const std::string source = slurp(at("hq/policy.toml"));
+  const auto with = [&](const std::string& member, const std::string& rules = "") {
+    std::string text = source;
+    const std::string was = "members.sapporo = { holding = \"full\", write = true }\n";
+    text.replace(text.find(was), was.size(), member);
+    spill(at("hq/policy.toml"), text + rules);
+  };
+  const auto published = [&](const std::string& choice) {
+    return json::parse(good({"authority", "publish", "hq", "--yes", "--json", "--key-file", "key", choice}).out);
+  };
+  const std::vector<std::string> plainly{"authority", "publish", "hq", "--yes", "--key-file", "key"};
+  const auto cuts = [&](std::uint64_t version) { return mesh(version).libraries[0].cuts; };
+  const std::string reader = "members.sapporo = { holding = \"full\", write = false }\n";
+  const std::string writer = "members.sapporo = { holding = \"full\", write = true }\n";
+
+  with(reader);
+  refused(1, "sapporo may no longer write to works: name the home", plainly);
+  refused(7, "no daemon", {"authority", "publish", "hq", "--yes", "--key-file", "key", "--home", "n-head"});
+  CHECK_FALSE(fs::exists(at("hq/published/2")));
+  const json second = published("--cut-all");
+  CHECK(second["cuts"] == json::array({"sapporo: cut in works; what stays lies in 0 feeds"}));
+  CHECK(second["rights"] == json::array({"lost: node sapporo by itself: write works", "lost: node sapporo: write works"}));
+  REQUIRE(cuts(2).size() == 1);
+  CHECK(cuts(2)[0] == policy::Cut{{2}, sapporo, {}});
+  good(plainly);  // nothing new is lost: the cut is carried
+  CHECK(cuts(3) == cuts(2));
+  with(writer);
+  const json fourth = json::parse(good({"authority", "publish", "hq", "--yes", "--json", "--key-file", "key"}).out);
+  CHECK(fourth["rights"] == json::array({"gained: node sapporo by itself: write works", "gained: node sapporo: write works"}));
+  CHECK(cuts(4) == cuts(2));
+  // Lost again: what it wrote under version 4 ends too. From full to blind, and by a rule, and out of the library, it is the same.
+  with("members.sapporo = { holding = \"blind\" }\n");
+  published("--cut-all");
+  CHECK(cuts(5).size() == 2);
+  with(writer);
+  good(plainly);
+  with(writer, "[[forbid]]\nid = \"closed\"\nnodes = [\"sapporo\"]\nactions = [\"write\"]\n");
+  refused(1, "sapporo may no longer write", plainly);
+  published("--cut-all");
+  CHECK(cuts(7).size() == 3);
+  with(writer);
+  good(plainly);
+  with("");
+  published("--no-cut");
+  CHECK(cuts(9).size() == 3);
+  with(writer);
+  good(plainly);
+  // Revoked and cut, it is cut once.
+  good({"authority", "revoke", "hq", "sapporo", "--cut-all"});
+  good(plainly);
+  CHECK(cuts(11).size() == 4);
+  CHECK(cuts(11).back() == policy::Cut{{11}, sapporo, {}});
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a person who leaves is cut where the person could write, whatever the date") {
+  make_country();
+  for (const char* name : {"sato", "tani", "mori"}) {
+    good({"person", "new", name, "--realm", "hq/realm.json", "--key-file", "key"});
+    admit(std::string(name) + ".request.json");
+  }
+  std::string text = slurp(at("hq/policy.toml"));
+  const auto post = [&](const std::string& name, const std::string& posts) {
+    const std::string table = "[[person]]\nname = \"" + name + "\"\n";
+    text.insert(text.find(table) + table.size(), "posts = [" + posts + "]\n");
+  };
+  post("sato", "{ post = \"clerk\", until = 2020-04-01 }");
+  post("tani", "{ post = \"guest\" }");
+  post("mori", "{ post = \"clerk\" }");
+  spill(at("hq/policy.toml"), text + R"([[library]]
+name = "notes"
+title = "n"
+home = "head"
+members.head = { holding = "full", write = true }
+[[org]]
+id = "roads"
+title = "r"
+[[post]]
+id = "clerk"
+title = "c"
+org = "roads"
+roles = ["editor"]
+[[post]]
+id = "guest"
+title = "g"
+org = "roads"
+roles = ["reader"]
+[[permit]]
+id = "editors"
+roles = ["editor"]
+actions = ["read", "write"]
+libraries = ["works"]
+)");
+  const auto person = [&](const std::string& name) {
+    return std::get<policy::PersonRequest>(*policy::read_request(view_of(slurp(at(name + ".request.json"))))).id;
+  };
+  const auto cuts = [&](std::uint64_t version) {
+    std::map<std::string, std::vector<policy::Cut>> out;
+    const json ids = json::parse(slurp(at("hq/register.json")))["libraries"];
+    for (const policy::MeshLibrary& it : mesh(version).libraries)
+      for (const auto& [name, id] : ids.items())
+        if (id == it.id.hex()) out[name] = it.cuts;
+    return out;
+  };
+  publish();
+  refused(1, "--no-cut", {"authority", "revoke", "hq", "sato"});
+  good({"authority", "revoke", "hq", "sato", "--cut-all"});
+  good({"authority", "revoke", "hq", "tani", "--cut-all"});
+  publish();
+  CHECK(cuts(2)["works"] == std::vector<policy::Cut>{{{2}, person("sato"), {}}});
+  CHECK(cuts(2)["notes"].empty());
+  // Out of policy.toml alone is the same, and so is what was said before.
+  text = slurp(at("hq/policy.toml"));
+  const auto from = text.find("[[person]]\nname = \"mori\"");
+  spill(at("hq/policy.toml"), text.substr(0, from) + text.substr(text.find("[[", from + 2)));
+  refused(1, "mori may no longer write to works: name the home", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  good({"authority", "revoke", "hq", "mori", "--no-cut"});
+  publish();
+  CHECK(cuts(3)["works"].size() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a library that comes back has its cuts, and those who lost it meanwhile are cut") {
+  make_country();
+  add_source("[[library]]\nname = \"notes\"\ntitle = \"n\"\nhome = \"head\"\nmembers.head = { holding = \"full\", write = true }\n");
+  make_node("naze", "bureau");
+  admit("n-naze/request.json");
+  std::string source = slurp(at("hq/policy.toml"));
+  source.insert(source.find("members.naha"), "members.naze = { holding = \"full\", write = true }\n");
+  spill(at("hq/policy.toml"), source);
+  publish();
+  good({"authority", "revoke", "hq", "sapporo", "--cut-all"});
+  publish();
+  const auto works = source.find("[[library]]\nname = \"works\""), end = source.find("[[", works + 2);
+  spill(at("hq/policy.toml"), source.substr(0, works) + source.substr(end));
+  publish();
+  REQUIRE(mesh(3).libraries.size() == 1);
+  good({"authority", "revoke", "hq", "naze", "--cut-all"});
+  publish();
+  spill(at("hq/policy.toml"), source);
+  publish();
+  const policy::Mesh after = mesh(5);
+  std::vector<policy::Cut> cuts;
+  for (const policy::MeshLibrary& it : after.libraries) cuts.insert(cuts.end(), it.cuts.begin(), it.cuts.end());
+  REQUIRE(cuts.size() == 2);
+  CHECK(cuts[0].since.value == 2);
+  CHECK(cuts[1].since.value == 5);
+  CHECK(cuts[0].subject != cuts[1].subject);
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: a library whose home is not admitted stops the publication, and says so") {
+  make_country();
+  add_source("[[library]]\nname = \"notes\"\ntitle = \"n\"\nhome = \"sapporo\"\nmembers.sapporo = { holding = \"full\", write = true }\n");
+  publish();
+  good({"authority", "revoke", "hq", "sapporo", "--no-cut"});
+  refused(3, "home node sapporo", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
   CHECK_FALSE(fs::exists(at("hq/published/2")));
 }
 
@@ -510,8 +675,10 @@ TEST_CASE_FIXTURE(Fixture, "authority: rights gained are shown before signing, a
   // The table of the person was added last, so that the post belongs to it.
   REQUIRE(source.find("[[person]]") < source.find("[[person.posts]]"));
   const json out = publish();
-  REQUIRE(out["rights"].size() == 1);
-  CHECK(out["rights"][0].get<std::string>().find("sato") != std::string::npos);
+  CHECK(out["rights"] ==
+        json::array({"gained: node head by itself: write works", "gained: node head: full replica of works", "gained: node head: write works",
+                     "gained: node naha: blind replica of works", "gained: node sapporo by itself: write works", "gained: node sapporo: full replica of works",
+                     "gained: node sapporo: write works", "gained: sato as clerk in roads: write works"}));
   const json yes = json::parse(good({"policy", "explain", "sato", "write", "works", "--source", "hq/policy.toml", "--json"}).out);
   CHECK(yes["allowed"] == true);
   const json no = json::parse(good({"policy", "explain", "sato", "administer", "works", "--source", "hq/policy.toml", "--json"}).out);

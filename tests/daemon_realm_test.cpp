@@ -105,3 +105,48 @@ TEST_CASE_FIXTURE(Country, "realm: what is saved at one node is read at the othe
     for (const char* secret : {"Kanmon", "tunnel", "small", "renamed", "later", "again", "工事"}) CHECK(said.find(secret) == std::string::npos);
   }
 }
+
+TEST_CASE_FIXTURE(Country,
+                  "realm: who loses writing keeps what is known of it, adds nothing under the policy from before, and writes again once the right is back") {
+  const auto put = [&](const std::string& name, const std::string& path) {
+    spill(at(path), "said by " + name);
+    good({"put", path, "works:", "--home", name});
+  };
+  const std::string writer = "members.sapporo = { holding = \"full\", write = true }", reader = "members.sapporo = { holding = \"full\" }";
+  const auto rewrite = [&](const std::string& from, const std::string& to) {
+    std::string text = slurp(at("hq/policy.toml"));
+    text.replace(text.find(from), from.size(), to);
+    spill(at("hq/policy.toml"), text);
+  };
+  const auto publish_at_head = [&] { good({"authority", "publish", "hq", "--yes", "--key-file", "key", "--home", "head"}); };
+  const auto at_policy = [&](const std::string& name, int version) {
+    return comes_true([&] { return asked({"status", "--home", name})["policy"] == version; });
+  };
+  put("sapporo", "early");
+  CHECK(comes_true([&] { return get("head", "early") == "said by sapporo"; }));
+  // By itself, in a new run and so a new feed, it writes on under the policy that it knows: what a liar does on purpose.
+  for (const std::string& name : names) end(name);
+  start("sapporo");
+  put("sapporo", "late");
+  end("sapporo");
+  start("head");
+  rewrite(writer, reader);
+  publish_at_head();
+  for (const char* name : {"sapporo", "naha"}) start(name);
+  for (const char* name : {"head", "sapporo", "naha"}) REQUIRE(at_policy(name, 2));
+  const auto refused = [&](const std::string& name) { return asked({"library", "list", "--home", name})[0].value("refused", 0); };
+  for (const char* name : {"head", "sapporo", "naha"}) {
+    INFO(name, " ", asked({"library", "list", "--home", name}).dump());
+    CHECK(comes_true([&] { return refused(name) == 1; }));
+    CHECK(get(name, "early") == "said by sapporo");
+    CHECK(dozo({"get", "works:late", "-", "--home", name}).status == 3);
+  }
+  CHECK(dozo({"put", "late", "works:", "--home", "sapporo"}).status == 4);
+
+  rewrite(reader, writer);
+  publish_at_head();
+  REQUIRE(at_policy("sapporo", 3));
+  put("sapporo", "again");
+  for (const char* name : {"head", "naha"}) CHECK(comes_true([&] { return get(name, "again") == "said by sapporo"; }));
+  CHECK(dozo({"get", "works:late", "-", "--home", "naha"}).status == 3);
+}

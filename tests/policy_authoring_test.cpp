@@ -137,10 +137,10 @@ TEST_CASE_FIXTURE(Fixture, "authoring: cuts stand from the version that makes th
   const FeedId strange{hq.library("works"), osaka, crypto::random_id<IncarnationId>()};
   const FeedPoint end{osaka, feed.incarnation, {12}, crypto::random_id<Digest>()}, other{osaka, strange.incarnation, {3}, crypto::random_id<Digest>()};
   Changes changes;
-  changes.cuts = cut_node(mesh_of(hq.last), osaka, {{feed, end}});
-  CHECK(changes.cuts.size() == 1);                                                        // it was a member of one library
-  CHECK(cut_node(mesh_of(hq.last), osaka, {{feed, end}, {strange, other}}).size() == 2);  // and of another, once
-  CHECK(cut_node(mesh_of(hq.last), hq.id("lonely"), {}).empty());
+  const FeedId begun{hq.library("plans"), osaka, crypto::random_id<IncarnationId>()};
+  // What lies elsewhere is not named, and neither is a feed that nothing was written to.
+  changes.cuts = cuts_of(osaka, {hq.library("plans")}, {{feed, end}, {strange, other}, {begun, {osaka, begun.incarnation, {0}, {}}}});
+  REQUIRE(changes.cuts.size() == 1);
   anew(country, changes);
   const auto plans = [&] { return library_in(mesh_of(hq.last), hq.library("plans")); };
   REQUIRE(plans().cuts.size() == 1);

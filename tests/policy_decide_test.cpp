@@ -3,7 +3,7 @@
 #include <random>
 #include <set>
 
-#include "policy/policy.h"
+#include "policy/compare.h"
 #include "tests/policy_fixture.h"
 
 using namespace dozo;

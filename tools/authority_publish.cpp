@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/random.h"
+#include "policy/compare.h"
 #include "policy/keys.h"
 #include "policy/trust.h"
 
@@ -46,12 +47,14 @@ std::string known_as(const Map& map, Same&& same) {
   return {};
 }
 
-/// Takes one request into `into`. Its name stands for one set of keys, and its keys for one name.
-Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, bool replace) {
+/// Takes one request into `into`. Its name stands for one set of keys, and its keys for one name. Who is replaced is not cut: what burnt has done no wrong, and
+/// HQ's node may not have heard all that it wrote.
+Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, bool replace, PolicyVersion newest) {
   Admitted out;
   out.table = table_of(request);
   std::string other;
   bool other_keys = false;
+  policy::CutSubject before;
   if (const auto* node = std::get_if<policy::NodeRequest>(&request)) {
     out.name = node->name;
     out.is_node = true;
@@ -59,6 +62,7 @@ Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, b
       return it.id == node->keys.id || it.sign == node->keys.sign || it.seal == node->keys.seal || it.transport == node->keys.transport;
     });
     const auto at = into.nodes.find(node->name);
+    if (at != into.nodes.end()) before = at->second.id;
     out.was_known = at != into.nodes.end() && at->second == node->keys;
     other_keys = at != into.nodes.end() && !out.was_known;
     if (other.empty() || other == node->name) into.nodes[node->name] = node->keys;
@@ -67,12 +71,14 @@ Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, b
     out.name = person.name;
     other = known_as(into.people, [&](const Register::Person& it) { return it.id == person.id || it.key == person.key; });
     const auto at = into.people.find(person.name);
+    if (at != into.people.end()) before = at->second.id;
     out.was_known = at != into.people.end() && at->second.id == person.id && at->second.key == person.key;
     other_keys = at != into.people.end() && !out.was_known;
     if (other.empty() || other == person.name) into.people[person.name] = {person.id, person.key};
   }
   if (!other.empty() && other != out.name) return fail(Fault::exists, "its keys are already admitted under the name \"" + other + "\"");
   if (other_keys && !replace) return fail(Fault::exists, "\"" + out.name + "\" is admitted already, with other keys: --replace if this one takes its place");
+  if (other_keys) into.revoked.push_back({out.name, before, newest, false, {}, {}});
   return out;
 }
 
@@ -81,6 +87,7 @@ Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, b
 Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, Checking checking,
                                     const SecretOptions& secret) {
   Register next = directory.entries();
+  const PolicyVersion newest = TRY(directory.newest_version());
   std::vector<Admitted> out;
   std::optional<crypto::SealKey> admission;
   for (const std::string& file : files) {
@@ -91,7 +98,7 @@ Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::ve
       if (!admission) admission = TRY(directory.admission_key(secret));
       TRY(within(file, policy::check_request(*node, realm, *admission)));
     }
-    out.push_back(TRY(within(file, take(next, request, replace))));
+    out.push_back(TRY(within(file, take(next, request, replace, newest))));
   }
   directory.entries() = std::move(next);
   TRY(directory.save_register());
@@ -114,17 +121,41 @@ Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::ve
   return out;
 }
 
-Result<void> revoke(AuthorityDirectory& directory, const std::string& name, std::optional<std::vector<node::local::HeadRow>> heads) {
+namespace {
+
+Result<Bytes> payload_of(const policy::Publication& documents, const char* name) { return TRY(policy::read_envelope(documents.at(name))).payload; }
+
+Result<bool> is_only_hq(const AuthorityDirectory& directory, const NodeId& node) {
+  const auto newest = TRY(directory.newest());
+  if (!newest) return false;
+  const policy::Mesh mesh = TRY(policy::parse_mesh(TRY(payload_of(*newest, "mesh"))));
+  const auto is_hq = [](const policy::MeshNode& it) { return it.kind == policy::NodeKind::hq; };
+  return std::ranges::count_if(mesh.nodes, is_hq) == 1 && std::ranges::find_if(mesh.nodes, is_hq)->keys.id == node;
+}
+
+}  // namespace
+
+Result<void> revoke(AuthorityDirectory& directory, const std::string& name, bool cut, const std::optional<node::local::Heads>& heads) {
   Register& to = directory.entries();
-  const auto node = to.nodes.find(name);
-  if (node == to.nodes.end()) {
-    if (to.people.erase(name) == 0) return fail(Fault::not_found, "no node or person \"" + name + "\" is admitted");
-    return directory.save_register();
+  Register::Revoked gone{name, {}, TRY(directory.newest_version()), cut, {}, {}};
+  if (heads) {
+    gone.heads = heads->rows;
+    gone.libraries.emplace(heads->libraries.begin(), heads->libraries.end());
   }
-  Register::Revoked gone{name, node->second.id, TRY(directory.newest_version()), heads.has_value(), {}};
-  if (heads) gone.heads = std::move(*heads);
+  if (const auto node = to.nodes.find(name); node != to.nodes.end()) {
+    if (TRY(is_only_hq(directory, node->second.id)))
+      return fail(Fault::denied, name +
+                                     " is HQ's only node: nothing could be published through it any more. Admit another first, or its successor under the same "
+                                     "name: dozo authority admit --replace");
+    gone.subject = node->second.id;
+    to.nodes.erase(node);
+  } else if (const auto person = to.people.find(name); person != to.people.end()) {
+    gone.subject = person->second.id;
+    to.people.erase(person);
+  } else {
+    return fail(Fault::not_found, "no node or person \"" + name + "\" is admitted");
+  }
   to.revoked.push_back(std::move(gone));
-  to.nodes.erase(node);
   return directory.save_register();
 }
 
@@ -139,27 +170,6 @@ Result<policy::Source> good_source(const AuthorityDirectory& directory) {
   if (source.realm != directory.root().name)
     return fail(Fault::malformed, directory.source_path().string() + ": it is for the realm \"" + source.realm + "\", not \"" + directory.root().name + "\"");
   return source;
-}
-
-struct Cutting {
-  std::map<LibraryId, std::vector<policy::Cut>> cuts;
-  std::vector<std::string> lines;
-};
-/// The cuts that wait for the version after `newest`.
-Cutting waiting_cuts(const AuthorityDirectory& directory, const policy::Mesh& mesh, PolicyVersion newest) {
-  Cutting out;
-  for (const Register::Revoked& it : directory.entries().revoked) {
-    if (it.after != newest || !it.cut || newest.value == 0) continue;
-    std::map<FeedId, policy::FeedPoint> ends;
-    for (const node::local::HeadRow& head : it.heads) ends[head.feed] = {it.node, head.feed.incarnation, head.sequence, head.root};
-    const auto cuts = policy::cut_node(mesh, it.node, ends);
-    for (const auto& [library, list] : cuts) {
-      auto& to = out.cuts[library];
-      to.insert(to.end(), list.begin(), list.end());
-    }
-    out.lines.push_back(it.name + ": cut in " + std::to_string(cuts.size()) + " libraries, after " + std::to_string(it.heads.size()) + " known feeds");
-  }
-  return out;
 }
 
 /// What no node accepts must not be kept as published. Keeps it, and renews realm.json.
@@ -193,11 +203,9 @@ Result<Signers> open_signers(const AuthorityDirectory& directory, std::initializ
   return out;
 }
 
-Result<Bytes> payload_of(const policy::Publication& documents, const char* name) { return TRY(policy::read_envelope(documents.at(name))).payload; }
-
 }  // namespace
 
-Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, std::int64_t now_s) {
+Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, const Cutting& cutting, std::int64_t now_s) {
   const policy::Source source = TRY(good_source(directory));
 
   // The ids of new libraries are kept before anything with them can get out.
@@ -211,23 +219,30 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& a
 
   Prepared out;
   out.compiled = TRY(policy::compile(source, directory.entries().names()));
-  out.absent = out.compiled.absent;
+  // Who was revoked is known to be out, though policy.toml may still have the table.
+  for (const std::string& name : out.compiled.absent) {
+    const auto& revoked = directory.entries().revoked;
+    if (std::ranges::none_of(revoked, [&](const Register::Revoked& it) { return it.name == name; })) out.absent.push_back(name);
+  }
   out.previous = TRY(directory.newest());
   const PolicyVersion newest = TRY(directory.newest_version());
   out.version.value = newest.value + 1;
-  policy::Mesh mesh_before;
-  policy::Directory directory_before;
+  const policy::Policy after(out.version, out.compiled.mesh, out.compiled.directory);
+  policy::Policy before(newest, {}, policy::Directory{});
   if (out.previous) {
-    mesh_before = TRY(policy::parse_mesh(TRY(payload_of(*out.previous, "mesh"))));
     const policy::Epochs epochs = TRY(policy::parse_epochs(TRY(payload_of(*out.previous, "epochs"))));
     const policy::KeyRing keys = TRY(policy::open_epochs_with_admission(admission, epochs));
-    directory_before = TRY(policy::open_directory(TRY(policy::parse_sealed_directory(TRY(payload_of(*out.previous, "directory")))), keys));
+    const auto opened = [&](PolicyVersion version) -> Result<policy::Policy> {
+      const policy::Publication documents = TRY(directory.publication(version));
+      return policy::Policy(version, TRY(policy::parse_mesh(TRY(payload_of(documents, "mesh")))),
+                            TRY(policy::open_directory(TRY(policy::parse_sealed_directory(TRY(payload_of(documents, "directory")))), keys)));
+    };
+    before = TRY(opened(newest));
+    Cuts cuts = TRY(cuts_for(directory, after, cutting, opened, now_s));
+    out.changes = std::move(cuts.changes);
+    out.cuts = std::move(cuts.lines);
   }
-  Cutting cutting = waiting_cuts(directory, mesh_before, newest);
-  out.changes.cuts = std::move(cutting.cuts);
-  out.cuts = std::move(cutting.lines);
-  out.rights = policy::compare_rights(policy::Policy(newest, std::move(mesh_before), std::move(directory_before)),
-                                      policy::Policy(out.version, out.compiled.mesh, out.compiled.directory), now_s * 1000);
+  out.rights = policy::compare_rights(before, after, now_s * 1000);
   return out;
 }
 
@@ -241,8 +256,8 @@ Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& pr
   return out;
 }
 
-Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const std::vector<std::string>& folders, const SecretOptions& secret,
-                                             std::int64_t now_s) {
+Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const Cutting& cutting, const std::vector<std::string>& folders,
+                                             const SecretOptions& secret, std::int64_t now_s) {
   constexpr std::int64_t day_s = 24 * 60 * 60, believed_after_s = 365 * day_s;
   const policy::Source source = TRY(good_source(directory));
   const std::optional<policy::Publication> previous = TRY(directory.newest());
@@ -253,7 +268,10 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
     if (!directory.entries().libraries.contains(it.name)) return fail(Fault::denied, "the library " + it.name + " is new: its key needs the key authority");
   policy::Compiled compiled = TRY(policy::compile(source, directory.entries().names()));
   policy::Mesh mesh = std::move(compiled.mesh);
-  Cutting cutting = waiting_cuts(directory, before, newest);
+  const auto opened = [&](PolicyVersion version) -> Result<policy::Policy> {
+    return policy::Policy(version, TRY(policy::parse_mesh(TRY(payload_of(TRY(directory.publication(version)), "mesh")))), std::nullopt);
+  };
+  Cuts cuts = TRY(cuts_for(directory, policy::Policy({newest.value + 1}, mesh, std::nullopt), cutting, opened, now_s));
   policy::Draft draft;
   draft.version.value = newest.value + 1;
   for (policy::MeshLibrary& it : mesh.libraries) {
@@ -262,7 +280,7 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
     it.epoch = old->epoch;
     it.cuts = old->cuts;
     it.admits = old->admits;
-    for (policy::Cut& cut : cutting.cuts[it.id]) {
+    for (policy::Cut& cut : cuts.changes.cuts[it.id]) {
       cut.since = draft.version;
       std::sort(cut.ends.begin(), cut.ends.end(),
                 [](const auto& a, const auto& b) { return std::pair(a.node, a.incarnation) < std::pair(b.node, b.incarnation); });
@@ -281,7 +299,7 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
   draft.documents.erase("freshness");
   draft.documents["mesh"] =
       TRY(policy::sign_with(policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", payload), signers.by_role.at(SigningRole::policy)));
-  policy::Published out{draft.documents, draft.version, std::move(cutting.lines)};
+  policy::Published out{draft.documents, draft.version, std::move(cuts.lines)};
   out.documents["snapshot"] =
       TRY(policy::sign_with(TRY(policy::draft_snapshot(directory.root(), directory.realm().realm, draft, &*previous, compiled.snapshot_days, now_s)),
                             signers.by_role.at(SigningRole::snapshot)));

@@ -4,6 +4,7 @@
 // Threads: one.
 #pragma once
 #include "policy/policy.h"
+#include "tools/authority_cuts.h"
 #include "tools/authority_directory.h"
 
 namespace dozo::tools {
@@ -20,8 +21,9 @@ enum class Checking : std::uint8_t { all_keys, signature_alone };
 Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, Checking checking,
                                     const SecretOptions& secret);
 
-/// `name` is a node or a person. `heads`: nothing where no cut is meant. Fault: not_found, malformed (a person cannot be cut so).
-Result<void> revoke(AuthorityDirectory& directory, const std::string& name, std::optional<std::vector<node::local::HeadRow>> heads);
+/// `name` is a node or a person. `cut`: false leaves all that it wrote. `heads`: where a cut ends what; nothing cuts all of it. Faults: not_found; denied (HQ's
+/// only node).
+Result<void> revoke(AuthorityDirectory& directory, const std::string& name, bool cut, const std::optional<node::local::Heads>& heads);
 
 struct Prepared {
   PolicyVersion version;  ///< that it will have, or more
@@ -32,8 +34,8 @@ struct Prepared {
   std::vector<std::string> absent;  ///< names in the source that nobody is admitted for
   std::vector<std::string> cuts;    ///< one line each
 };
-/// Faults: malformed (mistakes of the source, one a line), not_found (a home node that is not admitted), those of the keys.
-Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, std::int64_t now_s);
+/// Faults: malformed (mistakes of the source, one a line), not_found (a home node that is not admitted), those of the keys and of cuts_for.
+Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, const Cutting& cutting, std::int64_t now_s);
 
 /// Signs, checks as a node would, keeps, and renews realm.json. `folders`: where else keys lie. Faults: those of policy::publish; not_found (too few keys).
 Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& prepared, const crypto::SealKey& admission,
@@ -42,8 +44,8 @@ Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& pr
 /// A publication by the policy role alone, for the day when the key authority's files are lost: only the mesh changes. Nodes that it adds get no grants and
 /// need the shares of the recovery key; nodes that it takes out are no longer served, but no new epoch closes what is written from now on to the keys that they
 /// have. Cuts are made as ever. Faults: those of prepare() and sign(); not_found (nothing was published before), denied (a new library, which needs a key).
-Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const std::vector<std::string>& folders, const SecretOptions& secret,
-                                             std::int64_t now_s);
+Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const Cutting& cutting, const std::vector<std::string>& folders,
+                                             const SecretOptions& secret, std::int64_t now_s);
 
 /// Roots and newest publication, in the order in which a node takes them. Fault: not_found (nothing published).
 Result<std::vector<Bytes>> envelopes_of(const AuthorityDirectory& directory);

@@ -1,4 +1,5 @@
 // register.json.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "tools/authority_register.h"
@@ -27,9 +28,19 @@ std::string write_register(const Register& it) {
   for (const Register::Revoked& one : it.revoked) {
     json heads = json::array();
     for (const node::local::HeadRow& head : one.heads)
-      heads.push_back(
-          {{"library", head.feed.library.hex()}, {"incarnation", head.feed.incarnation.hex()}, {"sequence", head.sequence.value}, {"root", head.root.hex()}});
-    out["revoked"].push_back({{"name", one.name}, {"id", one.node.hex()}, {"after", one.after.value}, {"cut", one.cut}, {"heads", std::move(heads)}});
+      heads.push_back({{"library", head.feed.library.hex()},
+                       {"node", head.feed.node.hex()},
+                       {"incarnation", head.feed.incarnation.hex()},
+                       {"sequence", head.sequence.value},
+                       {"root", head.root.hex()}});
+    const auto* node = std::get_if<NodeId>(&one.subject);
+    json row{{"name", one.name}, {"after", one.after.value}, {"cut", one.cut}, {"heads", std::move(heads)}};
+    row[node != nullptr ? "id" : "person"] = node != nullptr ? node->hex() : std::get<PersonId>(one.subject).hex();
+    if (one.libraries) {
+      row["libraries"] = json::array();
+      for (const LibraryId& library : *one.libraries) row["libraries"].push_back(library.hex());
+    }
+    out["revoked"].push_back(std::move(row));
   }
   return out.dump(1) + "\n";
 }
@@ -47,18 +58,37 @@ Result<Register> read_register(std::string_view text) {
     for (const json& it : from.at("revoked")) {
       Register::Revoked& one = out.revoked.emplace_back();
       one.name = it.at("name").get<std::string>();
-      one.node = id_of<NodeId>(it.at("id"));
+      if (it.contains("person")) {
+        one.subject = id_of<PersonId>(it.at("person"));
+      } else {
+        one.subject = id_of<NodeId>(it.at("id"));
+      }
       one.after.value = it.at("after").get<std::uint64_t>();
       one.cut = it.at("cut").get<bool>();
-      for (const json& head : it.at("heads"))
-        one.heads.push_back({{id_of<LibraryId>(head.at("library")), one.node, id_of<IncarnationId>(head.at("incarnation"))},
+      for (const json& head : it.at("heads")) {
+        const NodeId node = head.contains("node") ? id_of<NodeId>(head.at("node")) : std::get<NodeId>(one.subject);
+        one.heads.push_back({{id_of<LibraryId>(head.at("library")), node, id_of<IncarnationId>(head.at("incarnation"))},
                              {head.at("sequence").get<std::uint64_t>()},
                              id_of<Digest>(head.at("root"))});
+      }
+      if (!it.contains("libraries")) continue;
+      one.libraries.emplace();
+      for (const json& library : it.at("libraries")) one.libraries->insert(id_of<LibraryId>(library));
     }
     return out;
   } catch (const std::exception& error) {
     return fail(Fault::malformed, error.what());
   }
+}
+
+const Register::Revoked* Register::last_word(const policy::CutSubject& subject) const {
+  if (const auto* id = std::get_if<NodeId>(&subject)) {
+    if (std::any_of(nodes.begin(), nodes.end(), [&](const auto& it) { return it.second.id == *id; })) return nullptr;
+  } else if (std::any_of(people.begin(), people.end(), [&](const auto& it) { return it.second.id == std::get<PersonId>(subject); })) {
+    return nullptr;
+  }
+  const auto at = std::find_if(revoked.rbegin(), revoked.rend(), [&](const Revoked& it) { return it.subject == subject; });
+  return at == revoked.rend() ? nullptr : &*at;
 }
 
 policy::Names Register::names() const {

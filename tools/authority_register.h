@@ -2,6 +2,8 @@
 // Threads: plain values and pure functions.
 #pragma once
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,15 +20,18 @@ struct Register {
   };
   std::map<std::string, Person> people;
   std::map<std::string, LibraryId> libraries;
-  /// A node that is to be cut in the version after `after`. That is done once a newer version than `after` is published.
+  /// Who was taken out after version `after` was published. What it says of cuts is done once a newer one is.
   struct Revoked {
     std::string name;
-    NodeId node;
+    policy::CutSubject subject;
     PolicyVersion after;
-    bool cut{};                               ///< false: it only goes; what it wrote stays
-    std::vector<node::local::HeadRow> heads;  ///< what it wrote up to here stays
+    bool cut{};                                      ///< false: what it wrote stays
+    std::vector<node::local::HeadRow> heads;         ///< up to here, where it is cut
+    std::optional<std::set<LibraryId>> libraries{};  ///< in which `heads` is all that is known of it; nothing: in all
   };
   std::vector<Revoked> revoked;
+  /// The newest word about somebody who is out; null: there is none, or he was admitted again.
+  const Revoked* last_word(const policy::CutSubject& subject) const;
 
   policy::Names names() const;
 };

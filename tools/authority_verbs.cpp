@@ -91,21 +91,30 @@ struct RevokeOptions {
   bool no_cut = false, cut_all = false;
 };
 
+Result<local::Heads> heads_of(const Common& common, const policy::CutSubject& subject) {
+  local::HeadsRequest request;
+  if (const auto* node = std::get_if<NodeId>(&subject)) {
+    request.node = *node;
+  } else {
+    request.person = std::get<PersonId>(subject);
+  }
+  return ask_for<local::Heads>(common, request);
+}
+
 Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
-  std::optional<std::vector<local::HeadRow>> heads;
-  const auto node = directory.entries().nodes.find(options.name);
-  if (node != directory.entries().nodes.end() && !options.no_cut) {
-    heads.emplace();
-    if (!options.cut_all) {
-      if (common.home.empty())
-        return fail(Fault::malformed, "name the home of HQ's node with --home, so that what it knows of " + options.name +
-                                          " stays; or say --no-cut (all that it wrote stays), or --cut-all (nothing does)");
-      heads = TRY(ask_for<local::Heads>(common, local::HeadsRequest{node->second.id})).rows;
-    }
+  std::optional<policy::CutSubject> subject;
+  if (const auto node = directory.entries().nodes.find(options.name); node != directory.entries().nodes.end()) subject = node->second.id;
+  if (const auto person = directory.entries().people.find(options.name); !subject && person != directory.entries().people.end()) subject = person->second.id;
+  std::optional<local::Heads> heads;
+  if (subject && !options.no_cut && !options.cut_all) {
+    if (common.home.empty())
+      return fail(Fault::malformed, "name the home of HQ's node with --home, so that what it knows of " + options.name +
+                                        " stays; or say --no-cut (all that it wrote stays), or --cut-all (nothing does)");
+    heads = TRY(heads_of(common, *subject));
   }
-  const std::size_t known = heads ? heads->size() : 0;
-  TRY(revoke(directory, options.name, std::move(heads)));
+  const std::size_t known = heads ? heads->rows.size() : 0;
+  TRY(revoke(directory, options.name, !options.no_cut, heads));
   if (common.json) {
     print({{"name", options.name}, {"feeds", known}});
   } else {
@@ -118,9 +127,15 @@ Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
 struct PublishOptions {
   std::string directory;
   std::vector<std::string> keys;
-  bool yes = false, without_key_authority = false;
+  bool yes = false, without_key_authority = false, no_cut = false, cut_all = false;
   SecretOptions secret;
 };
+
+Cutting cutting_of(const Common& common, const PublishOptions& options) {
+  Cutting out{options.no_cut ? Staying::all : options.cut_all ? Staying::nothing : Staying::known, nullptr};
+  if (!common.home.empty()) out.ask = [&common](const policy::CutSubject& subject) { return heads_of(common, subject); };
+  return out;
+}
 
 Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& directory) {
   if (TRY(ask_for<local::Status>(common, local::StatusRequest{})).realm != directory.realm().realm)
@@ -161,7 +176,7 @@ Result<void> publish_mesh(const Common& common, const PublishOptions& options, A
   if (!common.json) std::printf("only nodes, members and cuts are published; people and rules stay as they were\n");
   std::fflush(stdout);
   if (!options.yes && !TRY(confirmed(next))) return fail(Fault::denied, "nothing was signed");
-  const policy::Published published = TRY(publish_mesh_alone(directory, options.keys, options.secret, now_s()));
+  const policy::Published published = TRY(publish_mesh_alone(directory, cutting_of(common, options), options.keys, options.secret, now_s()));
   if (common.json) {
     print({{"policy", published.version.value}, {"notes", published.notes}});
   } else {
@@ -175,7 +190,7 @@ Result<void> publish(const Common& common, const PublishOptions& options) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
   if (options.without_key_authority) return publish_mesh(common, options, directory);
   const crypto::SealKey admission = TRY(directory.admission_key(options.secret));
-  const Prepared prepared = TRY(prepare(directory, admission, now_s()));
+  const Prepared prepared = TRY(prepare(directory, admission, cutting_of(common, options), now_s()));
   if (!common.json) {
     for (const std::string& name : prepared.absent) std::printf("not admitted yet, left out: %s\n", shown(name).c_str());
     for (const std::string& line : prepared.cuts) std::printf("%s\n", shown(line).c_str());
@@ -266,7 +281,7 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb = authority->add_subcommand("revoke", "take a node or person out, from the next publication on");
   verb->add_option("directory", revoke_options->directory, "the authority's folder")->required();
   verb->add_option("name", revoke_options->name, "of the node or person")->required();
-  auto* no_cut = verb->add_flag("--no-cut", revoke_options->no_cut, "all that the node wrote stays (it burnt down, or was closed)");
+  auto* no_cut = verb->add_flag("--no-cut", revoke_options->no_cut, "all that it wrote stays (a site burnt down, a person left in peace)");
   verb->add_flag("--cut-all", revoke_options->cut_all, "nothing that it wrote stays")->excludes(no_cut);
   verb->callback([=, &common] { finish(revoke_one(common, *revoke_options)); });
 
@@ -277,6 +292,8 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb->add_flag("-y,--yes", publish_options->yes, "do not ask");
   verb->add_flag("--without-key-authority", publish_options->without_key_authority,
                  "its files are lost: publish nodes, members and cuts alone, without new keys and grants");
+  auto* publish_no_cut = verb->add_flag("--no-cut", publish_options->no_cut, "all stays that those wrote who lose writing now");
+  verb->add_flag("--cut-all", publish_options->cut_all, "nothing stays of it")->excludes(publish_no_cut);
   add_secret_options(*verb, publish_options->secret);
   verb->callback([=, &common] { finish(publish(common, *publish_options)); });
 
