@@ -9,6 +9,8 @@
 namespace dozo::node {
 namespace {
 
+static_assert(policy::published_bytes_most == sync::document_bytes_most, "what headquarters signs must get to the nodes");
+
 std::string type_of(const std::string& name) { return name.substr(0, name.find('/')); }
 
 /// A view of a pack or list that is held, in the transaction. Nothing: not held, or a pack of another library.

@@ -57,6 +57,7 @@ class Drafting {
     TRY(mesh());
     TRY(directory());
     TRY(grants());
+    TRY(check_sizes(root_, out_));
     return std::move(out_);
   }
 
@@ -266,6 +267,40 @@ class Drafting {
   Draft out_;
 };
 
+std::string count(std::size_t number, std::string_view what) { return std::to_string(number) + " " + std::string(what); }
+
+/// What makes a document large.
+Result<std::string> contents_of(const Envelope& it) {
+  switch (it.type) {
+    case DocumentType::mesh: {
+      const Mesh mesh = TRY(parse_mesh(it.payload));
+      std::size_t cuts = 0, ends = 0, most = 0;
+      std::string largest;
+      for (const MeshLibrary& library : mesh.libraries)
+        for (const Cut& cut : library.cuts) {
+          ++cuts;
+          ends += cut.ends.size();
+          if (cut.ends.size() <= most) continue;
+          most = cut.ends.size();
+          largest = std::visit([](const auto& id) { return id.hex(); }, cut.subject);
+          for (const MeshNode& node : mesh.nodes)
+            if (cut.subject == CutSubject(node.keys.id)) largest = node.name;
+        }
+      return count(mesh.nodes.size(), "nodes, ") + count(mesh.libraries.size(), "libraries, and ") + count(cuts, "cuts that name ") + count(ends, "feeds, ") +
+             count(most, "of them in one cut of ") + largest + " (--cut-all makes one that names none)";
+    }
+    case DocumentType::epochs: {
+      const Epochs epochs = TRY(parse_epochs(it.payload));
+      std::size_t all = 0;
+      for (const LibraryEpochs& library : epochs.libraries) all += library.epochs.size();
+      return count(epochs.libraries.size(), "libraries with ") + count(all, "epochs");
+    }
+    case DocumentType::grants: return count(TRY(parse_grants(it.payload)).grants.size(), "grants");
+    case DocumentType::directory: return std::string("the people, posts and rules of policy.toml");
+    default: return std::string("too much");
+  }
+}
+
 Listing listing_of(std::uint64_t version, ByteView envelope) { return {version, envelope.size(), crypto::sha256(envelope)}; }
 
 Result<std::uint64_t> version_of(const Envelope& it) {
@@ -307,6 +342,22 @@ std::map<LibraryId, std::vector<Cut>> cuts_of(const CutSubject& subject, const s
     out[library].push_back(std::move(cut));
   }
   return out;
+}
+
+Result<void> check_sizes(const Root& root, const Draft& draft) {
+  constexpr std::size_t signature_bytes = 200, listing_bytes = 320;  // as they stand in an envelope
+  const auto check = [&](DocumentType type, const std::string& name, std::size_t bytes, const std::string& what) -> Result<void> {
+    bytes += root.keys_of(signer_of(type)).threshold * signature_bytes;
+    if (bytes <= published_bytes_most) return {};
+    return fail(Fault::over_limit, name + " would have " + std::to_string(bytes >> 10) + " KiB, and nodes pass on at most " +
+                                       std::to_string(published_bytes_most >> 10) + " KiB: it has " + what);
+  };
+  for (const auto& [name, bytes] : draft.documents) {
+    const Envelope envelope = TRY(read_envelope(bytes));
+    if (bytes.size() + signature_bytes * root.keys_of(signer_of(envelope.type)).threshold <= published_bytes_most) continue;
+    TRY(check(envelope.type, name, bytes.size(), TRY(contents_of(envelope))));
+  }
+  return check(DocumentType::snapshot, "snapshot", draft.documents.size() * listing_bytes, std::to_string(draft.documents.size()) + " documents");
 }
 
 Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s) {

@@ -50,13 +50,16 @@ struct Draft {
 /// Documents for `compiled`, following `previous` (null: the first). Those that would say the same again and are good for another half of their time
 /// keep version and signatures. `admission` opens the keys of the epochs that there are; cuts and admits of `previous` stay.
 /// Faults: stale (root has expired: no new grants), not_authentic (`admission` is not root's, or `previous` does not open), denied (one of the policy's
-/// own tests fails: no node would take it), malformed.
+/// own tests fails: no node would take it), malformed, over_limit (a document would be too large to be passed on: which, and what makes it so).
 Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
                     const crypto::SealKey& admission, std::int64_t now_s);
 
 /// A cut of everything that `subject` wrote beyond what is named, in each of these libraries, for Changes. Ends in other libraries are left out, and those at
 /// nothing, since a feed that is not named ends there.
 std::map<LibraryId, std::vector<Cut>> cuts_of(const CutSubject& subject, const std::set<LibraryId>& libraries, const std::map<FeedId, FeedPoint>& ends);
+
+/// That every document, and a snapshot over them, can be passed on once as many have signed as root wants. Fault: over_limit.
+Result<void> check_sizes(const Root& root, const Draft& draft);
 
 /// An unsigned snapshot over signed documents. Fault: not_authentic (a document is not signed up to its threshold yet: which).
 Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s);

@@ -439,6 +439,29 @@ TEST_CASE_FIXTURE(Fixture, "authority: a node that loses writing is cut, once, a
   CHECK(cuts(11).back() == policy::Cut{{11}, sapporo, {}});
 }
 
+TEST_CASE_FIXTURE(Fixture, "authority: a cut that makes the mesh too large to be passed on is not signed, and can be said otherwise") {
+  make_country();
+  publish();
+  good({"authority", "revoke", "hq", "sapporo", "--cut-all"});
+  // As if HQ's node had known of so many feeds.
+  json entries = json::parse(slurp(at("hq/register.json")));
+  json& word = entries["revoked"][0];
+  for (int i = 0; i < 5000; ++i)
+    word["heads"].push_back({{"library", entries["libraries"]["works"]},
+                             {"node", word["id"]},
+                             {"incarnation", crypto::random_id<IncarnationId>().hex()},
+                             {"sequence", 1},
+                             {"root", crypto::random_id<Digest>().hex()}});
+  spill(at("hq/register.json"), entries.dump());
+  for (const char* way : {"--yes", "--without-key-authority"}) refused(1, "mesh would have", {"authority", "publish", "hq", "--yes", way, "--key-file", "key"});
+  CHECK_FALSE(fs::exists(at("hq/published/2")));
+  good({"authority", "revoke", "hq", "sapporo", "--cut-all"});
+  publish();
+  REQUIRE(mesh(2).libraries[0].cuts.size() == 1);
+  CHECK(mesh(2).libraries[0].cuts[0].ends.empty());
+  refused(3, "no node or person", {"authority", "revoke", "hq", "sapporo", "--cut-all"});
+}
+
 TEST_CASE_FIXTURE(Fixture, "authority: a person who leaves is cut where the person could write, whatever the date") {
   make_country();
   for (const char* name : {"sato", "tani", "mori"}) {

@@ -162,6 +162,39 @@ TEST_CASE_FIXTURE(Fixture, "authoring: cuts stand from the version that makes th
   check_taken();
 }
 
+TEST_CASE_FIXTURE(Fixture, "authoring: a document that no message can hold is not made, and what makes it large is said") {
+  const NodeId osaka = hq.id("osaka");
+  const LibraryId plans = hq.library("plans");
+  const auto with_ends = [&](std::size_t count) {
+    std::map<FeedId, FeedPoint> ends;
+    for (std::size_t i = 0; i < count; ++i) {
+      const FeedId feed{plans, osaka, crypto::random_id<IncarnationId>()};
+      ends[feed] = {osaka, feed.incarnation, {i + 1}, crypto::random_id<Digest>()};
+    }
+    Changes out;
+    out.cuts = cuts_of(osaka, {plans}, ends);
+    return out;
+  };
+  const auto large = drafted(country, with_ends(4000));
+  REQUIRE_FALSE(large);
+  CHECK(large.error().fault == Fault::over_limit);
+  CHECK(large.error().text.find("mesh would have ") == 0);
+  CHECK(large.error().text.find("4000 of them in one cut of osaka") != std::string::npos);
+  REQUIRE(drafted(country, with_ends(2500)));
+  // The limit is that of the envelope with its signatures.
+  anew(country, with_ends(2500));
+  for (const auto& [name, bytes] : hq.last) CHECK(bytes.size() <= published_bytes_most);
+  CHECK_FALSE(drafted(country, with_ends(2500)));
+  std::string people = country;
+  for (int i = 0; i < 6000; ++i) {
+    const std::string number = std::to_string(i);
+    people += "[[org]]\nid = \"o" + number + "\"\ntitle = \"" + std::string(200, 'x') + "\"\n";
+  }
+  const auto directory = drafted(people);
+  REQUIRE_FALSE(directory);
+  CHECK(directory.error().text.find("directory would have ") == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "authoring: nothing is made with a root that has expired, another admission key, or what another realm published") {
   const Compiled compiled = hq.compile(country);
   CHECK(draft(hq.root, hq.realm, compiled, &hq.last, {}, hq.admission, hq.root.expires_s).error().fault == Fault::stale);

@@ -135,6 +135,16 @@ Result<bool> is_only_hq(const AuthorityDirectory& directory, const NodeId& node)
 
 }  // namespace
 
+Result<std::optional<policy::CutSubject>> subject_named(const AuthorityDirectory& directory, const std::string& name) {
+  const Register& in = directory.entries();
+  if (const auto node = in.nodes.find(name); node != in.nodes.end()) return policy::CutSubject(node->second.id);
+  if (const auto person = in.people.find(name); person != in.people.end()) return policy::CutSubject(person->second.id);
+  const PolicyVersion newest = TRY(directory.newest_version());
+  for (const Register::Revoked& it : in.revoked)
+    if (it.name == name && it.after == newest) return it.subject;
+  return std::optional<policy::CutSubject>();
+}
+
 Result<void> revoke(AuthorityDirectory& directory, const std::string& name, bool cut, const std::optional<node::local::Heads>& heads) {
   Register& to = directory.entries();
   Register::Revoked gone{name, {}, TRY(directory.newest_version()), cut, {}, {}};
@@ -142,18 +152,17 @@ Result<void> revoke(AuthorityDirectory& directory, const std::string& name, bool
     gone.heads = heads->rows;
     gone.libraries.emplace(heads->libraries.begin(), heads->libraries.end());
   }
+  const auto subject = TRY(subject_named(directory, name));
+  if (!subject) return fail(Fault::not_found, "no node or person \"" + name + "\" is admitted");
+  gone.subject = *subject;
   if (const auto node = to.nodes.find(name); node != to.nodes.end()) {
     if (TRY(is_only_hq(directory, node->second.id)))
       return fail(Fault::denied, name +
                                      " is HQ's only node: nothing could be published through it any more. Admit another first, or its successor under the same "
                                      "name: dozo authority admit --replace");
-    gone.subject = node->second.id;
     to.nodes.erase(node);
-  } else if (const auto person = to.people.find(name); person != to.people.end()) {
-    gone.subject = person->second.id;
-    to.people.erase(person);
   } else {
-    return fail(Fault::not_found, "no node or person \"" + name + "\" is admitted");
+    to.people.erase(name);
   }
   to.revoked.push_back(std::move(gone));
   return directory.save_register();
@@ -243,6 +252,8 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& a
     out.cuts = std::move(cuts.lines);
   }
   out.rights = policy::compare_rights(before, after, now_s * 1000);
+  // What cannot be made is said before anybody is asked to sign it.
+  TRY(policy::draft(directory.root(), directory.realm().realm, out.compiled, out.previous ? &*out.previous : nullptr, out.changes, admission, now_s));
   return out;
 }
 
@@ -293,10 +304,13 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
   const Bytes payload = policy::format(mesh);
   TRY(policy::parse_mesh(payload));
 
-  const Signers signers = TRY(open_signers(directory, {SigningRole::policy, SigningRole::snapshot, SigningRole::freshness}, folders, secret));
   draft.documents = *previous;
   draft.documents.erase("snapshot");
   draft.documents.erase("freshness");
+  draft.documents["mesh"] = policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", payload);
+  TRY(policy::check_sizes(directory.root(), draft));
+
+  const Signers signers = TRY(open_signers(directory, {SigningRole::policy, SigningRole::snapshot, SigningRole::freshness}, folders, secret));
   draft.documents["mesh"] =
       TRY(policy::sign_with(policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", payload), signers.by_role.at(SigningRole::policy)));
   policy::Published out{draft.documents, draft.version, std::move(cuts.lines)};

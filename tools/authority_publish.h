@@ -21,7 +21,9 @@ enum class Checking : std::uint8_t { all_keys, signature_alone };
 Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, Checking checking,
                                     const SecretOptions& secret);
 
-/// `name` is a node or a person. `cut`: false leaves all that it wrote. `heads`: where a cut ends what; nothing cuts all of it. Faults: not_found; denied (HQ's
+/// Who is admitted under that name, or was revoked since the newest publication: of those it can still be said what stays. Nothing: nobody.
+Result<std::optional<policy::CutSubject>> subject_named(const AuthorityDirectory& directory, const std::string& name);
+/// `name` as in subject_named. `cut`: false leaves all that it wrote. `heads`: where a cut ends what; nothing cuts all of it. Faults: not_found; denied (HQ's
 /// only node).
 Result<void> revoke(AuthorityDirectory& directory, const std::string& name, bool cut, const std::optional<node::local::Heads>& heads);
 

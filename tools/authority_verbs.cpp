@@ -103,9 +103,7 @@ Result<local::Heads> heads_of(const Common& common, const policy::CutSubject& su
 
 Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
-  std::optional<policy::CutSubject> subject;
-  if (const auto node = directory.entries().nodes.find(options.name); node != directory.entries().nodes.end()) subject = node->second.id;
-  if (const auto person = directory.entries().people.find(options.name); !subject && person != directory.entries().people.end()) subject = person->second.id;
+  const auto subject = TRY(subject_named(directory, options.name));
   std::optional<local::Heads> heads;
   if (subject && !options.no_cut && !options.cut_all) {
     if (common.home.empty())
