@@ -318,7 +318,7 @@ std::vector<Bytes> Engine::Body::introduction_for(const NodeId& peer) const {
     if (held.type == policy::DocumentType::grants && held.name != policy::grants_name(peer)) continue;
     const std::size_t bytes = held.envelope.size() + overhead_bytes;
     if (bytes > sync::introduction_bytes_most - overhead_bytes) continue;  // of a very large realm: from a node that it knows
-    if (group_bytes + bytes > sync::introduction_bytes_most - overhead_bytes) close();
+    if (group.size() == sync::strangers_documents_most || group_bytes + bytes > sync::introduction_bytes_most - overhead_bytes) close();
     group.push_back(std::move(held.envelope));
     group_bytes += bytes;
   }

@@ -101,7 +101,9 @@ Result<Realm::Taken> Objects::take_document(ByteView envelope) {
 
 sync::ObjectStore::Offered Objects::offer(ByteView envelope, Now) {
   const auto taken = take_document(envelope);
-  return {taken.has_value(), taken && taken->outcome != policy::Outcome::known};
+  // Older than what is held, or refused by its own tests, it still is the realm's.
+  const bool authentic = taken || taken.error().fault == Fault::stale || taken.error().fault == Fault::denied;
+  return {authentic, taken && taken->outcome != policy::Outcome::known};
 }
 
 // ---- feeds ---------------------------------------------------------------------------------------------------------------

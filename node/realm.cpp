@@ -13,26 +13,28 @@ store::DocumentKey document_key(const policy::Held& held) { return {std::string(
 Realm::Realm(store::Truth& truth, const crypto::NodeKeys& keys, policy::Trust trust, policy::KeyRing recovered)
     : truth_(truth), node_keys_(keys), trust_(std::move(trust)), keys_(std::move(recovered)) {}
 
-Result<std::unique_ptr<Realm>> Realm::open(store::Truth& truth, const crypto::NodeKeys& keys, ByteView first_root, policy::KeyRing recovered) {
-  std::optional<Bytes> state;
-  std::vector<Bytes> envelopes;
-  {
-    auto in = TRY(truth.read());
-    if (const auto found = TRY(in.local(state_name))) state = bytes_of(*found);
-    for (const store::DocumentMark& mark : TRY(in.marks())) {
-      if (const auto found = TRY(in.document(mark.key))) envelopes.push_back(bytes_of(*found));
-      // Two officers may use one number, and after new keys of the snapshot role numbers come again: what is in force may stand second here.
-      for (Bytes& other : TRY(in.conflicting_documents(mark.key))) envelopes.push_back(std::move(other));
-    }
+Result<Realm::Kept> Realm::read(store::Truth& truth) {
+  Kept out;
+  auto in = TRY(truth.read());
+  if (const auto found = TRY(in.local(state_name))) out.state = bytes_of(*found);
+  for (const store::DocumentMark& mark : TRY(in.marks())) {
+    if (const auto found = TRY(in.document(mark.key))) out.envelopes.push_back(bytes_of(*found));
+    // Two officers may use one number, and after new keys of the snapshot role numbers come again: what is in force may stand second here.
+    for (Bytes& other : TRY(in.conflicting_documents(mark.key))) out.envelopes.push_back(std::move(other));
   }
+  return out;
+}
+
+Result<std::unique_ptr<Realm>> Realm::open(store::Truth& truth, const crypto::NodeKeys& keys, ByteView first_root, policy::KeyRing recovered) {
+  const auto [state, envelopes] = TRY(read(truth));
   policy::Trust trust = state ? TRY(policy::Trust::restore(*state, envelopes, keys.id)) : TRY(policy::Trust::begin(first_root, keys.id));
   auto realm = std::unique_ptr<Realm>(new Realm(truth, keys, std::move(trust), std::move(recovered)));
-  realm->trust_.set_check([it = realm.get()](const policy::DocumentSet& set) { return it->judge(set); });
+  realm->believe(std::move(realm->trust_));
   realm->take_in_force();
   // Those of the past are only believed where the chain of snapshots names them: several rounds, newest first, until nothing more fits.
   for (bool grown = true; grown;) {
     grown = false;
-    for (Bytes& envelope : envelopes) {
+    for (const Bytes& envelope : envelopes) {
       if (envelope.empty()) continue;
       if (const auto taken = realm->past_.offer(envelope); taken && taken->outcome != policy::Outcome::known) grown = true;
     }
@@ -50,8 +52,6 @@ Result<std::unique_ptr<Realm>> Realm::open(store::Truth& truth, const crypto::No
 
 Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
   const PolicyVersion before = trust_.version();
-  const Bytes state = trust_.encode();
-  const std::vector<policy::Held> held = trust_.documents();
   Result<policy::Offer> offered = trust_.offer(envelope, wall_ms);
   if (offered && offered->outcome != policy::Outcome::known) {
     Taken out{offered->outcome, trust_.version() != before, false, offered->text};
@@ -59,10 +59,10 @@ Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
         offered->outcome == policy::Outcome::advanced || offered->outcome == policy::Outcome::committed || offered->outcome == policy::Outcome::suspended;
     if (in_force) {
       if (Result<void> kept = keep(trust_.documents()); !kept) {
-        // What is not durable is not in force: peers and entries would be told of a policy that a restart does not find.
-        std::vector<Bytes> envelopes;
-        for (const policy::Held& document : held) envelopes.push_back(document.envelope);
-        trust_ = TRY(policy::Trust::restore(state, envelopes, node_keys_.id));
+        // What is not durable is not in force: peers and entries would be told of a policy that a restart does not find. So it is read back, as a restart
+        // would.
+        const auto [state, envelopes] = TRY(read(truth_));
+        if (state) believe(TRY(policy::Trust::restore(*state, envelopes, node_keys_.id)));
         return std::unexpected(std::move(kept.error()));
       }
       take_in_force();
@@ -76,6 +76,7 @@ Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
   // Not for now: perhaps it completes a version that an entry of the past names.
   Result<policy::Offer> old = past_.offer(envelope);
   if (!old) return offered ? Result<Taken>(Taken{policy::Outcome::known, false, false, offered->text}) : std::unexpected(std::move(offered.error()));
+  if (old->outcome == policy::Outcome::known) return Taken{policy::Outcome::known, false, false, old->text};
   const std::size_t known = policies_.versions().size();
   TRY(keep(past_.documents()));
   take_past();
@@ -103,6 +104,11 @@ Result<void> Realm::judge(const policy::DocumentSet& set) const {
   const std::size_t failing = policy::Policy(set.version, set.mesh, std::move(*directory)).failing_tests().size();
   if (failing == 0) return {};
   return fail(Fault::denied, std::to_string(failing) + " of the policy's own tests fail here: HQ must look at it with \"dozo policy check\"");
+}
+
+void Realm::believe(policy::Trust trust) {
+  trust_ = std::move(trust);
+  trust_.set_check([this](const policy::DocumentSet& set) { return judge(set); });
 }
 
 void Realm::take_in_force() {

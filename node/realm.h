@@ -32,8 +32,8 @@ class Realm {
     bool past_changed{};    ///< an older version is known now that was not
     std::string text;
   };
-  /// Faults: those of Trust::offer and Past::offer (denied: of a policy that this node can read its own tests fail), and the store's (then nothing has
-  /// changed).
+  /// Costs by the envelope alone, unless something comes of it. Faults: those of Trust::offer and Past::offer (denied: of a policy that this node can read its
+  /// own tests fail), and the store's (then nothing has changed).
   Result<Taken> offer(ByteView envelope, std::int64_t wall_ms);
 
   const RealmId& id() const { return trust_.realm(); }
@@ -52,6 +52,13 @@ class Realm {
 
  private:
   Realm(store::Truth& truth, const crypto::NodeKeys& keys, policy::Trust trust, policy::KeyRing recovered);
+  /// What is kept: the state of Trust, if it has begun, and all envelopes.
+  struct Kept {
+    std::optional<Bytes> state;
+    std::vector<Bytes> envelopes;
+  };
+  static Result<Kept> read(store::Truth& truth);
+  void believe(policy::Trust trust);
   Result<void> keep(const std::vector<policy::Held>& documents);
   Result<void> judge(const policy::DocumentSet& set) const;
   void take_in_force();

@@ -108,16 +108,11 @@ void Sync::Body::take(const Received& it) {
 void Sync::Body::take(const ReceivedFromStranger& it) {
   auto message = decode(it.bytes, introduction_bytes_most);
   const auto* given = message ? std::get_if<DocumentsGiven>(&*message) : nullptr;
-  if (given == nullptr) return;
-  bool authentic = false;
-  bool changed = false;
-  for (const Bytes& envelope : given->envelopes) {
-    const ObjectStore::Offered offered = store_.offer(envelope, now_);
-    authentic = authentic || offered.authentic;
-    changed = changed || offered.changed;
-  }
-  if (changed) documents_changed(true);
-  if (!authentic) return;
+  // Each costs the checking of a signature: who sends one that is not this realm's has sent enough.
+  if (given == nullptr || given->envelopes.size() > strangers_documents_most) return;
+  const Offers offers = offer(given->envelopes);
+  if (offers.changed) documents_changed(true);
+  if (offers.authentic == 0) return;
   const DocumentVersions versions = store_.versions(now_);
   out_.push_back(AnswerStranger{it.token, encode(Versions{store_.realm(), versions.root, versions.policy, versions.freshness})});
 }
@@ -403,7 +398,7 @@ Bytes Sync::introduction(const std::vector<Bytes>& envelopes) {
   DocumentsGiven given;
   std::size_t bytes = 16;
   for (const Bytes& envelope : envelopes) {
-    if (given.envelopes.size() == documents_most || bytes + envelope.size() + 4 > introduction_bytes_most) continue;
+    if (given.envelopes.size() == strangers_documents_most || bytes + envelope.size() + 4 > introduction_bytes_most) continue;
     bytes += envelope.size() + 4;
     given.envelopes.push_back(envelope);
   }

@@ -151,6 +151,11 @@ class Sync::Body {
   // ---- documents
   void ask_for_documents();
   void answered_documents(const NodeId& from, bool progress);
+  struct Offers {
+    std::size_t authentic{};
+    bool changed{};
+  };
+  Offers offer(const std::vector<Bytes>& envelopes);
   bool may_have(const Peer& peer, const DocumentWant& want) const;
 
   // ---- feeds

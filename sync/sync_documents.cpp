@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <string_view>
+#include <tuple>
 
 #include "sync/sync_body.h"
 
@@ -47,10 +49,16 @@ void Sync::Body::ask_for_documents() {
 
 bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsWanted&& it) {
   if (!authoriser_.knows(from)) return false;
+  // Each want is read and hashed: one that comes twice is no question.
+  std::set<std::tuple<std::string_view, std::uint64_t, Digest>> asked;
+  for (const DocumentWant& want : it.wants)
+    if (!asked.emplace(want.name, want.version, want.sha256.value_or(Digest{})).second) return false;
   DocumentsGiven given;
   std::size_t bytes = 16;
+  bool full = false;  // what did not fit is asked for again
   const auto add = [&](Bytes&& envelope) {
-    if (envelope.size() > document_bytes_most || given.envelopes.size() == documents_most || bytes + envelope.size() + 4 > control_bytes_most) return;
+    full = full || given.envelopes.size() == documents_most || bytes + envelope.size() + 4 > control_bytes_most;
+    if (full || envelope.size() > document_bytes_most) return;
     bytes += envelope.size() + 4;
     given.envelopes.push_back(std::move(envelope));
   };
@@ -58,6 +66,7 @@ bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsWanted&& it) {
     for (Bytes& envelope : store_.suspensions(now_)) add(std::move(envelope));
   }
   for (const DocumentWant& want : it.wants) {
+    if (full) break;
     if (auto envelope = store_.document(want)) add(std::move(*envelope));
   }
   send(from, given);  // with nothing in it too: then another one is asked
@@ -66,16 +75,22 @@ bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsWanted&& it) {
 
 bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsGiven&& it) {
   if (!authoriser_.knows(from)) return false;
-  bool authentic = true;
-  bool changed = false;
-  for (const Bytes& envelope : it.envelopes) {
+  const Offers offers = offer(it.envelopes);
+  answered_documents(from, offers.changed);
+  if (offers.changed) documents_changed(true);
+  return offers.authentic == it.envelopes.size();
+}
+
+/// One after the other, up to the first that is not authentic: whatever follows it is not looked at.
+Sync::Body::Offers Sync::Body::offer(const std::vector<Bytes>& envelopes) {
+  Offers out;
+  for (const Bytes& envelope : envelopes) {
     const ObjectStore::Offered offered = store_.offer(envelope, now_);
-    authentic = authentic && offered.authentic;
-    changed = changed || offered.changed;
+    if (!offered.authentic) break;
+    ++out.authentic;
+    out.changed = out.changed || offered.changed;
   }
-  answered_documents(from, changed);
-  if (changed) documents_changed(true);
-  return authentic;
+  return out;
 }
 
 /// What it was asked for is here now, or did not fit, or it has it not: it is believed to have the rest as long as something comes.

@@ -4,6 +4,7 @@
 #include "node/local_sealer.h"
 #include "store/kv_memory.h"
 #include "store/truth_rows.h"
+#include "tests/allocations.h"
 #include "tests/policy_fixture.h"
 
 using namespace dozo;
@@ -148,6 +149,56 @@ TEST_CASE_FIXTURE(Fixture, "realm: a restart finds what was in force, the past, 
     CHECK(site.realm->policy_at({number})->directory() != nullptr);
   }
   CHECK(site.realm->policy_at({1})->mesh() == mesh_of(first));
+}
+
+TEST_CASE_FIXTURE(Fixture, "realm: a document that changes nothing costs by itself, and is not written again") {
+  Site small(hq, "sapporo"), large(hq, "sapporo");
+  small.hear(hq.last);
+  for (int i = 0; i < 40; ++i) REQUIRE(large.offer(hq.rotate({SigningRole::emergency})));
+  large.hear(hq.last);
+  const Bytes old_mesh = hq.last.at("mesh"), old_snapshot = hq.last.at("snapshot");
+  hq.now_s += 60;
+  hq.publish(moved);
+  large.hear(hq.last);
+  REQUIRE(large.version() == 2);
+  REQUIRE(large.realm->policy_at({1}));
+  const std::vector<Bytes> known{hq.last.at("mesh"), hq.last.at("snapshot"), old_mesh, old_snapshot};
+  for (const Bytes& envelope : known) REQUIRE(large.offer(envelope));
+  int writes = 0;
+  large.kv->set_hook([&](std::string_view operation) {
+    writes += operation == "write" ? 1 : 0;
+    return true;
+  });
+  const auto cost = [&](Site& site, const Bytes& envelope) {
+    const std::size_t before = allocations::so_far();
+    (void)site.offer(envelope);
+    return allocations::so_far() - before;
+  };
+  const Bytes forged = *sign_with(unsigned_envelope(DocumentType::freshness, "freshness", read_envelope(hq.last.at("freshness"))->payload), {});
+  for (const Bytes& envelope : {bytes_of("noise"), Bytes(), forged}) CHECK(cost(large, envelope) <= cost(small, envelope) + 4);
+  for (const Bytes& envelope : known) CHECK(large.offer(envelope)->outcome == Outcome::known);
+  (void)large.offer(forged);
+  CHECK(writes == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "realm: a policy that could not be kept is not in force, and the next is judged as ever") {
+  Site site(hq, "sapporo");
+  site.hear(hq.last);
+  hq.now_s += 60;
+  hq.publish(moved);
+  const Publication second = hq.last;
+  bool full = true;
+  site.kv->set_hook([&](std::string_view operation) { return !full || operation != "commit"; });
+  site.hear(second);
+  CHECK(site.version() == 1);
+  CHECK(site.realm->trust().version().value == 1);
+  full = false;
+  for (const auto& [name, bytes] : with_test(hq, second, false)) (void)site.offer(bytes);
+  CHECK(site.version() == 1);
+  site.hear(second);
+  CHECK(site.version() == 2);
+  site.restart();
+  CHECK(site.version() == 2);
 }
 
 TEST_CASE_FIXTURE(Fixture, "realm: a thief's policy gives way to HQ's of the same number, also after a restart") {

@@ -63,6 +63,7 @@ class Store : public ObjectStore, public Authoriser {
   std::map<NodeId, std::set<LibraryId>> shared;
   std::set<NodeId> known;
   std::uint64_t policy_needed{};
+  std::size_t document_bytes{};  ///< of each that is given; 0: as they are
   // ---- what the test looks at
   mutable std::map<std::string, int> calls;
   std::map<ObjectId, int> lacking;  ///< by entries, and not here; size
@@ -114,8 +115,10 @@ class Store : public ObjectStore, public Authoriser {
     return out;
   }
   std::optional<Bytes> document(const DocumentWant& want) const override {
+    ++calls["document"];
     const auto it = documents.find(want.name);
     if (it == documents.end() || it->second < want.version) return std::nullopt;
+    if (document_bytes != 0) return Bytes(document_bytes);
     return bytes_of("document " + want.name + " " + std::to_string(want.or_later ? it->second : want.version));
   }
   std::vector<Bytes> suspensions(Now) const override {

@@ -334,6 +334,39 @@ TEST_CASE("sync: a document that one peer has not is asked of the next") {
   CHECK(net.nodes[2].store.calls["wants"] - before < 200);
 }
 
+TEST_CASE("sync: an answer with documents ends when it is full, and nothing is asked twice in one question") {
+  Net net(2);
+  net.all_know();
+  net.link(0, 1);
+  net.run(1'000);
+  fake::Store& store = net.nodes[0].store;
+  store.document_bytes = document_bytes_most;
+  DocumentsWanted wanted;
+  for (std::uint64_t version = 1; version <= documents_most; ++version) wanted.wants.push_back({"snapshot", version, false, {}});
+  store.documents["snapshot"] = documents_most;
+  store.calls["document"] = 0;
+  net.send_as(1, 0, Channel::control, encode(wanted));
+  net.run(100);
+  CHECK(store.calls["document"] == 2);  // one that fits, and one that does not
+  store.calls["document"] = 0;
+  const std::uint64_t refused = net.nodes[0].sync->peers().at(net.nodes[1].id).refused;
+  net.send_as(1, 0, Channel::control, encode(DocumentsWanted{std::vector<DocumentWant>(2, {"snapshot", 1, false, {}}), false}));
+  net.run(100);
+  CHECK(store.calls["document"] == 0);
+  CHECK(net.nodes[0].sync->peers().at(net.nodes[1].id).refused == refused + 1);
+}
+
+TEST_CASE("sync: of documents that a peer gives nothing is looked at after one that is forged") {
+  Net net(2);
+  net.all_know();
+  net.link(0, 1);
+  net.run(1'000);
+  net.send_as(1, 0, Channel::control, encode(DocumentsGiven{{bytes_of("document root 2"), bytes_of("forged"), bytes_of("document snapshot 8")}}));
+  net.run(100);
+  CHECK(net.nodes[0].store.documents["root"] == 2);
+  CHECK(net.nodes[0].store.documents["snapshot"] == 1);
+}
+
 TEST_CASE("sync: who gives entries that are refused is not asked for them again for long") {
   Net net(3);
   net.all_know();
@@ -577,7 +610,11 @@ TEST_CASE("sync: a stranger is answered with versions alone, and only after a do
                                  Message(SliceWanted{}), Message(Versions{})}) {
     CHECK(push(encode(message)).empty());
   }
-  const auto answers = push(Sync::introduction({bytes_of("forged"), bytes_of("document snapshot 8")}));
+  // What follows a forged one is not looked at, nor is more than a stranger may give at a time.
+  CHECK(push(Sync::introduction({bytes_of("forged"), bytes_of("document snapshot 8")})).empty());
+  CHECK(push(encode(DocumentsGiven{std::vector<Bytes>(strangers_documents_most + 1, bytes_of("document snapshot 8"))})).empty());
+  CHECK(node.store.documents["snapshot"] == 1);
+  const auto answers = push(Sync::introduction({bytes_of("document snapshot 8"), bytes_of("forged")}));
   REQUIRE(answers.size() == 1);
   const Versions versions = Sync::read_answer(answers[0]).value();
   CHECK((versions.root == 1 && versions.policy == 8 && versions.freshness == 1 && versions.realm == node.store.realm()));
