@@ -124,6 +124,9 @@ TEST_CASE_FIXTURE(Country,
   };
   put("sapporo", "early");
   CHECK(comes_true([&] { return get("head", "early") == "said by sapporo"; }));
+  const Ran own = dozo({"authority", "revoke", "hq", "head", "--home", "head"});
+  CHECK(own.status == 4);
+  CHECK(own.error.find("head is the node of --home") != std::string::npos);
   // By itself, in a new run and so a new feed, it writes on under the policy that it knows: what a liar does on purpose.
   for (const std::string& name : names) end(name);
   start("sapporo");

@@ -109,6 +109,8 @@ Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
     if (common.home.empty())
       return fail(Fault::malformed, "name the home of HQ's node with --home, so that what it knows of " + options.name +
                                         " stays; or say --no-cut (all that it wrote stays), or --cut-all (nothing does)");
+    if (*subject == policy::CutSubject(TRY(ask_for<local::Status>(common, local::StatusRequest{})).node))
+      return fail(Fault::denied, options.name + " is the node of --home, which is to say what stays and take the publication: name another of HQ's nodes");
     heads = TRY(heads_of(common, *subject));
   }
   const std::size_t known = heads ? heads->rows.size() : 0;
