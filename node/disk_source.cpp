@@ -18,8 +18,6 @@
 namespace dozo::node {
 namespace {
 
-constexpr std::size_t depth_most = 512;  // folders open at a time on the way down
-
 std::int64_t nanoseconds(const timespec& time) { return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec; }
 
 struct CloseFolder {
@@ -62,7 +60,8 @@ struct Descriptor {
 
 class Walk {
  public:
-  Walk(const std::vector<std::string>& exclude, const VisitItem& visit, const Skip& skip) : exclude_(exclude), visit_(visit), skip_(skip) {}
+  Walk(const std::vector<std::string>& exclude, std::size_t parts_most, const VisitItem& visit, const Skip& skip)
+      : exclude_(exclude), parts_most_(parts_most), visit_(visit), skip_(skip) {}
 
   Result<bool> folder(int parent, const std::string& name, const std::string& path, std::size_t depth) {
     const int opened = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -86,6 +85,11 @@ class Walk {
       const std::string its_path = path.empty() ? below : path + "/" + below;
       if (is_excluded(below, its_path)) continue;
       any = true;
+      if (depth >= parts_most_) {
+        skip_("a folder that lies too deep: a path has at most " + std::to_string(store::path_parts_most) +
+              " parts; it and what is in it is not saved: " + path);
+        return true;
+      }
       if (!store::good_path(its_path)) {
         skip_("a path longer than " + std::to_string(store::path_bytes_most) + " bytes: " + its_path);
         continue;
@@ -105,10 +109,6 @@ class Walk {
       return true;
     }
     if (*kind != store::ContentKind::dir) return visit_({path, *kind, static_cast<std::uint64_t>(status.st_size)});
-    if (depth == depth_most) {
-      skip_("folders nested too deep: " + path);
-      return true;
-    }
     return folder(parent, name, path, depth + 1);
   }
 
@@ -124,6 +124,7 @@ class Walk {
   }
 
   const std::vector<std::string>& exclude_;
+  std::size_t parts_most_;
   const VisitItem& visit_;
   const Skip& skip_;
 };
@@ -217,12 +218,12 @@ Result<bool> DiskSource::changed_meanwhile() {
   return static_cast<std::uint64_t>(status.st_size) != given_ || nanoseconds(status.st_mtim) != modified_ns_ || nanoseconds(status.st_ctim) != changed_ns_;
 }
 
-Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, const VisitItem& visit, const Skip& skip) {
+Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, std::size_t parts_most, const VisitItem& visit, const Skip& skip) {
   struct stat status{};
   if (lstat(source.c_str(), &status) != 0) return std::unexpected(disk_error(errno, source));
   const auto kind = kind_of(status.st_mode);
   if (!kind) return fail(Fault::malformed, "neither file, symlink nor folder: " + source);
-  Walk walk(exclude, visit, skip);
+  Walk walk(exclude, parts_most, visit, skip);
   if (*kind == store::ContentKind::dir) {
     if (access(source.c_str(), R_OK | X_OK) != 0) return std::unexpected(disk_error(errno, source));
     TRY(walk.folder(AT_FDCWD, source, "", 0));

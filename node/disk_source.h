@@ -48,8 +48,9 @@ using VisitItem = std::function<Result<bool>(const DiskItem&)>;
 using Skip = std::function<void(std::string)>;
 
 /// Visits what lies at `source` (a file, a symlink or a folder), in byte order of names. `exclude`: globs (fnmatch) over a name or the path below the source.
-/// Faults: not_found, denied (the source itself), those of `visit`. What lies below and cannot be read is skipped.
-Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, const VisitItem& visit, const Skip& skip);
+/// Faults: not_found, denied (the source itself), those of `visit`. What lies below and cannot be read, or has more than `parts_most` names in its path, is
+/// skipped: such a folder as a whole, with one line.
+Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, std::size_t parts_most, const VisitItem& visit, const Skip& skip);
 
 /// The text of an errno as people say it, and the fault that it is.
 Error disk_error(int number, const std::string& what);

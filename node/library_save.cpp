@@ -12,6 +12,9 @@ namespace {
 using store::Op;
 using store::Shown;
 
+constexpr const char* bad_path = "a path that cannot be kept: empty, too long, of more than 64 parts, or with . or .. in it";
+static_assert(store::path_parts_most == 64);
+
 /// The path of an act that a fault is about.
 std::string about(const Act& act, Fault fault) {
   if (const auto* move = std::get_if<MoveAct>(&act)) return fault == Fault::not_found ? move->from : move->to;
@@ -31,7 +34,7 @@ class Operations {
   explicit Operations(const store::Folder& folder) : folder_(folder) {}
 
   Result<void> add(const PutAct& act) {
-    if (!store::good_path(act.path)) return fail(Fault::malformed, "a path that cannot be kept: empty, too long, or with . or .. in it");
+    if (!store::good_path(act.path)) return fail(Fault::malformed, bad_path);
     const bool dir = act.content.value.kind == store::ContentKind::dir;
     if (const auto shown = find(act.path, dir)) {
       if (shown->value != act.content.value) take(store::save(*shown, act.content));
@@ -50,7 +53,7 @@ class Operations {
   }
 
   Result<void> add(const MoveAct& act) {
-    if (!store::good_path(act.to)) return fail(Fault::malformed, "a path that cannot be kept: empty, too long, or with . or .. in it");
+    if (!store::good_path(act.to)) return fail(Fault::malformed, bad_path);
     if (const auto shown = folder_.find(act.from)) {
       // Only by the spelling of its name it may meet itself.
       const auto there = folder_.find(act.to);
@@ -62,6 +65,7 @@ class Operations {
     if (folder_.find(act.to) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
     if (act.to.starts_with(act.from + "/")) return fail(Fault::malformed, "a folder cannot be moved into itself");
     std::set<DocumentId> moved;
+    std::optional<std::string> bad;
     below(act.from, [&](const std::string& path, const Shown& shown) {
       if (!moved.insert(shown.document).second) return;
       std::string to = act.to + path.substr(act.from.size());
@@ -71,8 +75,10 @@ class Operations {
         const std::size_t own = shown.at.rfind('/');
         to = to.substr(0, to.rfind('/') + 1) + (own == std::string::npos ? shown.at : shown.at.substr(own + 1));
       }
+      if (!store::good_path(to)) bad = to;
       take(store::rename(folder_.view(), shown, to));
     });
+    if (bad) return fail(Fault::malformed, "what lies in it would have a path that cannot be kept, too long or of more than 64 parts: " + *bad);
     return {};
   }
 

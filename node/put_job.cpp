@@ -5,6 +5,7 @@
 
 #include "node/disk_source.h"
 #include "node/pack_keeper.h"
+#include "store/names.h"
 
 namespace dozo::node {
 namespace {
@@ -61,7 +62,9 @@ class Job {
       if (batch_.size() >= items_most || batch_record_bytes_ >= record_bytes_about || batch_plain_bytes_ >= plain_bytes_about) TRY(save_batch());
       return true;
     };
-    TRY(walk_disk(request_.source, request_.exclude, visit, [this](std::string line) { skip(std::move(line)); }));
+    const std::size_t above = base_.empty() ? 0 : store::parts_of(base_).size();
+    const std::size_t parts_most = above < store::path_parts_most ? store::path_parts_most - above : 0;
+    TRY(walk_disk(request_.source, request_.exclude, parts_most, visit, [this](std::string line) { skip(std::move(line)); }));
     TRY(save_batch());
     return std::move(saved_);
   }

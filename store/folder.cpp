@@ -1,12 +1,14 @@
 #include "store/folder.h"
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 
 #include "base/invariant.h"
 #include "store/placement.h"
 
 // Keys are folded paths: "" is the top, "ab/c" a name or folder below it, "ab/" the own document of folder "ab". So all below a folder is one range.
+// Of a document a few keys are kept, never one for each folder on its way: folders hang below each other, each by its own name.
 // Which name a document gets is settled key by key; only conflict names, which look for a free name, are given out anew for a whole folder, and
 // only when one of them, or a name that they looked at, has changed.
 
@@ -28,6 +30,18 @@ struct Spelling {
   std::string name;
   DocumentId document;
   friend auto operator<=>(const Spelling&, const Spelling&) = default;
+};
+
+/// A folder, or one that was there before this update: it is there while somebody spells it.
+struct Spelt {
+  Spelt* parent{};
+  std::string_view name;  ///< folded; its bytes are the parent's
+  std::map<std::string, std::unique_ptr<Spelt>, std::less<>> below;
+  std::set<Spelling> spellings;
+  bool touched{};  ///< by this update
+
+  std::optional<std::string> spelling() const { return spellings.empty() ? std::nullopt : std::optional(spellings.begin()->name); }
+  Key key() const { return parent == nullptr ? Key() : store::below(parent->key(), name); }
 };
 
 using Turn = std::pair<Age, DocumentId>;  ///< among documents at one name
@@ -83,7 +97,7 @@ class Folder::Body {
  private:
   /// What one update has touched, with what was there before.
   struct Touched {
-    std::map<Key, std::optional<std::string>> folders;  ///< -> its spelling before
+    std::vector<std::pair<Spelt*, std::optional<std::string>>> folders;  ///< with their spelling before
     std::set<Key> names;
     std::set<Key> dirs;
     std::set<Key> conflict_names;  ///< folders whose conflict names are given out anew
@@ -98,32 +112,63 @@ class Folder::Body {
   void touch(const Key& slot);
   void set(const Key& key, std::string name, Shown shown);
   void clear(const Key& key);
-  std::optional<std::string> spelling(const Key& folder) const;
+  bool is_folder(const Key& key) const;
   std::string spelt(const Key& folder) const;
-  bool is_taken(const Key& key) const { return spellings_.contains(key) || names_.contains(key); }
+  void settle_folders();
+  bool is_taken(const Key& key) const { return is_folder(key) || names_.contains(key); }
 
-  std::map<Key, std::set<Spelling>> spellings_;  ///< a folder is there while somebody spells it
-  std::map<Key, Name> names_;                    ///< only with contenders
+  Spelt top_;
+  std::map<Key, Name> names_;  ///< only with contenders
   std::map<Key, std::map<Turn, Shown>> dirs_;
   std::map<Key, ConflictNames> conflict_names_;
   Touched touched_;
 };
 
-std::optional<std::string> Folder::Body::spelling(const Key& folder) const {
-  const auto it = spellings_.find(folder);
-  if (it == spellings_.end()) return std::nullopt;
-  return it->second.begin()->name;
+bool Folder::Body::is_folder(const Key& key) const {
+  const Spelt* at = &top_;
+  for (const std::string_view part : parts_of(key)) {
+    const auto it = at->below.find(part);
+    if (it == at->below.end()) return false;
+    at = it->second.get();
+  }
+  return !at->spellings.empty();
 }
 
 std::string Folder::Body::spelt(const Key& folder) const {
   std::string out;
-  for (std::size_t end = 0; !folder.empty() && end != Key::npos;) {
-    end = folder.find('/', end == 0 ? 0 : end + 1);
-    const auto name = spelling(folder.substr(0, end));
-    INVARIANT(name);  // whoever shows something in a folder has spelt it
-    out = below(out, *name);
+  if (folder.empty()) return out;
+  const Spelt* at = &top_;
+  for (const std::string_view part : parts_of(folder)) {
+    const auto it = at->below.find(part);
+    INVARIANT(it != at->below.end() && !it->second->spellings.empty());  // whoever shows something in a folder has spelt it
+    at = it->second.get();
+    if (!out.empty()) out += '/';
+    out += at->spellings.begin()->name;
   }
   return out;
+}
+
+/// What follows for names and slots where a folder came, went or is spelt otherwise; then folders that nobody spells are let go.
+void Folder::Body::settle_folders() {
+  for (const auto& [folder, before] : touched_.folders) {
+    const auto now = folder->spelling();
+    if (now == before) continue;
+    const Key key = folder->key();
+    // A name that nobody asks for, and that no conflict name looked at, does not depend on the folder.
+    if (now.has_value() != before.has_value()) {
+      const auto conflict_names = conflict_names_.find(parent_of(key));
+      if (names_.contains(key) || (conflict_names != conflict_names_.end() && conflict_names->second.looked_at.contains(key))) touched_.names.insert(key);
+    }
+    for (auto it = slots_.lower_bound(key + '/'); it != slots_.end() && it->first.starts_with(key + '/'); ++it) touch(it->first);
+  }
+  // Whoever spells a folder spells those on the way to it too, from the top: so what lies in a folder was touched after it, and goes before it.
+  for (const auto& [folder, before] : touched_.folders | std::views::reverse) {
+    folder->touched = false;
+    if (!folder->spellings.empty()) continue;
+    INVARIANT(folder->below.empty());
+    folder->parent->below.erase(folder->parent->below.find(folder->name));
+  }
+  touched_.folders.clear();
 }
 
 void Folder::Body::touch(const Key& slot) {
@@ -162,21 +207,27 @@ void Folder::Body::enter_beside(const Key& folder, const BesideKey& key, std::op
 void Folder::Body::enter(const DocumentId& document, const Placement& it, bool in) {
   const auto parts = parts_of(it.at);
   const Turn turn{it.age, document};
+  Spelt* at = &top_;
   Key folder;  // of the document's name
   Key key;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     folder = key;
     key = below(key, name_key(rule_, parts[i]));
     if (i + 1 == parts.size() && !it.dir) break;
-    touched_.folders.try_emplace(key, spelling(key));
-    const Spelling own{it.age, std::string(parts[i]), document};
-    auto& all = spellings_[key];
-    if (in) {
-      all.insert(own);
-    } else {
-      all.erase(own);
+    const std::string_view name = std::string_view(key).substr(folder.empty() ? 0 : folder.size() + 1);
+    const auto [place, is_new] = at->below.try_emplace(std::string(name));
+    if (is_new) place->second = std::make_unique<Spelt>(Spelt{at, place->first, {}, {}, false});
+    at = place->second.get();
+    if (!at->touched) {
+      at->touched = true;
+      touched_.folders.emplace_back(at, at->spelling());
     }
-    if (all.empty()) spellings_.erase(key);
+    const Spelling own{it.age, std::string(parts[i]), document};
+    if (in) {
+      at->spellings.insert(own);
+    } else {
+      at->spellings.erase(own);
+    }
   }
   if (it.dir) {
     auto& all = dirs_[key];
@@ -223,7 +274,7 @@ void Folder::Body::settle(const Key& key) {
   if (it == names_.end()) return;
   Name& name = it->second;
   std::optional<DocumentId> holder;
-  bool is_free = !spellings_.contains(key);
+  bool is_free = !is_folder(key);
   for (const auto& [turn, contender] : name.contenders) {
     if (is_free) {
       is_free = false;
@@ -279,12 +330,7 @@ std::vector<Change> Folder::Body::update(const std::set<DocumentId>& documents) 
     placements_.emplace(document, std::move(*now));
   }
 
-  for (const auto& [key, before] : touched_.folders) {
-    const auto now = spelling(key);
-    if (now.has_value() != before.has_value()) touched_.names.insert(key);
-    if (now == before) continue;
-    for (auto it = slots_.lower_bound(key + '/'); it != slots_.end() && it->first.starts_with(key + '/'); ++it) touch(it->first);
-  }
+  settle_folders();
   for (const Key& key : touched_.names) unsettle(key);
   for (const Key& key : touched_.names) settle(key);
 
@@ -295,7 +341,7 @@ std::vector<Change> Folder::Body::update(const std::set<DocumentId>& documents) 
   for (const Key& key : touched_.names) {
     clear(key);
     const auto it = names_.find(key);
-    if (it == names_.end() || spellings_.contains(key)) continue;
+    if (it == names_.end() || is_folder(key)) continue;
     const Shown& shown = it->second.contenders.begin()->second.shown;
     set(key, std::string(last_part(shown.at)), shown);
   }

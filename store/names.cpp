@@ -207,6 +207,7 @@ std::string clean(std::string_view who) {
 
 bool good_path(std::string_view path) {
   if (path.size() > path_bytes_most || path.find('\0') != std::string_view::npos) return false;
+  if (std::ranges::count(path, '/') >= static_cast<std::ptrdiff_t>(path_parts_most)) return false;
   return std::ranges::all_of(parts_of(path),
                              [](std::string_view part) { return !part.empty() && part != "." && part != ".." && part.size() <= name_bytes_most; });
 }

@@ -16,6 +16,8 @@
 namespace dozo::store {
 
 inline constexpr std::size_t path_bytes_most = 4096;
+/// Components of a path. A library's cost grows with the folders that it shows, and a record of a few bytes could name thousands in one path.
+inline constexpr std::size_t path_parts_most = 64;
 inline constexpr std::size_t name_bytes_most = 255;
 inline constexpr std::size_t who_shown_bytes_most = 96;
 
@@ -37,7 +39,7 @@ std::string cut(std::string_view name, std::size_t size_bytes_most);
 /// at most 96 bytes.
 std::string clean(std::string_view who);
 
-/// Relative, of 1 to 4096 bytes, no component empty, `.`, `..`, with a NUL or above 255 bytes.
+/// Relative, of 1 to 4096 bytes and at most 64 components, none of them empty, `.`, `..`, with a NUL or above 255 bytes.
 bool good_path(std::string_view path);
 
 /// The components of a good path.

@@ -1,8 +1,9 @@
-// How many allocations this process has made: a measure of cost that follows from what is done, not from how busy the machine is.
-// For test binaries that list allocations.cpp among their sources. Threads: one.
+// How many allocations this process has made, and the bytes that it holds now: a measure of cost that follows from what is done, not from how busy the machine
+// is. For test binaries that list allocations.cpp among their sources. Threads: one.
 #pragma once
 #include <cstddef>
 
 namespace dozo::allocations {
 std::size_t so_far();
-}
+std::size_t bytes_live();
+}  // namespace dozo::allocations

@@ -229,6 +229,29 @@ TEST_CASE_FIXTURE(Pair, "bad input: what is no file, symlink or folder is named 
   CHECK(good({"ls", "-r", "works:", "--home", "head"}).out == "mem\nmixed/good\n");
 }
 
+TEST_CASE_FIXTURE(Pair, "bad input: a folder that lies too deep is named in one line, and all else is saved") {
+  start("head");
+  publish();
+  std::string path = "deep";
+  for (int part = 2; part <= 64; ++part) path += "/f";
+  fs::create_directories(at(path));
+  for (int i = 0; i < 5; ++i) spill(at(path) / std::to_string(i), "too deep");
+  const std::string above = path.substr(0, path.size() - 2);
+  spill(at(above) / "last", "just so");
+  spill(at("deep/good"), "good");
+  const Ran ran = dozo({"put", "deep", "works:", "--home", "head"});
+  INFO(ran.error);
+  CHECK(ran.status == 4);
+  CHECK(lines_of(ran.error) == 2);
+  CHECK(ran.error.find("at most 64 parts") != std::string::npos);
+  CHECK(ran.error.find("1 not saved") != std::string::npos);
+  CHECK(good({"ls", "-r", "works:", "--home", "head"}).out == above + "/last\ndeep/good\n");
+  // Nor does it get there by a move.
+  one_line(dozo({"mv", "works:deep", "below/this/deep", "--home", "head"}), 1, "64 parts");
+  one_line(dozo({"mv", "works:deep/good", path + "/x", "--home", "head"}), 1, "64 parts");
+  CHECK(good({"ls", "-r", "works:", "--home", "head"}).out == above + "/last\ndeep/good\n");
+}
+
 TEST_CASE_FIXTURE(Pair, "bad input: a file or folder that may not be read is named in one line, and all else is saved") {
   const std::vector<std::string> nobody{"--reuid=65534", "--regid=65534", "--clear-groups"};
   const auto as_nobody = [&](std::vector<std::string> arguments) {

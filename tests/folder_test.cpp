@@ -154,6 +154,37 @@ TEST_CASE("folder: a change costs the same among a thousand documents and among 
   CHECK(large <= small + small / 4);
 }
 
+TEST_CASE("folder: a deep path costs bytes in proportion to its length, not a copy of it for each folder on the way") {
+  // Documents that each have 64 parts of their own: what a record of a few hundred bytes, well compressed, can name.
+  constexpr std::uint64_t count = 200;
+  std::vector<Op> ops;
+  std::size_t path_bytes = 0;
+  for (std::uint64_t i = 1; i <= count; ++i) {
+    std::string path = "d" + std::to_string(i);
+    for (int part = 1; part < 64; ++part) path += "/" + std::string(60, 'x');
+    REQUIRE(good_path(path));
+    path_bytes += path.size();
+    for (Op& op : create(document(i), path, file(i))) ops.push_back(std::move(op));
+  }
+  const auto made = versions(change(0, ops));
+  Folder folder(NameRule::portable);
+  const std::size_t before = allocations::bytes_live();
+  CHECK(folder.apply(made).size() == count);
+  const std::size_t spent = allocations::bytes_live() - before;
+  CHECK(spent > path_bytes);  // the count is at work
+  CHECK(spent < 20 * path_bytes);
+  // Gone, it leaves nothing of the folders behind.
+  std::vector<Op> gone;
+  for (std::uint64_t i = 1; i <= count; ++i) {
+    for (Op& op : store::remove(folder.view(), folder.of(document(i))[0])) gone.push_back(std::move(op));
+  }
+  folder.apply(versions(change(1, gone)));
+  CHECK(folder.entries().empty());
+  const auto again = folder.apply(versions(change(2, create(document(count + 1), "D1/x", file(1)))));
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].path == "D1/x");  // spelt by nobody before it
+}
+
 TEST_CASE("folder: what changes nothing tells nothing, and a new document tells itself alone") {
   Folder folder = folder_of({change(0, create(document(1), "a", file(1)))});
   CHECK(folder.apply({}).empty());

@@ -128,6 +128,10 @@ TEST_CASE("names: what a path may be") {
   longest.replace(200, 1, "/");
   CHECK(good_path(longest));
   CHECK(!good_path(longest + "/b"));
+  std::string deepest = "a";
+  for (std::size_t i = 1; i < 64; ++i) deepest += "/a";
+  CHECK(good_path(deepest));
+  CHECK(!good_path(deepest + "/a"));
 }
 
 TEST_CASE("names: who did it stands in a name without what would break it") {
