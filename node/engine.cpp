@@ -417,10 +417,9 @@ Result<SaveKeys> Engine::Body::begin_save(const std::string& name, Now now) {
 /// In whose name: the session's while it lasts and covers the library, else the node's own.
 Result<Capacity> Engine::Body::capacity(const LibraryId& id, Now now) const {
   if (session_ && session_->certificate.not_after_ms > now.wall_ms && session_->certificate.covers(id)) {
-    return Capacity{session_->certificate.person, session_->role, session_->who, session_->issued, &session_->key};
+    return Capacity{session_->certificate.person, session_->role, session_->issued, &session_->key};
   }
-  const policy::MeshNode* self = realm_->policy()->node(context_.node.id);
-  return Capacity{{}, std::string(policy::service_role), self != nullptr ? self->name : "", {}, &context_.node.sign};
+  return Capacity{{}, std::string(policy::service_role), {}, &context_.node.sign};
 }
 
 Result<Prepared> Engine::prepare_save(const LibraryId& library, std::span<const Act> acts, const std::string& text, Library::PassedOver* passed_over, Now now) {

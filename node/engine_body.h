@@ -13,7 +13,7 @@ class Engine::Body {
     crypto::SessionCertificate certificate;
     Bytes issued;
     crypto::SigningKey key;
-    std::string role, who;
+    std::string role;
   };
   struct Introduction {
     std::int64_t at_ms{}, wait_ms{};

@@ -204,7 +204,7 @@ Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request,
   const policy::Person* person = policy->person(claimed.person);
   if (person == nullptr) return fail(Fault::denied, "the policy does not name this person");
   Session session{TRY(crypto::open_certificate(request.certificate, person->key)), request.certificate,
-                  TRY(crypto::SigningKey::from_seed(request.session_seed)), request.role, person->shown.empty() ? person->name : person->shown};
+                  TRY(crypto::SigningKey::from_seed(request.session_seed)), request.role};
   if (session.key.public_key() != session.certificate.session) return fail(Fault::not_authentic, "the session's key is not the certificate's");
   if (session.certificate.device != context_.node.id) return fail(Fault::denied, "the session is for another node");
   if (session.certificate.not_after_ms <= now.wall_ms) return fail(Fault::stale, "the session is over");
@@ -214,7 +214,6 @@ Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request,
     for (const auto& it : capacities) held += (held.empty() ? "" : ", ") + it.role;
     return fail(Fault::denied, held.empty() ? "the person holds no post now" : "the person does not hold that role now, but: " + held);
   }
-  if (session.who.size() > store::who_bytes_most) session.who.resize(store::who_bytes_most);
   session_ = std::move(session);
   return local::Done{};
 }

@@ -725,6 +725,11 @@ std::map<RecordId, store::Refusal> Library::refused() const {
   return out;
 }
 
+const store::Record* Library::record(const RecordId& id) const {
+  const auto known = body_->records_.find(id);
+  return known == body_->records_.end() ? nullptr : &known->second.record;
+}
+
 Result<store::History*> Library::history() {
   Body& it = *body_;
   if (!it.folder_) return fail(Fault::denied, "this node has no keys for the library");

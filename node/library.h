@@ -39,7 +39,6 @@ struct LibraryContext {
 struct Capacity {
   PersonId person;  ///< zero: the node itself
   std::string role;
-  std::string who;                  ///< "bureau name", for names and history
   Bytes certificate;                ///< of the person's session; empty for the node
   const crypto::SigningKey* key{};  ///< the session's or the node's
 };
@@ -178,6 +177,7 @@ class Library {
   Counts counts() const;
   /// Records that are stored and not accepted, with the reason.
   std::map<RecordId, store::Refusal> refused() const;
+  const store::Record* record(const RecordId& id) const;  ///< null: not known here
   /// With keys: every pack that is listed and here was opened, and every piece in it hashed.
   bool all_opened() const;
   /// A pack that turned out damaged: where an entry lists it, it is missing from now on, its pieces count as not here, and whoever has it may give it back.

@@ -199,7 +199,7 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   record.person = capacity.person;
   record.role = capacity.role;
   record.policy = policy->version();
-  record.who = capacity.who;
+  record.who = who_of(*policy, record.person, record.device);  // now: a session outlives a change of the name
   record.text = std::move(text);
   record.ops = std::move(operations.ops);
   if (!it.rights_.allows(policy->version(), record.device, record)) {

@@ -167,7 +167,8 @@ void serialize(A& a, Listing& r) {
 }
 template <class A>
 void serialize(A& a, LogRow& r) {
-  a(r.number, capped<name_most>(r.commit), capped<name_most>(r.author), capped<text_most>(r.text), r.time_ms, r.paths_cut);
+  a(r.number, capped<name_most>(r.commit), capped<name_most>(r.author), capped<text_most>(r.text), r.person, r.device, capped<name_most>(r.role), r.time_ms,
+    r.paths_cut);
   lines(a, r.paths);
 }
 template <class A>

@@ -159,6 +159,9 @@ struct Listing {
 struct LogRow {
   std::uint64_t number{};
   std::string commit, author, text;
+  PersonId person;  ///< zero: the node by itself
+  NodeId device;
+  std::string role;
   std::int64_t time_ms{};
   std::vector<std::string> paths;
   bool paths_cut{};

@@ -129,7 +129,19 @@ void Realm::take_in_force() {
     std::copy_if(known.begin(), known.end(), std::inserter(needed_, needed_.end()), [&](PolicyVersion version) { return version < set->version; });
   }
   policies_.put(std::make_shared<policy::Policy>(set->version, set->mesh, std::move(directory)));
+  open_directories();
   take_past();
+}
+
+/// Of versions that were known before their key was: who becomes a holder with keys can read what old entries name.
+void Realm::open_directories() {
+  for (const PolicyVersion version : policies_.versions()) {
+    const auto policy = policies_.at(version);
+    const auto known = policy->directory() == nullptr ? past_.at(version) : std::nullopt;
+    if (!known || known->directory == nullptr) continue;
+    Result<policy::Directory> opened = policy::open_directory(*known->directory, keys_);
+    if (opened) policies_.put(std::make_shared<policy::Policy>(version, policy->mesh(), std::move(*opened)));
+  }
 }
 
 void Realm::take_past() {

@@ -63,6 +63,7 @@ class Realm {
   Result<void> judge(const policy::DocumentSet& set) const;
   void take_in_force();
   void take_past();
+  void open_directories();
 
   store::Truth& truth_;
   const crypto::NodeKeys& node_keys_;

@@ -122,6 +122,11 @@ Result<local::Log> log(Library& library, const local::LogRequest& request) {
     row.commit = commit.id.hex();
     row.author = std::move(commit.author);
     row.text = std::move(commit.text);
+    if (const store::Record* record = library.record(commit.record)) {
+      row.person = record->person;
+      row.device = record->device;
+      row.role = record->role;
+    }
     row.time_ms = store::time_ms(commit.hlc);
     row.paths_cut = commit.changed_count > std::min(commit.changed.size(), paths_most);
     if (commit.changed.size() > paths_most) commit.changed.resize(paths_most);

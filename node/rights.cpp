@@ -1,6 +1,7 @@
 #include "node/rights.h"
 
 #include "crypto/session.h"
+#include "store/names.h"
 
 namespace dozo::node {
 namespace {
@@ -8,6 +9,11 @@ namespace {
 constexpr std::int64_t clock_lead_ms_most = store::lead_ms_most;  // a device's clock may be ahead of the one that made the certificate
 
 }  // namespace
+
+bool PolicyRights::knows(PolicyVersion version) const {
+  const auto policy = realm_.policy_at(version);
+  return policy && policy->directory() != nullptr;
+}
 
 policy::Decision PolicyRights::decide(PolicyVersion version, const store::Record& record) const {
   policy::Request request;
@@ -28,9 +34,19 @@ bool PolicyRights::allows(PolicyVersion version, const NodeId& sequencer, const 
   return decide(version, record).allowed;
 }
 
+std::string who_of(const policy::Policy& policy, const PersonId& person_id, const NodeId& device) {
+  if (person_id.is_zero()) {
+    const policy::MeshNode* node = policy.node(device);
+    return node != nullptr ? store::cut(node->name, store::who_bytes_most) : "";
+  }
+  const policy::Person* person = policy.person(person_id);
+  return person != nullptr ? store::cut(person->shown.empty() ? person->name : person->shown, store::who_bytes_most) : "";
+}
+
 Result<void> verify_record(const Realm& realm, PolicyVersion version, const store::SignedRecord& signed_record, const store::Record& record) {
   const auto policy = realm.policy_at(version);
   if (!policy) return fail(Fault::not_found, "a record under a policy that is not known here");
+  if (record.who != who_of(*policy, record.person, record.device)) return fail(Fault::not_authentic, "a record in another name than its writer's");
   if (record.person.is_zero()) {
     const policy::MeshNode* device = policy->node(record.device);
     if (device == nullptr) return fail(Fault::not_authentic, "a record of a node that its policy does not name");

@@ -12,7 +12,8 @@ namespace dozo::node {
 class PolicyRights final : public store::Rights {
  public:
   explicit PolicyRights(const Realm& realm) : realm_(realm) {}
-  bool knows(PolicyVersion version) const override { return realm_.policy_at(version) != nullptr; }
+  /// With its directory open: without it nobody can say what a person, or a node by itself, may. The key may come.
+  bool knows(PolicyVersion version) const override;
   bool allows(PolicyVersion version, const NodeId& sequencer, const store::Record& record) const override;
   /// The same as a sentence for whoever asked. Needs a known version.
   policy::Decision decide(PolicyVersion version, const store::Record& record) const;
@@ -21,7 +22,12 @@ class PolicyRights final : public store::Rights {
   const Realm& realm_;
 };
 
-/// That the record was signed by its device, or by a session of its person for that device, library and time, as the keys of that version say.
+/// Under which name a record of this person (zero: of the node itself) stands in names and history: as people know the person, cut between characters, or
+/// the node's name. Empty: the policy names neither.
+std::string who_of(const policy::Policy& policy, const PersonId& person, const NodeId& device);
+
+/// That the record was signed by its device, or by a session of its person for that device, library and time, as the keys of that version say; and that it
+/// says so itself: `who` is what shows in history and in the names of conflicts.
 Result<void> verify_record(const Realm& realm, PolicyVersion version, const store::SignedRecord& signed_record, const store::Record& record);
 
 /// That the entry's node may write there, and the epoch is the current one, in the version that it names. Faults: not_found (the version is not

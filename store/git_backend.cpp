@@ -174,7 +174,7 @@ Result<std::unique_ptr<GitRepository>> GitRepository::over(GitShelf& shelf) {
   objects->freshen = freshen_object;
   objects->free = free_objects;
   if (git_odb_add_backend(body.odb, objects.get(), 1) != GIT_OK) return failed();
-  objects.release();  // the odb frees it
+  (void)objects.release();  // the odb frees it
 
   // Bare from the start, and without a configuration nothing is looked for on disk.
   if (git_repository_new(&body.repository) != GIT_OK) return failed();

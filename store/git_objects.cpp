@@ -116,7 +116,7 @@ Result<TreeFile> decode_blob(ByteView bytes) {
 // ---- trees -----------------------------------------------------------------------------------------------------------
 bool git_before(std::string_view a, bool a_is_folder, std::string_view b, bool b_is_folder) {
   const std::size_t common = std::min(a.size(), b.size());
-  if (const int order = std::char_traits<char>::compare(a.data(), b.data(), common)) return order < 0;
+  if (const int order = a.substr(0, common).compare(b.substr(0, common))) return order < 0;
   const auto after = [&](std::string_view name, bool is_folder) {
     return name.size() > common ? static_cast<unsigned char>(name[common]) : static_cast<unsigned char>(is_folder ? '/' : 0);
   };
@@ -205,7 +205,10 @@ Result<GitCommit> decode_commit(ByteView bytes) {
   const auto tree = in.skip("tree ") ? in.line() : std::nullopt;
   if (!tree) return bad();
   std::optional<std::string_view> parent;
-  if (in.skip("parent ") && !(parent = in.line())) return bad();
+  if (in.skip("parent ")) {
+    parent = in.line();
+    if (!parent) return bad();
+  }
   const auto author = in.skip("author ") ? in.line() : std::nullopt;
   if (!author || !in.skip("committer ") || !in.line() || !in.skip("\n")) return bad();
   const std::size_t name_end = author->find(address);

@@ -184,7 +184,7 @@ int add_ref_backend(git_refdb* references, GitShelf& shelf, GitTrouble& trouble)
   backend->reflog_delete = delete_log;
   backend->free = free_refs;
   const int code = git_refdb_set_backend(references, backend.get());
-  if (code == GIT_OK) backend.release();  // the refdb frees it
+  if (code == GIT_OK) (void)backend.release();  // the refdb frees it
   return code;
 }
 

@@ -30,7 +30,7 @@ HistoryRows::HistoryRows(std::unique_ptr<Body> body) : body_(std::move(body)) {}
 HistoryRows::~HistoryRows() = default;
 
 Result<std::unique_ptr<HistoryRows>> HistoryRows::open(Kv& kv, const crypto::LocalKey& key, const LibraryId& library, bool writing) {
-  std::unique_ptr<HistoryRows> out(new HistoryRows(std::unique_ptr<Body>(new Body{kv, key, writing, {}, nullptr, nullptr, 0})));
+  std::unique_ptr<HistoryRows> out(new HistoryRows(std::make_unique<Body>(kv, key, writing)));
   const Digest hash = key.keyed("history space", library.view());
   out->body_->space.assign(hash.bytes.begin(), hash.bytes.begin() + space_bytes);
   TRY(out->begin());

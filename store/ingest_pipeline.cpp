@@ -118,9 +118,10 @@ Bytes IngestPipeline::take_buffer(std::size_t size) {
   return Bytes(size);
 }
 
-void IngestPipeline::give_back(Bytes buffer) {
+void IngestPipeline::give_back(Bytes&& buffer) {
+  const Bytes freed = std::move(buffer);
   const std::lock_guard lock(mutex_);
-  held_ -= buffer.size();
+  held_ -= freed.size();
 }
 
 Result<void> IngestPipeline::push(Batch batch) {

@@ -50,7 +50,7 @@ class IngestPipeline {
 
   /// A buffer of exactly this size; its bytes are whatever they are.
   Bytes take_buffer(std::size_t size);
-  void give_back(Bytes buffer);
+  void give_back(Bytes&& buffer);
   // Each of these gives packs to the sink while it waits. Fault: the sink's, then and ever after.
   Result<void> push(Batch batch);
   Result<void> assemble_all();  ///< every batch is in packs: until the next push no stage runs but seal

@@ -102,18 +102,16 @@ constexpr char32_t syllable_first = 0xac00, lead_first = 0x1100, vowel_first = 0
 constexpr char32_t lead_count = 19, vowel_count = 21, tail_count = 28, syllable_count = lead_count * vowel_count * tail_count;
 
 void decompose(char32_t point, Points& out) {
-  if (point < 0xc0) {
-    out += point;
-  } else if (point >= syllable_first && point < syllable_first + syllable_count) {
+  if (point >= syllable_first && point < syllable_first + syllable_count) {
     const char32_t index = point - syllable_first;
-    out += lead_first + index / (vowel_count * tail_count);
-    out += vowel_first + index % (vowel_count * tail_count) / tail_count;
-    if (index % tail_count != 0) out += tail_none + index % tail_count;
-  } else if (const auto* row = row_of(unicode::decompositions(), point)) {
+    out.push_back(lead_first + index / (vowel_count * tail_count));
+    out.push_back(vowel_first + index % (vowel_count * tail_count) / tail_count);
+    if (index % tail_count != 0) out.push_back(tail_none + index % tail_count);
+  } else if (const auto* row = point < 0xc0 ? nullptr : row_of(unicode::decompositions(), point)) {
     decompose(row->first, out);
     if (row->second != 0) decompose(row->second, out);
   } else {
-    out += point;
+    out.push_back(point);
   }
 }
 /// What the pair composes to, or 0.

@@ -1,8 +1,85 @@
 // The engine by itself, without peers that answer: what it does of its own accord, and what it refuses. Realms of many engines are the simulator's.
 #include "tests/engine_fixture.h"
 
+#include "crypto/session.h"
+
 using namespace dozo;
 using namespace dozo::engine_fixture;
+
+namespace {
+
+/// A member with keys who writes what it likes, in a feed of its own, as its peers are given it.
+struct Writer {
+  const Headquarters& hq;
+  std::string name;
+  LibraryId library;
+  FeedId feed{library, hq.nodes.at(name).id, crypto::random_id<IncarnationId>()};
+  store::FeedTail tail{feed};
+  std::uint64_t made = 0;
+
+  /// As an honest node would write it at that node's time.
+  store::Record record(const Site& at) {
+    store::Record out;
+    out.library = library;
+    out.hlc = static_cast<std::uint64_t>(at.now.wall_ms) << 16;
+    out.device = feed.node;
+    out.role = service_role;
+    out.policy = at.engine->realm().policy()->version();
+    out.who = name;
+    out.ops = store::create(crypto::random_id<DocumentId>(), name + std::to_string(++made), {store::dir_value, std::nullopt});
+    return out;
+  }
+  store::Entry entry(const Site& at) const {
+    store::Entry out;
+    out.kind = static_cast<std::uint8_t>(store::EntryKind::change);
+    out.policy = at.engine->realm().policy()->version();
+    out.epoch = at.engine->library(library)->epoch().value();
+    out.time_ms = at.now.wall_ms;
+    out.view_rules = 1;
+    return out;
+  }
+  RecordId give(Site& to, const store::Record& record, store::Entry entry, const crypto::SigningKey& key, Bytes certificate = {}) {
+    node::Library& held = *to.engine->library(library);
+    const auto signed_record = store::sign(record, std::move(certificate), key, FixedBytes<32, struct store::BlindTag>{});
+    REQUIRE_MESSAGE(signed_record, signed_record.error().text);
+    std::vector<store::PackListing> listed;
+    std::vector<PackAddress> addresses;
+    auto write = to.truth->write();
+    {
+      store::Ingest ingest({library, entry.epoch, 3, 0}, *held.epoch_key(), held.index(), [&](store::SealedPack&& pack) -> Result<void> {
+        listed.push_back({pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind});
+        addresses.push_back(pack.address);
+        TRY(write->put_pack(pack.address, pack.bytes));
+        return {};
+      });
+      REQUIRE(ingest.add_record(store::encode(*signed_record)));
+      REQUIRE(ingest.finish());
+    }
+    REQUIRE(write->commit());
+    entry.record = store::commitment(*signed_record);
+    entry.packs = listed;
+    const auto appended = tail.append(entry, hq.nodes.at(name).sign);
+    REQUIRE(appended);
+    const auto taken = held.accept_entries({feed, tail.sequence(), tail.root()}, tail.sequence(), {{appended->entry}, appended->head_note, {}});
+    REQUIRE_MESSAGE(taken, taken.error().text);
+    return store::record_id(record);
+  }
+  RecordId give(Site& to, const store::Record& record) { return give(to, record, entry(to), hq.nodes.at(name).sign); }
+};
+
+std::optional<store::Refusal> refusal(const Site& at, const std::string& library, const RecordId& id) {
+  const auto refused = at.engine->library(at.library(library))->refused();
+  const auto found = refused.find(id);
+  return found == refused.end() ? std::nullopt : std::optional(found->second);
+}
+node::local::LogRow newest(Site& at, const std::string& library) {
+  const auto log = at.ask(node::local::LogRequest{library, "", 0, 1});
+  REQUIRE(std::holds_alternative<node::local::Log>(log));
+  REQUIRE(!std::get<node::local::Log>(log).rows.empty());
+  return std::get<node::local::Log>(log).rows.front();
+}
+
+}  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "engine: HQ's node renews freshness every hour by itself, and no other node does") {
   Site head(hq, "head", true), osaka(hq, "osaka");
@@ -137,4 +214,76 @@ TEST_CASE_FIXTURE(Fixture, "engine: an act on more documents than one record hol
   for (const char* part : {"all/0", "all/1", "all/2"})
     CHECK(std::holds_alternative<node::local::Saved>(head.ask(node::local::RemoveRequest{"works", part, "", true})));
   CHECK(std::get<node::local::Listing>(head.ask(node::local::ListRequest{"works", "", "", true, 5'000})).rows.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a record under another name than its writer's is refused, a person's and a node's") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  Writer sapporo{hq, "sapporo", head.library("works")};
+  CHECK(!refusal(head, "works", sapporo.give(head, sapporo.record(head))));
+  CHECK(newest(head, "works").author.starts_with("sapporo"));
+  store::Record lie = sapporo.record(head);
+  lie.who = "head";
+  CHECK(refusal(head, "works", sapporo.give(head, lie)) == store::Refusal::no_right);
+
+  const crypto::SigningKey session = crypto::SigningKey::generate();
+  const PersonId sato = hq.names.people.at("sato").id;
+  const Bytes certificate =
+      crypto::issue({sato, sapporo.feed.node, {}, session.public_key(), head.now.wall_ms, head.now.wall_ms + 3'600'000}, hq.people.at("sato"));
+  const auto by_sato = [&](const std::string& who) {
+    store::Record out = sapporo.record(head);
+    out.person = sato;
+    out.role = "editor";
+    out.who = who;
+    out.hlc += 1;
+    return out;
+  };
+  CHECK(!refusal(head, "works", sapporo.give(head, by_sato("佐藤"), sapporo.entry(head), session, certificate)));
+  const node::local::LogRow row = newest(head, "works");
+  CHECK(row.author.starts_with("佐藤"));
+  CHECK(row.person == sato);
+  CHECK(row.role == "editor");
+  CHECK(row.device == sapporo.feed.node);
+  for (const char* who : {"部長", "sato", ""}) {
+    CAPTURE(who);
+    CHECK(refusal(head, "works", sapporo.give(head, by_sato(who), sapporo.entry(head), session, certificate)) == store::Refusal::no_right);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a session outlives a change of its person's name, and saves go under the new one") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const PersonId sato = hq.names.people.at("sato").id;
+  const crypto::SigningKey session = crypto::SigningKey::generate();
+  const Bytes certificate =
+      crypto::issue({sato, hq.nodes.at("head").id, {}, session.public_key(), head.now.wall_ms, head.now.wall_ms + 3'600'000}, hq.people.at("sato"));
+  REQUIRE(std::holds_alternative<node::local::Done>(head.ask(node::local::SessionRequest{certificate, {}, bytes_of(session.reveal_seed()), "editor", ""})));
+  REQUIRE(head.save("works", {"a"}));
+  CHECK(newest(head, "works").author.starts_with("佐藤"));
+  std::string longer;
+  while (longer.size() <= store::who_bytes_most) longer += "斎藤";
+  hq.publish(replaced(writable(), "shown = \"佐藤\"", "shown = \"" + longer + "\""));
+  head.hear(hq.last);
+  REQUIRE(head.save("works", {"b"}));
+  CHECK(newest(head, "works").person == sato);
+  CHECK(head.engine->library(head.library("works"))->refused().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a blind holder that is given keys reads also the versions that old entries name") {
+  // In a library of its own osaka has keys, and with them the directory: here it has none but what comes with "works".
+  const std::string without = replaced(writable(), "members.osaka = { holding = \"full\", write = true }\n", "");
+  const std::string line = "members.naha = { holding = \"blind\" }\n";
+  hq.publish(replaced(without, line, line + "members.osaka = { holding = \"blind\" }\n"));
+  Site osaka(hq, "osaka");
+  osaka.hear(hq.last);
+  const PolicyVersion before = osaka.engine->realm().policy()->version();
+  CHECK(osaka.engine->realm().policy()->directory() == nullptr);
+  Writer sapporo{hq, "sapporo", osaka.library("works")};
+  const store::Record record = sapporo.record(osaka);
+  const store::Entry entry = sapporo.entry(osaka);
+  hq.publish(replaced(without, line, line + "members.osaka = { holding = \"full\" }\n"));
+  osaka.hear(hq.last);
+  REQUIRE(osaka.engine->realm().policy()->version() > before);
+  CHECK(osaka.engine->realm().policy_at(before)->directory() != nullptr);
+  CHECK(!refusal(osaka, "works", sapporo.give(osaka, record, entry, hq.nodes.at("sapporo").sign)));
 }

@@ -69,7 +69,6 @@ struct Node {
     for (std::size_t i = 0; i < contents.size(); ++i) acts.push_back(PutAct{contents[i].first, {(*settled)[i].value, (*settled)[i].source}});
     Capacity capacity;
     capacity.role = policy::service_role;
-    capacity.who = "service";
     capacity.key = &keys.sign;
     const auto prepared = library->prepare(acts, capacity, "saved", wall_ms);
     REQUIRE_MESSAGE(prepared, prepared.error().text);
@@ -815,7 +814,6 @@ TEST_CASE("fsck: a record that names another content than its manifest") {
                          [&](store::SealedPack&& pack) { return meta.push_back(std::move(pack)), Result<void>(); });
     Capacity capacity;
     capacity.role = policy::service_role;
-    capacity.who = "service";
     capacity.key = &it.keys.node.sign;
     const std::vector<Act> acts{PutAct{"false", content}};
     const auto prepared = *library->prepare(acts, capacity, "", now_ms + 5000);

@@ -321,6 +321,9 @@ Result<void> log(const Common& common, const LogOptions& options) {
                         {"commit", row.commit},
                         {"author", path_json(row.author)},
                         {"text", path_json(row.text)},
+                        {"person", row.person.is_zero() ? json() : json(row.person.hex())},
+                        {"role", path_json(row.role)},
+                        {"node", row.device.hex()},
                         {"time_ms", row.time_ms},
                         {"paths", paths},
                         {"paths_cut", row.paths_cut}});

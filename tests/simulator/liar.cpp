@@ -173,7 +173,7 @@ void Liar::forge_feed(NodeIndex victim, const std::string& library, const crypto
   record.device = world_.node(victim).keys.id;
   record.role = "service";
   record.policy = world_.authority->version();
-  record.who = "nobody";
+  record.who = world_.node(victim).name;
   store::ContentValue folder;
   folder.kind = store::ContentKind::dir;
   record.ops = store::create(crypto::random_id<DocumentId>(), "forged-" + std::to_string(world_.dice.below(1000)), {folder, std::nullopt});
@@ -242,19 +242,20 @@ void Liar::list_falsely() {
   }
   if (stored.empty()) return;
   world_.coverage.note(Seen::lie_false_listing);
-  commit_forged(id, "falsely-" + std::to_string(dice.below(1000)), self.keys.id, "chief", std::move(stored));
+  commit_forged(id, "falsely-" + std::to_string(dice.below(1000)), World::liar_index, "chief", self.name, std::move(stored));
 }
 
-/// In its own library, in its own feed, a record that no policy allows: of another node as its device, or in a role that it does not have.
+/// In its own library, in its own feed, a record that no policy allows: of another node as its device, in a role that it does not have, or
+/// under another's name.
 void Liar::write_what_it_may_not() {
   world_.coverage.note(Seen::lie_bad_record);
-  Process& self = world_.node(World::liar_index);
-  const NodeId device = world_.node(world_.dice.chance(500) ? World::hq : World::liar_index).keys.id;
-  commit_forged(world_.authority->library("plans"), "not-allowed-" + std::to_string(world_.dice.below(1000)), device,
-                device == self.keys.id ? "chief" : "service", {});
+  const std::uint64_t lie = world_.dice.below(3);
+  const NodeIndex as = lie == 0 ? World::hq : World::liar_index;
+  commit_forged(world_.authority->library("plans"), "not-allowed-" + std::to_string(world_.dice.below(1000)), as, lie == 1 ? "chief" : "service",
+                lie == 2 ? world_.node(World::hq).name : world_.node(as).name, {});
 }
 
-void Liar::commit_forged(const LibraryId& id, const std::string& folder_name, const NodeId& device, const std::string& role,
+void Liar::commit_forged(const LibraryId& id, const std::string& folder_name, NodeIndex as, const std::string& role, const std::string& who,
                          std::vector<node::Library::StoredPack> stored) {
   Process& self = world_.node(World::liar_index);
   node::Library* library = self.engine->library(id);
@@ -262,10 +263,10 @@ void Liar::commit_forged(const LibraryId& id, const std::string& folder_name, co
   store::Record record;
   record.library = id;
   record.hlc = static_cast<std::uint64_t>(world_.now_of(self).wall_ms) << 16;
-  record.device = device;
+  record.device = world_.node(as).keys.id;
   record.role = role;
   record.policy = self.engine->realm().policy()->version();
-  record.who = "nobody";
+  record.who = who;
   store::ContentValue folder;
   folder.kind = store::ContentKind::dir;
   record.ops = store::create(crypto::random_id<DocumentId>(), folder_name, {folder, std::nullopt});

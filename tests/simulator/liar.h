@@ -41,7 +41,7 @@ class Liar {
   void announce(const FeedId& feed, const Forged& forged);
   void write_what_it_may_not();
   void list_falsely();
-  void commit_forged(const LibraryId& id, const std::string& folder_name, const NodeId& device, const std::string& role,
+  void commit_forged(const LibraryId& id, const std::string& folder_name, NodeIndex as, const std::string& role, const std::string& who,
                      std::vector<node::Library::StoredPack> stored);
   void fork();
 
