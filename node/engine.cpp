@@ -34,7 +34,9 @@ Engine::Body::Body(EngineContext context, std::unique_ptr<Realm> realm, Now now)
       realm_(std::move(realm)),
       objects_(context_.truth, *realm_, libraries_, context_.node.id, context_.contacts),
       sync_(objects_, objects_),
-      started_ms_(now.steady_ms) {}
+      started_ms_(now.steady_ms) {
+  objects_.set_now(now);
+}
 
 LibraryContext Engine::Body::library_context() { return {context_.truth, context_.derived, context_.local, context_.node, *realm_, context_.incarnation}; }
 
@@ -103,6 +105,7 @@ void Engine::Body::settle(Now now) {
     again = sign_freshness(now) || again;
   }
   catch_up(now);
+  judge_due(now);
   introduce(now);
   std::optional<std::int64_t> next = sync_wake_ms_;
   const auto sooner = [&](std::optional<std::int64_t> at_ms) {
@@ -114,6 +117,7 @@ void Engine::Body::settle(Now now) {
   sooner(receipt_wake_ms_);
   sooner(freshness_wake_ms_);
   sooner(introduce_wake_ms_);
+  sooner(due_wake_ms_);
   if (next) outputs_.emplace_back(sync::WakeAt{std::max(*next, now.steady_ms + 1)});
 }
 
@@ -150,6 +154,27 @@ bool Engine::Body::take_changes(Now now) {
   }
   for (const LibraryId& id : changed) tell_sync(sync::Changed{id}, now);
   return !changed.empty();
+}
+
+/// Records that were ahead of the time are judged again when that has come, and all when a suspension begins or ends.
+void Engine::Body::judge_due(Now now) {
+  constexpr std::int64_t wait_ms_most = 3'600'000;  // HQ's word may bring the time forward, and somebody may set the clock
+  due_wake_ms_.reset();
+  const std::int64_t at_ms = realm_->trusted_ms(now.wall_ms);
+  auto suspended = realm_->suspended_ms(now.wall_ms);
+  if (suspended != suspended_) {
+    suspended_ = std::move(suspended);
+    for (const auto& [id, library] : libraries_) library->judge_again();
+  }
+  const auto wake_at = [&](std::int64_t due_ms) {
+    const std::int64_t wake_ms = now.steady_ms + std::min(due_ms - at_ms, wait_ms_most);
+    due_wake_ms_ = due_wake_ms_ ? std::min(*due_wake_ms_, wake_ms) : wake_ms;
+  };
+  if (const auto until_ms = realm_->suspended_until_ms(now.wall_ms)) wake_at(*until_ms);
+  for (const auto& [id, library] : libraries_) {
+    if (library->due_ms().value_or(at_ms + 1) <= at_ms) library->judge_due();
+    if (const auto due_ms = library->due_ms()) wake_at(*due_ms);
+  }
 }
 
 /// Packs of peers become durable in batches: one transaction each would cost a sync of the disk for every megabyte.
@@ -381,6 +406,11 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
     out.push_back("headquarters has signed two different documents: " + fork.name + " " + std::to_string(fork.version) + "; tell headquarters at once");
   }
   for (const NodeId& node : forked_) out.push_back("node " + node.hex() + " has written two histories: its disk was put back, or it lies; tell headquarters");
+  for (const auto& [id, library] : libraries_) {
+    if (!library->due_ms()) continue;
+    out.emplace_back("something that was saved elsewhere is dated ahead of this node's time, and is not shown before then: a clock is wrong, there or here");
+    break;
+  }
   if (store_fault_) out.push_back(store_fault_->text);
   for (const auto& [id, fault] : unopened_) out.push_back("library " + id.hex() + " cannot be opened: " + fault.text);
   for (const auto& [id, library] : libraries_) {
@@ -411,7 +441,7 @@ Result<SaveKeys> Engine::Body::begin_save(const std::string& name, Now now) {
   const auto epoch = library->epoch();
   const crypto::EpochKey* key = library->epoch_key();
   if (!library->has_keys() || !epoch || key == nullptr) return fail(Fault::denied, "this node has no keys for the library: it can keep it, not open it");
-  return SaveKeys{library->id(), *epoch, key->copy(), &library->index(), library->own_feed()};
+  return SaveKeys{library->id(), *epoch, key->copy(), &library->index(), library->own_feed(now.wall_ms)};
 }
 
 /// In whose name: the session's while it lasts and covers the library, else the node's own.

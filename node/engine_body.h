@@ -32,6 +32,7 @@ class Engine::Body {
   Result<void> make_receipt(const LibraryId& id, Now now);
   bool make_receipts(Now now);
   bool sign_freshness(Now now);
+  void judge_due(Now now);
   void introduce(Now now);
   std::vector<Bytes> introduction_for(const NodeId& peer) const;
 
@@ -104,7 +105,8 @@ class Engine::Body {
   std::int64_t freshness_tried_ms_ = 0;
   std::optional<std::int64_t> freshness_wake_ms_;
   std::map<NodeId, Introduction> introductions_;
-  std::optional<std::int64_t> introduce_wake_ms_;
+  std::optional<std::int64_t> introduce_wake_ms_, due_wake_ms_;
+  std::map<NodeId, std::int64_t> suspended_;  ///< by which libraries have judged
 
   std::set<NodeId> forked_;
   std::optional<Error> store_fault_, freshness_fault_;

@@ -93,9 +93,13 @@ local::Replicas Engine::Body::replicas(const LibraryId& id) const {
   std::vector<KnownFeed> known;
   std::set<NodeId> authors;
   for (const Library::FeedState& feed : library->feeds()) {
-    known.push_back({feed.feed, feed.known, feed.root});
+    known.push_back({feed.feed, feed.known, feed.root, feed.known});
     authors.insert(feed.feed.node);
   }
+  const HasRoot has_root = [&](const KnownFeed& feed, Sequence sequence, const Digest& root) {
+    const auto found = library->root_at({feed.feed, feed.sequence, feed.root}, sequence);
+    return found && *found == root;
+  };
   auto in = context_.truth.read();
   std::set<std::string> zones;
   std::uint32_t copies = 0, keyed = 0;
@@ -114,7 +118,11 @@ local::Replicas Engine::Body::replicas(const LibraryId& id) const {
     row.statement = receipt->opened ? "opened" : "held";
     row.number = receipt->number;
     row.time_ms = receipt->time_ms;
-    row.entries_behind = entries_behind(*receipt, known);
+    row.entries_behind = entries_behind(*receipt, known, has_root);
+    if (suspended_.contains(member.node)) {
+      row.statement = "suspended";  // its word does not count now
+      row.entries_behind = std::max<std::uint64_t>(row.entries_behind, 1);
+    }
     if (row.entries_behind > 0) continue;
     ++copies;
     if (node != nullptr) zones.insert(node->zone);

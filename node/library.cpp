@@ -115,8 +115,10 @@ void Library::Body::know_entry(const store::Branch& branch, Feed& feed, Fresh fr
   const Entry& entry = fresh.entry;
   ++entry_count_;
   context_.realm.need(entry.policy);
-  Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false}, entry.record, {}};
+  Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false, entry.time_ms, feed.latest_ms, false}, entry.record, {}};
+  unopened.carrier.came_suspended = !loading_ && context_.realm.suspended_now_ms().contains(entry.feed.node);
   feed.highest = std::max(feed.highest, entry.policy);
+  feed.latest_ms = std::max(feed.latest_ms, entry.time_ms);
   feed.policies.insert(entry.policy);
   for (std::size_t i = 0; i < fresh.packs.size(); ++i) {
     const PackListing& pack = fresh.packs[i];
@@ -278,12 +280,19 @@ std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, cons
   for (const Carrier& carrier : known.carriers) {
     auto line = cuts.find(carrier.branch);
     if (line == cuts.end()) line = cuts.emplace(carrier.branch, this->cuts(carrier.branch)).first;
-    const store::EntryFacts facts{carrier.branch.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true};
-    // Without a clock: all nodes must come to the same answer. What this node itself writes stays near its own time (prepare).
-    std::optional<store::Refusal> refusal = store::judge(facts, rights_, line->second.cuts, line->second.admits, std::nullopt);
-    if (!refusal && !carrier.authentic) refusal = store::Refusal::no_right;
+    store::EntryFacts facts{carrier.branch.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true, std::nullopt};
+    if (const auto policy = context_.realm.policy_at(carrier.policy)) {
+      facts.time = {carrier.time_ms, carrier.latest_before_ms, policy->mesh().header.issued_s * 1000};
+    }
+    // The clock only holds back: when a record's time has come at all nodes they agree.
+    std::optional<store::Refusal> refusal = store::judge(facts, rights_, line->second.cuts, line->second.admits, context_.realm.trusted_now_ms());
+    // What came before the suspension stays where it is. Its own word for that is taken of what was here at the start alone.
+    const auto suspended = suspended_.find(carrier.branch.feed.node);
+    if (!refusal && suspended != suspended_.end() && (carrier.came_suspended || carrier.time_ms >= suspended->second)) refusal = store::Refusal::suspended;
+    const bool waits = refusal == store::Refusal::ahead_of_clock || refusal == store::Refusal::suspended;
+    if ((!refusal || waits) && !carrier.authentic) refusal = store::Refusal::no_right;
     if (!refusal) return std::nullopt;
-    if (!first) first = refusal;
+    if (!first || waits) first = refusal;  // what will change by itself before what may not
   }
   return first;
 }
@@ -291,11 +300,11 @@ std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, cons
 void Library::Body::take(const RecordId& id, const Known& known) {
   const store::Stamp stamp{known.record.hlc, id};
   accepted_.emplace(stamp, id);
-  last_hlc_ = std::max(last_hlc_, known.record.hlc);
   if (!history_dirty_ || stamp < *history_dirty_) history_dirty_ = stamp;
 }
 
 void Library::Body::judge(const std::set<RecordId>& which) {
+  suspended_ = context_.realm.suspended_now_ms();
   CutsByLine in_force;
   std::vector<store::Version> come;
   std::set<DocumentId> left;
@@ -309,6 +318,12 @@ void Library::Body::judge(const std::set<RecordId>& which) {
     const std::optional<store::Refusal> refusal = refusal_of(id, known, in_force);
     const bool was = !known.refusal, is = !refusal;
     known.refusal = refusal;
+    const std::pair due(store::time_ms(known.record.hlc) - store::lead_ms_most, id);
+    if (refusal == store::Refusal::ahead_of_clock) {
+      ahead_.insert(due);
+    } else {
+      ahead_.erase(due);
+    }
     if (is && !was) {
       take(id, known);
       for (store::Version& version : store::versions_of(known.record, id)) come.push_back(std::move(version));
@@ -338,6 +353,7 @@ Library::~Library() = default;
 Result<std::unique_ptr<Library>> Library::open(const LibraryContext& context, const LibraryId& id) {
   auto body = std::make_unique<Body>(context, id);
   TRY(body->load());
+  body->loading_ = false;
   body->derive(true);
   return std::unique_ptr<Library>(new Library(std::move(body)));
 }
@@ -653,6 +669,21 @@ std::vector<NodeId> Library::beyond_quota() const {
     if ((out.empty() || out.back() != node) && body_->is_beyond_quota(node)) out.push_back(node);
   }
   return out;
+}
+
+std::optional<std::int64_t> Library::due_ms() const {
+  return body_->folder_ && !body_->ahead_.empty() ? std::optional(body_->ahead_.begin()->first) : std::nullopt;
+}
+
+void Library::judge_due() {
+  const auto now_ms = body_->context_.realm.trusted_now_ms();
+  if (!now_ms || !body_->folder_) return;
+  std::set<RecordId> which;
+  for (const auto& [at_ms, id] : body_->ahead_) {
+    if (at_ms > *now_ms) break;
+    which.insert(id);
+  }
+  body_->judge(which);
 }
 
 bool Library::all_opened() const { return body_->folder_.has_value() && body_->unindexed_.empty(); }

@@ -150,6 +150,9 @@ class Library {
   void catch_up();  ///< tries again
   /// Nodes whose entries list more than any policy allowed them: what more they list is not fetched.
   std::vector<NodeId> beyond_quota() const;
+  /// When, by the realm's trusted time, a record that is ahead of it is to be judged again. Nothing: none is.
+  std::optional<std::int64_t> due_ms() const;
+  void judge_due();
 
   // ---- saving and reading, with keys ---------------------------------------------------------------------------------
   bool has_keys() const;
@@ -163,8 +166,12 @@ class Library {
   /// malformed. With `passed_over` such acts are left out and noted there.
   Result<Prepared> prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms, PassedOver* passed_over = nullptr);
   /// `stored`: packs that are durable already; `with_entry`: those to be committed with the entry. Durable when it returns without fault. Faults: stale (the
-  /// policy changed since prepare(): prepare again; with another epoch the packs must be made again too), denied (beyond the quota), the store's.
+  /// policy changed since prepare(): prepare again; with another epoch the packs must be made again too), denied (beyond the quota), the store's. Stale too
+  /// where the clock was put back so far that this feed cannot go on.
   Result<Sequence> commit(const Prepared& prepared, std::vector<StoredPack> stored, const std::vector<store::SealedPack>& with_entry, std::int64_t wall_ms);
+  /// Where this run writes. A feed whose last entry lies ahead of the time, because this node's clock was wrong, is not gone on with: what it says next
+  /// would be dated ahead too, and wait everywhere.
+  FeedId own_feed(std::int64_t wall_ms);
   FeedId own_feed() const;
   Result<store::Manifest> manifest(const PieceId& id);
   store::PieceSource& pieces();

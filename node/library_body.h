@@ -1,5 +1,6 @@
 // The inside of Library, shared by its two sources. Private to library.cpp and library_save.cpp.
 #pragma once
+#include <limits>
 #include <ranges>
 
 #include "node/library.h"
@@ -15,10 +16,11 @@ class Library::Body {
     std::string note;           ///< the newest head
     std::vector<Digest> proof;  ///< that it continues the tail, where it covers more
     Sequence held;
-    PolicyVersion highest;                                   ///< of the entries so far
-    std::uint64_t listed_bytes{};                            ///< of the packs that they list
-    std::set<PolicyVersion> policies;                        ///< that they name
-    std::map<std::uint64_t, std::set<PackAddress>> lacking;  ///< by entry: packs that are missing
+    PolicyVersion highest;                                              ///< of the entries so far
+    std::uint64_t listed_bytes{};                                       ///< of the packs that they list
+    std::set<PolicyVersion> policies;                                   ///< that they name
+    std::map<std::uint64_t, std::set<PackAddress>> lacking;             ///< by entry: packs that are missing
+    std::int64_t latest_ms = std::numeric_limits<std::int64_t>::min();  ///< of the entries so far
   };
   /// What an entry says of a pack that it lists. Any member may list any address, so what is said may be false; the bytes decide.
   struct Claim {
@@ -43,6 +45,8 @@ class Library::Body {
     Sequence sequence;
     PolicyVersion policy, highest_before;
     bool authentic{};
+    std::int64_t time_ms{}, latest_before_ms{};
+    bool came_suspended{};  ///< in this run, while its node was suspended
   };
   struct Known {
     store::Record record;
@@ -58,7 +62,12 @@ class Library::Body {
   };
 
   Body(const LibraryContext& context, const LibraryId& id)
-      : context_(context), id_(id), index_(context.derived, context.local, id), pieces_(context.truth, context.realm, id, index_), rights_(context.realm) {}
+      : context_(context),
+        id_(id),
+        incarnation_(context.incarnation),
+        index_(context.derived, context.local, id),
+        pieces_(context.truth, context.realm, id, index_),
+        rights_(context.realm) {}
 
   /// Cuts as they bear on one line, for as long as nothing is judged anew.
   using CutsByLine = std::map<store::Branch, Cuts>;
@@ -91,6 +100,8 @@ class Library::Body {
   std::optional<RecordId> know_record(const store::SignedRecord& signed_record, const Carrier& carrier);
   std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, CutsByLine& cuts) const;
   void take(const RecordId& id, const Known& known);
+  std::int64_t entry_ms(std::int64_t wall_ms) const;
+  std::uint64_t last_hlc() const { return accepted_.empty() ? 0 : accepted_.rbegin()->first.hlc; }
   void judge(const std::set<RecordId>& which);  ///< brings the accepted set and the folder to what the newest policy says of these
 
   static store::Branch last_branch(const FeedId& id) {
@@ -101,6 +112,7 @@ class Library::Body {
 
   LibraryContext context_;
   LibraryId id_;
+  IncarnationId incarnation_;
   DerivedIndex index_;
   IndexedPieces pieces_;
   PolicyRights rights_;
@@ -116,7 +128,9 @@ class Library::Body {
   std::optional<store::Folder> folder_;
   std::optional<Error> behind_;
   bool judge_all_due_ = false;
-  std::uint64_t last_hlc_ = 0;
+  bool loading_ = true;                                ///< what is read from the disk came before this run
+  std::map<NodeId, std::int64_t> suspended_;           ///< as judged last: nodes, and from when on
+  std::set<std::pair<std::int64_t, RecordId>> ahead_;  ///< records that wait for their time, by when that is
   std::uint64_t entry_count_ = 0;
 
   // History, and the folder as its last commit shows it; both only once somebody asked.

@@ -173,12 +173,32 @@ class Operations {
 
 }  // namespace
 
-FeedId Library::own_feed() const { return {body_->id_, body_->context_.node.id, body_->context_.incarnation}; }
+FeedId Library::own_feed() const { return {body_->id_, body_->context_.node.id, body_->incarnation_}; }
+
+FeedId Library::own_feed(std::int64_t wall_ms) {
+  Body& it = *body_;
+  const auto feed = it.feeds_.find(store::Branch(own_feed()));
+  if (feed != it.feeds_.end() && feed->second.latest_ms > it.context_.realm.trusted_ms(wall_ms) + store::lead_ms_most) {
+    it.incarnation_ = crypto::random_id<IncarnationId>();
+  }
+  return own_feed();
+}
+
+/// The time of what is written now: whatever this clock says, not before the policy or the entry before it.
+std::int64_t Library::Body::entry_ms(std::int64_t wall_ms) const {
+  std::int64_t out = std::max(wall_ms, context_.realm.issued_ms());
+  const auto own = feeds_.find(store::Branch(FeedId{id_, context_.node.id, incarnation_}));
+  if (own != feeds_.end()) out = std::max(out, own->second.latest_ms);
+  return out;
+}
 
 Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms, PassedOver* passed_over) {
   Body& it = *body_;
   const auto policy = it.context_.realm.policy();
   if (!it.folder_ || !policy || it.mesh() == nullptr) return fail(Fault::denied, "this node has no keys for the library");
+  it.context_.realm.set_wall_ms(wall_ms);
+  // The clock was put back: what is ahead of it now waits, like what comes anew, instead of pulling this node's stamps along.
+  if (store::time_ms(it.last_hlc()) > it.context_.realm.trusted_ms(wall_ms) + store::lead_ms_most) it.derive(true);
   Operations operations(*it.folder_);
   for (std::size_t i = 0; i < acts.size(); ++i) {
     Result<void> added = std::visit([&](const auto& act) { return operations.add(act); }, acts[i]);
@@ -191,10 +211,7 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   if (operations.ops.empty()) return out;
   store::Record& record = out.record;
   record.library = it.id_;
-  // Above all that was shown; yet a stamp from far ahead of this clock does not pull this node along.
-  const auto wall = static_cast<std::uint64_t>(std::max<std::int64_t>(wall_ms, 0)) << 16;
-  const bool near = store::time_ms(it.last_hlc_) <= wall_ms + store::lead_ms_most;
-  record.hlc = near ? std::max(wall, it.last_hlc_ + 1) : wall;
+  record.hlc = std::max(static_cast<std::uint64_t>(it.entry_ms(wall_ms)) << 16, it.last_hlc() + 1);  // above all that was shown
   record.device = it.context_.node.id;
   record.person = capacity.person;
   record.role = capacity.role;
@@ -222,6 +239,8 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   INVARIANT(!prepared.record.ops.empty());
   const auto policy = it.context_.realm.policy();
   if (!policy || policy->version() != prepared.policy || it.mesh() == nullptr) return fail(Fault::stale, "the policy has changed meanwhile");
+  const std::int64_t entry_ms = std::max(it.entry_ms(wall_ms), store::time_ms(prepared.record.hlc) - store::lead_ms_most);
+  if (entry_ms > it.context_.realm.trusted_ms(wall_ms) + store::lead_ms_most) return fail(Fault::stale, "this node's clock was put back meanwhile");
   for (const store::SealedPack& pack : with_entry) {
     stored.push_back({{pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind}, pack.places});
   }
@@ -241,7 +260,7 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   entry.kind = static_cast<std::uint8_t>(store::EntryKind::change);
   entry.policy = policy->version();
   entry.epoch = it.mesh()->epoch;
-  entry.time_ms = wall_ms;
+  entry.time_ms = entry_ms;
   entry.view_rules = it.mesh()->view_rules;
   const policy::Freshness* freshness = it.context_.realm.trust().freshness();
   entry.freshness = freshness != nullptr ? freshness->header.version : 0;

@@ -23,7 +23,10 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
       : truth_(truth), realm_(realm), libraries_(libraries), self_(self), contacts_(contacts) {}
 
   /// The time for what policy says of now. Before each question of sync.
-  void set_now(Now now) { now_ = now; }
+  void set_now(Now now) {
+    now_ = now;
+    realm_.set_wall_ms(now.wall_ms);
+  }
 
   /// Nothing is missing until then.
   void pause_until(std::int64_t steady_ms) { paused_until_ms_ = steady_ms; }

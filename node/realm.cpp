@@ -159,6 +159,33 @@ void Realm::take_past() {
   }
 }
 
+std::int64_t Realm::trusted_ms(std::int64_t wall_ms) const { return std::max(trust_.trusted_ms(wall_ms), issued_ms()); }
+
+std::int64_t Realm::issued_ms() const {
+  std::int64_t out = 0;
+  for (const PolicyVersion version : policies_.versions()) out = std::max(out, policies_.at(version)->mesh().header.issued_s * 1000);
+  return out;
+}
+
+std::map<NodeId, std::int64_t> Realm::suspended_ms(std::int64_t wall_ms) const {
+  std::map<NodeId, std::int64_t> out;
+  for (const policy::Suspend& suspend : trust_.suspensions(wall_ms)) {
+    const std::int64_t from_ms = suspend.header.issued_s * 1000;
+    for (const NodeId& node : suspend.nodes) {
+      std::int64_t& since_ms = out.try_emplace(node, from_ms).first->second;
+      since_ms = std::min(since_ms, from_ms);
+    }
+  }
+  return out;
+}
+
+std::optional<std::int64_t> Realm::suspended_until_ms(std::int64_t wall_ms) const {
+  std::optional<std::int64_t> out;
+  for (const policy::Suspend& suspend : trust_.suspensions(wall_ms))
+    out = std::min(out.value_or(suspend.header.expires_s * 1000), suspend.header.expires_s * 1000);
+  return out;
+}
+
 void Realm::need(PolicyVersion version) {
   if (version.value == 0 || version > trust_.version() || policies_.at(version)) return;
   needed_.insert(version);

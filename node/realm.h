@@ -6,7 +6,9 @@
 // Not here: asking peers, entries.
 // Threads: the engine's. Truth and keys outlive it.
 #pragma once
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "crypto/identity.h"
@@ -44,6 +46,20 @@ class Realm {
   /// With which a node signs: in the newest of the known policies that names it. Nothing: none does.
   std::optional<crypto::VerifyKey> key_of(const NodeId& node) const;
 
+  /// What a node may take for the time, if its clock says that: not before what HQ has signed, offline or as freshness.
+  std::int64_t trusted_ms(std::int64_t wall_ms) const;
+  /// When the last of the policies that are known here was issued: what is written now is not older. Unlike freshness this is signed by people.
+  std::int64_t issued_ms() const;
+  /// The clock as its owner saw it last. Until then nobody knows what time it is.
+  void set_wall_ms(std::int64_t wall_ms) { wall_ms_ = wall_ms; }
+  std::optional<std::int64_t> trusted_now_ms() const { return wall_ms_ ? std::optional(trusted_ms(*wall_ms_)) : std::nullopt; }
+
+  /// Nodes that are suspended, and from when on. Changes by a document, and by time.
+  std::map<NodeId, std::int64_t> suspended_ms(std::int64_t wall_ms) const;
+  /// When the first of these suspensions ends. Nothing: there is none.
+  std::optional<std::int64_t> suspended_until_ms(std::int64_t wall_ms) const;
+  std::map<NodeId, std::int64_t> suspended_now_ms() const { return wall_ms_ ? suspended_ms(*wall_ms_) : std::map<NodeId, std::int64_t>(); }
+
   /// Somebody needs this version: wants() asks for what it lacks.
   void need(PolicyVersion version);
   std::vector<policy::Want> wants() const;
@@ -72,6 +88,7 @@ class Realm {
   policy::PolicySet policies_;
   policy::KeyRing keys_;
   std::set<PolicyVersion> needed_;
+  std::optional<std::int64_t> wall_ms_;
 };
 
 }  // namespace dozo::node

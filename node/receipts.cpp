@@ -59,16 +59,17 @@ Result<Receipt> open_receipt(ByteView bytes, const crypto::VerifyKey& key) {
   return std::move(inner);
 }
 
-std::uint64_t entries_behind(const Receipt& receipt, const std::vector<KnownFeed>& known) {
+std::uint64_t entries_behind(const Receipt& receipt, const std::vector<KnownFeed>& known, const HasRoot& has_root) {
   std::uint64_t out = 0;
   for (const KnownFeed& it : known) {
-    const bool forked = std::ranges::count(known, it.feed, &KnownFeed::feed) > 1;
     std::uint64_t covered = 0;
-    for (const HeldFeed& feed : receipt.feeds) {
-      if (feed.node != it.feed.node || feed.incarnation != it.feed.incarnation) continue;
-      if (!forked || (feed.sequence == it.sequence && feed.root == it.root)) covered = std::max(covered, feed.sequence.value);
+    const auto of_feed = std::ranges::equal_range(receipt.feeds, std::pair(it.feed.node, it.feed.incarnation), {},
+                                                  [](const HeldFeed& feed) { return std::pair(feed.node, feed.incarnation); });
+    for (const HeldFeed& feed : of_feed) {
+      if (feed.sequence.value <= covered || feed.sequence > it.sequence) continue;
+      if (feed.sequence == it.sequence ? feed.root == it.root : has_root(it, feed.sequence, feed.root)) covered = feed.sequence.value;
     }
-    out += it.sequence.value > covered ? it.sequence.value - covered : 0;
+    out += it.counted.value > covered ? it.counted.value - covered : 0;
   }
   return out;
 }

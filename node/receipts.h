@@ -5,6 +5,7 @@
 // the packs follow.
 // Threads: plain values and pure functions.
 #pragma once
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -53,8 +54,12 @@ struct KnownFeed {
   FeedId feed;
   Sequence sequence;
   Digest root;
+  Sequence counted;  ///< as far as copies are wanted: not of what is cut or refused at its end
 };
-/// How many of these entries the receipt does not cover. A line of a forked feed (which is there more than once) is covered by its own root alone.
-std::uint64_t entries_behind(const Receipt& receipt, const std::vector<KnownFeed>& known);
+/// Whether the log of the feed has that root there. Asked only below its end.
+using HasRoot = std::function<bool(const KnownFeed&, Sequence, const Digest& root)>;
+/// How many of these entries the receipt does not cover. It covers a line of a feed (of a forked one there are several) by a root of that line alone, and
+/// says nothing by a place that is not known here.
+std::uint64_t entries_behind(const Receipt& receipt, const std::vector<KnownFeed>& known, const HasRoot& has_root);
 
 }  // namespace dozo::node

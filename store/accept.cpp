@@ -19,6 +19,14 @@ Sequence end_of(const Cut& cut, const FeedId& feed, std::span<const Admit> admit
   return end;
 }
 
+/// The entry goes forward in its feed and from its policy, and the record was made shortly before it. A record of a desk, which may have been without its
+/// bureau for days, may be older.
+bool fits(const EntryTime& time, const FeedId& feed, const Record& record) {
+  const std::int64_t made_ms = time_ms(record.hlc);
+  if (time.time_ms < time.latest_before_ms || time.time_ms < time.policy_issued_ms || made_ms - lead_ms_most > time.time_ms) return false;
+  return record.device != feed.node || made_ms + entry_lag_ms_most >= time.time_ms;
+}
+
 }  // namespace
 
 std::string_view name_of(Refusal refusal) {
@@ -30,6 +38,8 @@ std::string_view name_of(Refusal refusal) {
     case Refusal::cut: return "cut";
     case Refusal::packs_not_held: return "packs not held yet";
     case Refusal::ahead_of_clock: return "ahead of the clock";
+    case Refusal::suspended: return "suspended";
+    case Refusal::wrong_time: return "wrong time";
   }
   return "unknown";
 }
@@ -42,6 +52,7 @@ std::optional<Refusal> judge(const EntryFacts& entry, const Rights& rights, std:
   const Record& record = *entry.record;
   if (!rights.allows(entry.policy, entry.feed.node, record)) return Refusal::no_right;
   if (!well_formed(record, entry.record_id)) return Refusal::malformed;
+  if (entry.time && !fits(*entry.time, entry.feed, record)) return Refusal::wrong_time;
   for (const Cut& cut : cuts) {
     if (entry.policy < cut.since && concerns(cut.subject, entry.feed.node, record) && entry.sequence > end_of(cut, entry.feed, admits)) return Refusal::cut;
   }

@@ -23,9 +23,21 @@ enum class Refusal : std::uint8_t {
   malformed,         ///< the record cannot be decoded, or is not well formed
   cut,               ///< lies beyond a cut of its node, device or person; a later policy may admit it
   packs_not_held,    ///< may change
-  ahead_of_clock,    ///< more than five minutes ahead of this node's trusted time: may change
+  ahead_of_clock,    ///< more than five minutes ahead of this node's trusted time: will change
+  suspended,         ///< its node is suspended: until that ends, or becomes a cut
+  wrong_time,        ///< of the entry: before its feed's last or its policy's; or too far from the record's
 };
 std::string_view name_of(Refusal refusal);
+
+/// A record is taken into a feed no later than this after it was stamped: as long as a session lasts.
+inline constexpr std::int64_t entry_lag_ms_most = 12 * 60 * 60 * 1000;
+
+/// When the entry was made, as its node says.
+struct EntryTime {
+  std::int64_t time_ms{};
+  std::int64_t latest_before_ms{};  ///< of the entries before it in its feed
+  std::int64_t policy_issued_ms{};  ///< the policy that it names
+};
 
 struct EntryFacts {
   FeedId feed;
@@ -34,7 +46,8 @@ struct EntryFacts {
   PolicyVersion highest_before;  ///< of the entries before it in its feed; 0 for the first
   const Record* record{};        ///< null: cannot be decoded
   RecordId record_id;
-  bool packs_held{};  ///< its meta packs
+  bool packs_held{};              ///< its meta packs
+  std::optional<EntryTime> time;  ///< nothing: is not asked
 };
 
 /// What policy says. Must answer from signed documents alone: the same for everybody who holds them.

@@ -73,7 +73,7 @@ TEST_CASE("accept: each reason refuses by itself, under its own name") {
     q.facts.packs_held = false;
     CHECK(q.answer() == Refusal::packs_not_held);
   }
-  for (std::uint8_t i = 0; i <= static_cast<std::uint8_t>(Refusal::ahead_of_clock); ++i) CHECK(!name_of(static_cast<Refusal>(i)).empty());
+  for (std::uint8_t i = 0; i <= static_cast<std::uint8_t>(Refusal::wrong_time); ++i) CHECK(!name_of(static_cast<Refusal>(i)).empty());
 }
 
 TEST_CASE("accept: five minutes ahead of the trusted time count, a millisecond more waits, and nobody asks without a clock") {
@@ -89,6 +89,30 @@ TEST_CASE("accept: five minutes ahead of the trusted time count, a millisecond m
   q.trusted_ms = std::numeric_limits<std::int64_t>::max();
   CHECK(!q.answer());
   q.trusted_ms = std::nullopt;
+  CHECK(!q.answer());
+}
+
+TEST_CASE("accept: an entry's time goes forward, and its record was made shortly before it, but for a desk's, which may be older") {
+  Question q;
+  const auto made_ms = static_cast<std::int64_t>(begin_ms);
+  const auto at = [&](std::int64_t time_ms, std::int64_t latest_before_ms, std::int64_t policy_issued_ms) {
+    q.facts.time = {time_ms, latest_before_ms, policy_issued_ms};
+    return q.answer();
+  };
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min(), most = std::numeric_limits<std::int64_t>::max();
+  CHECK(!at(made_ms, made_ms, made_ms));
+  CHECK(at(made_ms, made_ms + 1, 0) == Refusal::wrong_time);
+  CHECK(at(made_ms, 0, made_ms + 1) == Refusal::wrong_time);
+  CHECK(!at(made_ms - lead_ms_most, least, 0));
+  CHECK(at(made_ms - lead_ms_most - 1, least, 0) == Refusal::wrong_time);
+  CHECK(at(least, least, 0) == Refusal::wrong_time);
+  CHECK(q.record.device != sequencer);
+  CHECK(!at(most, least, 0));
+  q.record.device = sequencer;
+  CHECK(!at(made_ms + entry_lag_ms_most, least, 0));
+  CHECK(at(made_ms + entry_lag_ms_most + 1, least, 0) == Refusal::wrong_time);
+  CHECK(at(most, least, 0) == Refusal::wrong_time);
+  q.facts.time.reset();
   CHECK(!q.answer());
 }
 

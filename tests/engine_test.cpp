@@ -287,3 +287,149 @@ TEST_CASE_FIXTURE(Fixture, "engine: a blind holder that is given keys reads also
   CHECK(osaka.engine->realm().policy_at(before)->directory() != nullptr);
   CHECK(!refusal(osaka, "works", sapporo.give(osaka, record, entry, hq.nodes.at("sapporo").sign)));
 }
+
+TEST_CASE_FIXTURE(Fixture, "engine: a record ahead of the time waits until that has come, and pulls nobody's stamps along") {
+  constexpr std::int64_t minute_ms = 60'000;
+  Site head(hq, "head");
+  head.hear(hq.last);
+  Writer sapporo{hq, "sapporo", head.library("works")};
+  const auto ahead = [&](std::int64_t by_ms) {
+    store::Record record = sapporo.record(head);
+    record.hlc += static_cast<std::uint64_t>(by_ms) << 16;
+    store::Entry entry = sapporo.entry(head);
+    entry.time_ms += by_ms - store::lead_ms_most;
+    return sapporo.give(head, record, entry, hq.nodes.at("sapporo").sign);
+  };
+  CHECK(!refusal(head, "works", ahead(5 * minute_ms)));
+  const RecordId soon = ahead(20 * minute_ms);
+  const RecordId never = ahead(174 * 365 * day_s * 1000);
+  CHECK(refusal(head, "works", soon) == store::Refusal::ahead_of_clock);
+  CHECK(refusal(head, "works", never) == store::Refusal::ahead_of_clock);
+  REQUIRE(head.save("works", {"own"}));
+  CHECK(newest(head, "works").author.starts_with("head"));  // above the five minutes that it was shown, far below the rest
+  CHECK(newest(head, "works").time_ms < head.now.wall_ms + 6 * minute_ms);
+  CHECK(std::ranges::any_of(head.engine->notices(head.now), [](const std::string& it) { return it.find("clock") != std::string::npos; }));
+
+  head.pass(14 * minute_ms);
+  CHECK(refusal(head, "works", soon) == store::Refusal::ahead_of_clock);
+  head.pass(minute_ms + 1);  // by its own timer: nobody tells it anything
+  CHECK(!refusal(head, "works", soon));
+  CHECK(newest(head, "works").author.starts_with("sapporo"));
+  CHECK(refusal(head, "works", never) == store::Refusal::ahead_of_clock);
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: an entry's time goes forward in its feed and from its policy, and its record's is near") {
+  constexpr std::int64_t minute_ms = 60'000, hour_ms = 60 * minute_ms;
+  Site head(hq, "head");
+  head.hear(hq.last);
+  head.pass(24 * hour_ms);
+  // Each in a feed of its own, as an incarnation costs a liar nothing.
+  const auto judged = [&](std::int64_t entry_ms, std::int64_t record_ms, std::optional<std::int64_t> before_ms) {
+    Writer sapporo{hq, "sapporo", head.library("works")};
+    const auto give = [&](std::int64_t at_ms, std::int64_t made_ms) {
+      store::Record record = sapporo.record(head);
+      record.hlc = static_cast<std::uint64_t>(head.now.wall_ms + made_ms) << 16;
+      store::Entry entry = sapporo.entry(head);
+      entry.time_ms = head.now.wall_ms + at_ms;
+      return refusal(head, "works", sapporo.give(head, record, entry, hq.nodes.at("sapporo").sign));
+    };
+    if (before_ms) CHECK(!give(*before_ms, *before_ms));
+    return give(entry_ms, record_ms);
+  };
+  CHECK(!judged(0, 0, 0));
+  CHECK(judged(-1, 0, 0) == store::Refusal::wrong_time);
+  CHECK(!judged(-24 * hour_ms, -24 * hour_ms, std::nullopt));
+  CHECK(judged(-24 * hour_ms - 1, -24 * hour_ms, std::nullopt) == store::Refusal::wrong_time);  // before the policy was
+  CHECK(!judged(0, -12 * hour_ms, std::nullopt));
+  CHECK(judged(0, -12 * hour_ms - 1, std::nullopt) == store::Refusal::wrong_time);
+  CHECK(!judged(-5 * minute_ms, 0, std::nullopt));
+  CHECK(judged(-5 * minute_ms - 1, 0, std::nullopt) == store::Refusal::wrong_time);
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: whatever its clock says, an honest node's saves count") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const auto refused = [&] { return head.engine->library(head.library("works"))->refused(); };
+  head.now.wall_ms -= 400 * day_s * 1000;  // long before there was a policy
+  REQUIRE(head.save("works", {"slow"}));
+  CHECK(refused().empty());
+  head.now.wall_ms += 800 * day_s * 1000;
+  REQUIRE(head.save("works", {"fast"}));
+  CHECK(refused().empty());
+  // Put right: what was dated ahead waits, as it does everywhere, and what is saved from now on does not.
+  head.now.wall_ms -= 400 * day_s * 1000;
+  REQUIRE(head.save("works", {"right"}));
+  REQUIRE(head.save("works", {"right too"}));
+  CHECK(refused().size() == 1);
+  CHECK(head.engine->library(head.library("works"))->folder()->find("right too/"));
+  CHECK(!head.engine->library(head.library("works"))->folder()->find("fast/"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: what a suspended node writes waits, by whatever way it comes, and its receipts do not count") {
+  constexpr std::int64_t minute_ms = 60'000;
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const auto works = head.library("works");
+  Writer sapporo{hq, "sapporo", works};
+  const RecordId before = sapporo.give(head, sapporo.record(head));
+  {
+    node::Receipt receipt;
+    receipt.library = works;
+    receipt.signer = sapporo.feed.node;
+    receipt.number = 1;
+    receipt.feeds = {{sapporo.feed.node, sapporo.feed.incarnation, sapporo.tail.sequence(), sapporo.tail.root()}};
+    auto write = head.truth->write();
+    REQUIRE(write->put_statement({works, receipt.signer, std::string(node::receipt_subject)}, {1, node::sign(receipt, hq.nodes.at("sapporo").sign)}));
+    REQUIRE(write->commit());
+  }
+  CHECK(head.engine->copies(works) == 1);
+  const store::Record old = sapporo.record(head);
+  const store::Entry old_entry = sapporo.entry(head);
+
+  head.pass(minute_ms);
+  hq.now_s = head.now.wall_ms / 1000;
+  const auto offered = head.ask(node::local::OfferRequest{{hq.suspend(0, 1, {sapporo.feed.node}, 4)}});
+  REQUIRE(std::get<node::local::Offered>(offered).refused.empty());
+  CHECK(!refusal(head, "works", before));
+  const RecordId meanwhile = sapporo.give(head, sapporo.record(head));
+  CHECK(refusal(head, "works", meanwhile) == store::Refusal::suspended);
+  Writer again{hq, "sapporo", works};
+  const RecordId dated_back = again.give(head, old, old_entry, hq.nodes.at("sapporo").sign);
+  CHECK(refusal(head, "works", dated_back) == store::Refusal::suspended);
+  CHECK(head.engine->copies(works) == 0);
+  const auto replicas = std::get<node::local::Replicas>(head.ask(node::local::ReplicasRequest{"works"}));
+  CHECK(std::ranges::any_of(replicas.rows, [](const auto& row) { return row.name == "sapporo" && row.statement == "suspended"; }));
+  REQUIRE(head.save("works", {"others go on"}));
+  CHECK(head.engine->library(works)->folder()->find("others go on/"));
+
+  // A restart takes what was here before the suspension for what it says, and nothing else.
+  head.restart();
+  CHECK(!refusal(head, "works", before));
+  CHECK(refusal(head, "works", meanwhile) == store::Refusal::suspended);
+
+  head.pass(240 * minute_ms);  // by its own timer
+  for (const RecordId& id : {before, meanwhile, dated_back}) CHECK(!refusal(head, "works", id));
+}
+
+TEST_CASE("engine: a receipt covers entries by the roots that it names, and what is not known here by nothing") {
+  const auto root = [](std::uint8_t number) { return *Digest::from(Bytes(32, number)); };
+  const FeedId feed{{}, *NodeId::from(Bytes(16, 1)), *IncarnationId::from(Bytes(16, 2))};
+  const node::HasRoot has_root = [&](const node::KnownFeed& it, Sequence sequence, const Digest& asked) {
+    REQUIRE(sequence < it.sequence);
+    return sequence == Sequence{3} && asked == root(3);
+  };
+  const auto behind = [&](std::uint64_t sequence, std::uint8_t number, std::uint64_t counted = 5) {
+    node::Receipt receipt;
+    receipt.feeds = {{feed.node, feed.incarnation, {sequence}, root(number)}};
+    return node::entries_behind(receipt, {{feed, {5}, root(5), {counted}}}, has_root);
+  };
+  CHECK(behind(5, 5) == 0);
+  CHECK(behind(5, 9) == 5);
+  CHECK(behind(3, 3) == 2);
+  CHECK(behind(3, 9) == 5);
+  CHECK(behind(6, 5) == 5);
+  CHECK(behind(~std::uint64_t{0}, 5) == 5);
+  CHECK(behind(3, 3, 3) == 0);
+  CHECK(behind(3, 3, 0) == 0);
+  CHECK(behind(3, 9, 4) == 4);
+}

@@ -72,7 +72,7 @@ void Liar::lie() {
   const NodeIndex to = dice.below(World::liar_index);
   if (!world_.network.is_up(World::liar_index, to)) return;
   const LibraryId works = world_.authority->library("works");
-  switch (dice.below(12)) {
+  switch (dice.below(13)) {
     case 0: {
       world_.coverage.note(Seen::lie_garbage);
       const Channel channel = dice.chance(500) ? Channel::control : Channel::bulk;
@@ -141,6 +141,7 @@ void Liar::lie() {
     case 8: return forge_feed(dice.below(World::liar_index), dice.chance(500) ? "plans" : "works", self.keys.sign);
     case 9: return write_what_it_may_not();
     case 10: return list_falsely();
+    case 11: return forge_feed(World::liar_index, "plans", self.keys.sign);
     default: return fork();
   }
 }
@@ -167,9 +168,11 @@ void Liar::forge_feed(NodeIndex victim, const std::string& library, const crypto
   const auto policy = self.engine->realm().policy();
   if (!policy || policy->version() != world_.authority->version()) return;
 
+  std::int64_t at_ms = world_.now_of(self).wall_ms;
+  if (victim == World::liar_index && library == "plans") at_ms += std::int64_t{100} * 365 * 24 * 60 * 60 * 1000;
   store::Record record;
   record.library = id;
-  record.hlc = static_cast<std::uint64_t>(world_.now_of(self).wall_ms) << 16;
+  record.hlc = static_cast<std::uint64_t>(at_ms) << 16;
   record.device = world_.node(victim).keys.id;
   record.role = "service";
   record.policy = world_.authority->version();
@@ -206,7 +209,7 @@ void Liar::forge_feed(NodeIndex victim, const std::string& library, const crypto
   entry.kind = static_cast<std::uint8_t>(store::EntryKind::change);
   entry.policy = world_.authority->version();
   entry.epoch = epoch;
-  entry.time_ms = world_.now_of(self).wall_ms;
+  entry.time_ms = at_ms;
   entry.view_rules = 1;
   entry.record = store::commitment(*made_record);
   entry.packs = listed;
@@ -245,24 +248,24 @@ void Liar::list_falsely() {
   commit_forged(id, "falsely-" + std::to_string(dice.below(1000)), World::liar_index, "chief", self.name, std::move(stored));
 }
 
-/// In its own library, in its own feed, a record that no policy allows: of another node as its device, in a role that it does not have, or
-/// under another's name.
+/// In its own library, in its own feed, a record that no policy allows: of another node as its device, in a role that it does not have,
+/// under another's name, or of the day before yesterday.
 void Liar::write_what_it_may_not() {
   world_.coverage.note(Seen::lie_bad_record);
-  const std::uint64_t lie = world_.dice.below(3);
+  const std::uint64_t lie = world_.dice.below(4);
   const NodeIndex as = lie == 0 ? World::hq : World::liar_index;
   commit_forged(world_.authority->library("plans"), "not-allowed-" + std::to_string(world_.dice.below(1000)), as, lie == 1 ? "chief" : "service",
-                lie == 2 ? world_.node(World::hq).name : world_.node(as).name, {});
+                lie == 2 ? world_.node(World::hq).name : world_.node(as).name, {}, lie == 3 ? std::int64_t{2 * 24 * 60 * 60 * 1000} : 0);
 }
 
 void Liar::commit_forged(const LibraryId& id, const std::string& folder_name, NodeIndex as, const std::string& role, const std::string& who,
-                         std::vector<node::Library::StoredPack> stored) {
+                         std::vector<node::Library::StoredPack> stored, std::int64_t back_ms) {
   Process& self = world_.node(World::liar_index);
   node::Library* library = self.engine->library(id);
   if (library == nullptr || library->epoch_key() == nullptr) return;
   store::Record record;
   record.library = id;
-  record.hlc = static_cast<std::uint64_t>(world_.now_of(self).wall_ms) << 16;
+  record.hlc = static_cast<std::uint64_t>(world_.now_of(self).wall_ms - back_ms) << 16;
   record.device = world_.node(as).keys.id;
   record.role = role;
   record.policy = self.engine->realm().policy()->version();

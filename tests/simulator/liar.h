@@ -27,7 +27,7 @@ class Liar {
   /// One lie, made by hand.
   void lie();
   void stop_lying() { lying_ = false; }
-  /// Entries in the name of `victim`, under a key that is not the victim's own unless `key` is.
+  /// Entries in the name of `victim`, under a key that is not the victim's own unless `key` is. What it may write in its own name is of the next century.
   void forge_feed(NodeIndex victim, const std::string& library, const crypto::SigningKey& key);
 
  private:
@@ -42,7 +42,7 @@ class Liar {
   void write_what_it_may_not();
   void list_falsely();
   void commit_forged(const LibraryId& id, const std::string& folder_name, NodeIndex as, const std::string& role, const std::string& who,
-                     std::vector<node::Library::StoredPack> stored);
+                     std::vector<node::Library::StoredPack> stored, std::int64_t back_ms = 0);
   void fork();
 
   World& world_;

@@ -228,8 +228,10 @@ void request_some(World& world, Process& node) {
   if (paths.empty()) return;
   const std::string path = paths[world.dice.below(paths.size())];
   local::Request request;
-  // What it makes is known only by its outcome: not while a crash may hide that.
-  switch (node.crash_is_due ? 2 + world.dice.below(4) : world.dice.below(6)) {
+  // What it makes is known only by its outcome: not while a crash, or a bit that flipped in the history, may hide that.
+  const auto found = node.engine->library_named(library);
+  const bool is_hidden = node.crash_is_due || !found || !(*found)->history();
+  switch (is_hidden ? 2 + world.dice.below(4) : world.dice.below(6)) {
     case 0: request = local::MoveRequest{library, path, some_path(world), world.tag}; break;
     case 1: request = local::RemoveRequest{library, path, world.tag, true}; break;
     case 2: request = local::ListRequest{library, "", "", true}; break;
@@ -238,7 +240,6 @@ void request_some(World& world, Process& node) {
     default: request = local::PeersRequest{}; break;
   }
   const bool writes = request.index() == local::Request(local::MoveRequest{}).index() || request.index() == local::Request(local::RemoveRequest{}).index();
-  const auto found = node.engine->library_named(library);
   const PolicyVersion policy = node.engine->realm().policy()->version();
   const auto end = [&] {
     const auto point = (*found)->first_line((*found)->own_feed());

@@ -47,7 +47,7 @@ World::World(const Options& how) : dice(how.seed), options(how) {
   }
   if (dice.chance(300)) {
     Process& late = *nodes[1 + dice.below(5)];
-    late.skew_ms = dice.between(-3'600'000, 3'600'000);
+    late.skew_ms = dice.between(-1'200'000, 1'200'000);  // what it dates ahead counts, when its time has come, before the end
     coverage.note(Seen::clock_skewed);
   }
   plan.homes = {{"works", "hq"}, {"plans", "asahi"}, {"notes", "dazai"}};
@@ -377,6 +377,16 @@ std::string World::unsettled() {
     if (!it->engine->realm().policy() || it->engine->realm().policy()->version() != authority->version()) {
       return fmt::format("{} has policy {}, not {}", it->name, it->engine->realm().policy() ? it->engine->realm().policy()->version().value : 0,
                          authority->version().value);
+    }
+  }
+  for (const auto& it : nodes) {
+    if (!is_honest(it->index)) continue;
+    for (const auto& [name, id] : authority->libraries()) {
+      const node::Library* library = it->engine->library(id);
+      if (library == nullptr || library->folder() == nullptr) continue;
+      for (const auto& [record, why] : library->refused()) {
+        if (why == store::Refusal::ahead_of_clock && made.contains(record)) return fmt::format("at {} a record of {} waits for its time", it->name, name);
+      }
     }
   }
   for (const auto& [name, members] : authority->plan().libraries) {

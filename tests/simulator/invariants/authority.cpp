@@ -83,7 +83,9 @@ void AuthorityHolds::end(World& world) const {
         if (!record) continue;
         const auto made = world.made.find(*record);
         if (made == world.made.end()) {
-          world.violate("authority", fmt::format("{} counts a record in {} that nobody made", node->name, name));
+          const store::Record* found = library->record(*record);
+          world.violate("authority", fmt::format("{} counts a record in {} that nobody made: as {} of {}, dated {} before now, \"{}\"", node->name, name,
+                                                 found->role, found->who, world.now_of(*node).wall_ms - store::time_ms(found->hlc), found->text));
           break;
         }
         if (made->second.library != id || !may_write(world, made->second.policy, world.node(made->second.origin).name, name)) {
