@@ -92,9 +92,10 @@ local::Replicas Engine::Body::replicas(const LibraryId& id) const {
   if (mesh == nullptr || library == nullptr) return out;
   std::vector<KnownFeed> known;
   std::set<NodeId> authors;
+  const std::vector<Sequence> counted = library->counted();
   for (const Library::FeedState& feed : library->feeds()) {
-    known.push_back({feed.feed, feed.known, feed.root, feed.known});
-    authors.insert(feed.feed.node);
+    known.push_back({feed.feed, feed.known, feed.root, counted[known.size()]});
+    if (known.back().counted.value > 0) authors.insert(feed.feed.node);
   }
   const HasRoot has_root = [&](const KnownFeed& feed, Sequence sequence, const Digest& root) {
     const auto found = library->root_at({feed.feed, feed.sequence, feed.root}, sequence);

@@ -256,8 +256,11 @@ std::set<RecordId> Library::Body::open_records() {
     if (lacking != feed->second.lacking.end() && std::ranges::any_of(entry.meta, [&](const PackAddress& it) { return lacking->second.contains(it); })) continue;
     auto found = find_record(entry);
     if (!found) continue;  // what it needs may come
-    if (*found) {
-      if (const auto id = know_record(**found, entry.carrier)) out.insert(*id);
+    const auto id = *found ? know_record(**found, entry.carrier) : std::nullopt;
+    if (id) {
+      out.insert(*id);
+    } else {
+      refused_at_.insert(place);
     }
     opened.push_back(place);  // without a record: a lie of its writer, and nothing will change it
   }
@@ -318,6 +321,14 @@ void Library::Body::judge(const std::set<RecordId>& which) {
     const std::optional<store::Refusal> refusal = refusal_of(id, known, in_force);
     const bool was = !known.refusal, is = !refusal;
     known.refusal = refusal;
+    for (const Carrier& carrier : known.carriers) {
+      const std::pair place(carrier.branch, carrier.sequence.value);
+      if (refusal && store::is_final(*refusal)) {
+        refused_at_.insert(place);
+      } else {
+        refused_at_.erase(place);
+      }
+    }
     const std::pair due(store::time_ms(known.record.hlc) - store::lead_ms_most, id);
     if (refusal == store::Refusal::ahead_of_clock) {
       ahead_.insert(due);
@@ -363,6 +374,22 @@ const LibraryId& Library::id() const { return body_->id_; }
 std::vector<Library::FeedState> Library::feeds() const {
   std::vector<FeedState> out;
   for (const auto& [branch, feed] : body_->feeds_) out.push_back({branch.feed, feed.tail.sequence(), feed.held, feed.tail.root()});
+  return out;
+}
+
+std::vector<Sequence> Library::counted() const {
+  std::vector<Sequence> out;
+  for (const auto& [branch, feed] : body_->feeds_) {
+    Sequence end = feed.tail.sequence();
+    const Cuts in_force = body_->cuts(branch);
+    for (const store::Cut& cut : in_force.cuts) {
+      // Entries of a feed never name an older policy than one before them, or do not count: so all beyond the end are cut, or the node goes on.
+      if (cut.subject != store::CutSubject(branch.feed.node) || feed.highest >= cut.since) continue;
+      end = std::min(end, store::end_of(cut, branch.feed, in_force.admits));
+    }
+    while (end.value > 0 && body_->refused_at_.contains({branch, end.value})) --end.value;
+    out.push_back(end);
+  }
   return out;
 }
 

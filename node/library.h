@@ -105,7 +105,9 @@ class Library {
   const LibraryId& id() const;
 
   // ---- sync ----------------------------------------------------------------------------------------------------------
-  std::vector<FeedState> feeds() const;                ///< ascending by feed
+  std::vector<FeedState> feeds() const;  ///< ascending by feed
+  /// Of each, in that order: how far copies of it are wanted. What is cut, or at its end refused, nobody need hold.
+  std::vector<Sequence> counted() const;
   Result<Point> first_line(const FeedId& feed) const;  ///< where it stands. Fault: not_found
   std::size_t forked_count() const;                    ///< feeds with more than one line
   /// Feeds in which something of that node (as sequencer or device) or person is in the view: what a cut must name to leave it there. Without keys nobody here

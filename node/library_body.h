@@ -128,9 +128,10 @@ class Library::Body {
   std::optional<store::Folder> folder_;
   std::optional<Error> behind_;
   bool judge_all_due_ = false;
-  bool loading_ = true;                                ///< what is read from the disk came before this run
-  std::map<NodeId, std::int64_t> suspended_;           ///< as judged last: nodes, and from when on
-  std::set<std::pair<std::int64_t, RecordId>> ahead_;  ///< records that wait for their time, by when that is
+  std::set<std::pair<store::Branch, std::uint64_t>> refused_at_;  ///< entries whose record does not count, or is not there
+  bool loading_ = true;                                           ///< what is read from the disk came before this run
+  std::map<NodeId, std::int64_t> suspended_;                      ///< as judged last: nodes, and from when on
+  std::set<std::pair<std::int64_t, RecordId>> ahead_;             ///< records that wait for their time, by when that is
   std::uint64_t entry_count_ = 0;
 
   // History, and the folder as its last commit shows it; both only once somebody asked.

@@ -10,15 +10,6 @@ bool concerns(const CutSubject& subject, const NodeId& sequencer, const Record& 
   return std::get<PersonId>(subject) == record.person;
 }
 
-Sequence end_of(const Cut& cut, const FeedId& feed, std::span<const Admit> admits) {
-  const auto named = cut.ends.find(feed);
-  Sequence end = named == cut.ends.end() ? Sequence{0} : named->second;
-  for (const Admit& admit : admits) {
-    if (admit.cut == cut.since && admit.subject == cut.subject && admit.feed == feed) end = std::max(end, admit.sequence);
-  }
-  return end;
-}
-
 /// The entry goes forward in its feed and from its policy, and the record was made shortly before it. A record of a desk, which may have been without its
 /// bureau for days, may be older.
 bool fits(const EntryTime& time, const FeedId& feed, const Record& record) {
@@ -42,6 +33,30 @@ std::string_view name_of(Refusal refusal) {
     case Refusal::wrong_time: return "wrong time";
   }
   return "unknown";
+}
+
+Sequence end_of(const Cut& cut, const FeedId& feed, std::span<const Admit> admits) {
+  const auto named = cut.ends.find(feed);
+  Sequence end = named == cut.ends.end() ? Sequence{0} : named->second;
+  for (const Admit& admit : admits) {
+    if (admit.cut == cut.since && admit.subject == cut.subject && admit.feed == feed) end = std::max(end, admit.sequence);
+  }
+  return end;
+}
+
+bool is_final(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::policy_went_back:
+    case Refusal::no_right:
+    case Refusal::malformed:
+    case Refusal::cut:
+    case Refusal::wrong_time: return true;
+    case Refusal::policy_not_known:
+    case Refusal::packs_not_held:
+    case Refusal::ahead_of_clock:
+    case Refusal::suspended: return false;
+  }
+  return false;
 }
 
 std::optional<Refusal> judge(const EntryFacts& entry, const Rights& rights, std::span<const Cut> cuts, std::span<const Admit> admits,

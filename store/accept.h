@@ -75,6 +75,11 @@ struct Admit {
   Sequence sequence;
 };
 
+/// Up to where the cut leaves the feed.
+Sequence end_of(const Cut& cut, const FeedId& feed, std::span<const Admit> admits);
+/// Will stay so by itself: neither time nor what may still come changes it, only a policy.
+bool is_final(Refusal refusal);
+
 /// Nothing: accepted. `cuts` and `admits` are those of the newest policy held. Without `trusted_ms` the clock is not asked.
 std::optional<Refusal> judge(const EntryFacts& entry, const Rights& rights, std::span<const Cut> cuts, std::span<const Admit> admits,
                              std::optional<std::int64_t> trusted_ms);

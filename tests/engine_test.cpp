@@ -38,17 +38,15 @@ struct Writer {
     out.view_rules = 1;
     return out;
   }
-  RecordId give(Site& to, const store::Record& record, store::Entry entry, const crypto::SigningKey& key, Bytes certificate = {}) {
+  RecordId give(Site& to, const store::Record& record, store::Entry entry, const crypto::SigningKey& key, Bytes certificate = {},
+                std::vector<store::PackListing> listed = {}) {
     node::Library& held = *to.engine->library(library);
     const auto signed_record = store::sign(record, std::move(certificate), key, FixedBytes<32, struct store::BlindTag>{});
     REQUIRE_MESSAGE(signed_record, signed_record.error().text);
-    std::vector<store::PackListing> listed;
-    std::vector<PackAddress> addresses;
     auto write = to.truth->write();
     {
       store::Ingest ingest({library, entry.epoch, 3, 0}, *held.epoch_key(), held.index(), [&](store::SealedPack&& pack) -> Result<void> {
         listed.push_back({pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind});
-        addresses.push_back(pack.address);
         TRY(write->put_pack(pack.address, pack.bytes));
         return {};
       });
@@ -57,12 +55,24 @@ struct Writer {
     }
     REQUIRE(write->commit());
     entry.record = store::commitment(*signed_record);
+    std::ranges::sort(listed);
     entry.packs = listed;
     const auto appended = tail.append(entry, hq.nodes.at(name).sign);
     REQUIRE(appended);
     const auto taken = held.accept_entries({feed, tail.sequence(), tail.root()}, tail.sequence(), {{appended->entry}, appended->head_note, {}});
     REQUIRE_MESSAGE(taken, taken.error().text);
     return store::record_id(record);
+  }
+  /// A receipt of its own for its feed as it stands.
+  void sign_for_all(Site& at) const {
+    node::Receipt receipt;
+    receipt.library = library;
+    receipt.signer = feed.node;
+    receipt.number = 1;
+    receipt.feeds = {{feed.node, feed.incarnation, tail.sequence(), tail.root()}};
+    auto write = at.truth->write();
+    REQUIRE(write->put_statement({library, feed.node, std::string(node::receipt_subject)}, {1, node::sign(receipt, hq.nodes.at(name).sign)}));
+    REQUIRE(write->commit());
   }
   RecordId give(Site& to, const store::Record& record) { return give(to, record, entry(to), hq.nodes.at(name).sign); }
 };
@@ -372,16 +382,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: what a suspended node writes waits, by whate
   const auto works = head.library("works");
   Writer sapporo{hq, "sapporo", works};
   const RecordId before = sapporo.give(head, sapporo.record(head));
-  {
-    node::Receipt receipt;
-    receipt.library = works;
-    receipt.signer = sapporo.feed.node;
-    receipt.number = 1;
-    receipt.feeds = {{sapporo.feed.node, sapporo.feed.incarnation, sapporo.tail.sequence(), sapporo.tail.root()}};
-    auto write = head.truth->write();
-    REQUIRE(write->put_statement({works, receipt.signer, std::string(node::receipt_subject)}, {1, node::sign(receipt, hq.nodes.at("sapporo").sign)}));
-    REQUIRE(write->commit());
-  }
+  sapporo.sign_for_all(head);
   CHECK(head.engine->copies(works) == 1);
   const store::Record old = sapporo.record(head);
   const store::Entry old_entry = sapporo.entry(head);
@@ -432,4 +433,32 @@ TEST_CASE("engine: a receipt covers entries by the roots that it names, and what
   CHECK(behind(3, 3, 3) == 0);
   CHECK(behind(3, 3, 0) == 0);
   CHECK(behind(3, 9, 4) == 4);
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: what is refused at a feed's end, or cut, keeps no copy behind") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const auto works = head.library("works");
+  Writer sapporo{hq, "sapporo", works};
+  sapporo.give(head, sapporo.record(head));
+  sapporo.sign_for_all(head);
+  const policy::FeedPoint end{sapporo.feed.node, sapporo.feed.incarnation, sapporo.tail.sequence(), sapporo.tail.root()};
+  CHECK(head.engine->copies(works) == 1);
+  store::Record lie = sapporo.record(head);
+  lie.who = "head";
+  CHECK(refusal(head, "works", sapporo.give(head, lie)) == store::Refusal::no_right);
+  CHECK(head.engine->copies(works) == 1);
+
+  // A pack that nobody has: its entry counts, and so nobody holds all.
+  const store::PackListing nowhere{crypto::random_id<PackAddress>(), 1024, crypto::PackKind::content};
+  CHECK(!refusal(head, "works", sapporo.give(head, sapporo.record(head), sapporo.entry(head), hq.nodes.at("sapporo").sign, {}, {nowhere})));
+  CHECK(head.engine->copies(works) == 0);
+  Changes changes;
+  changes.cuts = cut_node(*parse_mesh(read_envelope(hq.last.at("mesh"))->payload), sapporo.feed.node, {{sapporo.feed, end}});
+  hq.publish(writable(), changes);
+  head.hear(hq.last);
+  CHECK(head.engine->copies(works) == 1);
+  // It goes on under the policy that cut it, and that counts again.
+  sapporo.give(head, sapporo.record(head));
+  CHECK(head.engine->copies(works) == 0);
 }
