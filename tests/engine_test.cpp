@@ -454,7 +454,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: what is refused at a feed's end, or cut, kee
   CHECK(!refusal(head, "works", sapporo.give(head, sapporo.record(head), sapporo.entry(head), hq.nodes.at("sapporo").sign, {}, {nowhere})));
   CHECK(head.engine->copies(works) == 0);
   Changes changes;
-  changes.cuts = cut_node(*parse_mesh(read_envelope(hq.last.at("mesh"))->payload), sapporo.feed.node, {{sapporo.feed, end}});
+  changes.cuts = cuts_of(sapporo.feed.node, {works}, {{sapporo.feed, end}});
   hq.publish(writable(), changes);
   head.hear(hq.last);
   CHECK(head.engine->copies(works) == 1);

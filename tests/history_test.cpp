@@ -1,4 +1,5 @@
 #include "store/history.h"
+#include "store/names.h"
 
 #include <doctest/doctest.h>
 
@@ -231,11 +232,12 @@ TEST_CASE("history: any name that a library can hold is kept as it is") {
   CHECK(numbers(history.log({"a\nb"})) == std::vector<std::uint64_t>{1});
 }
 
-TEST_CASE("history: a path two thousand folders deep is kept, read and taken away") {
+TEST_CASE("history: a path as deep as paths may be is kept, read and taken away; a deeper one is refused") {
   Disk disk;
   History history = opened(disk);
   std::string path = "a";
-  while (path.size() + 2 <= 4096) path += "/a";
+  for (std::size_t part = 1; part < path_parts_most; ++part) path += "/a";
+  CHECK(history.extend(std::vector{a_step(1, {{path + "/a", a_file(1, 1)}})}).error().fault == Fault::malformed);
   REQUIRE(history.extend(std::vector{a_step(1, {{path, a_file(1, 1)}}), a_step(2, {{path, std::nullopt}})}));
   CHECK(shown(history, 1).contains(path));
   CHECK(file(history, 1, path).has_value());
