@@ -254,6 +254,7 @@ void request_some(World& world, Process& node) {
     if (after > before) {
       // The record is one that was not in the history.
       const auto history = (*found)->history();
+      if (!history) world.unseen.push_back({node.index, (*found)->id(), policy});
       for (std::uint64_t k = history ? (*history)->size() : 0; k > 0; --k) {
         const auto record = (*history)->record_at(k);
         if (!record || world.made.contains(*record)) continue;

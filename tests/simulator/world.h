@@ -74,7 +74,8 @@ class World final : public Surroundings {
   std::string tag;  ///< stands in every content, path, text and title, and nowhere else
   std::vector<Save> saves;
   std::map<RecordId, Made> made;
-  Plan plan;  ///< that HQ would publish next
+  std::vector<Made> unseen;  ///< made while the history of its node, which alone tells the record, could not be read
+  Plan plan;                 ///< that HQ would publish next
   std::uint64_t operation = 0;
   std::map<NodeIndex, std::deque<std::pair<std::int64_t, Disks>>> images;  ///< of disks, and when they were taken
   std::set<NodeIndex> doubtful;                                            ///< a bit of their truth was turned over

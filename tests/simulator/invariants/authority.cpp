@@ -2,6 +2,8 @@
 // what that node made; every record that counts was made by a node of the simulator, and was its to make.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "crypto/hash.h"
 #include "store/entry.h"
 #include "store/truth.h"
@@ -81,7 +83,14 @@ void AuthorityHolds::end(World& world) const {
       for (std::uint64_t k = 1; k <= (*history)->size(); ++k) {
         const auto record = (*history)->record_at(k);
         if (!record) continue;
-        const auto made = world.made.find(*record);
+        auto made = world.made.find(*record);
+        if (made == world.made.end()) {
+          const auto unseen = std::ranges::find_if(world.unseen, [&](const auto& it) { return it.library == id; });
+          if (unseen != world.unseen.end()) {
+            made = world.made.emplace(*record, *unseen).first;
+            world.unseen.erase(unseen);
+          }
+        }
         if (made == world.made.end()) {
           const store::Record* found = library->record(*record);
           world.violate("authority", fmt::format("{} counts a record in {} that nobody made: as {} of {}, dated {} before now, \"{}\"", node->name, name,
