@@ -53,6 +53,8 @@ Channel of(sync::Channel channel) { return channel == sync::Channel::control ? C
 
 Result<std::unique_ptr<Daemon>> Daemon::open(const Home& home, const HomeKeys& keys, HomeStore& store, DaemonLog& log) {
   std::unique_ptr<Daemon> out(new Daemon(home, log));
+  std::optional<local::SessionRow> lost;
+  if (const auto mark = TRY(read_session_mark(home))) lost = local::SessionRow{mark->person, mark->role, mark->until_ms, "lost", {}};
   EngineContext context{.truth = store.truth(),
                         .derived = store.derived(),
                         .local = keys.local,
@@ -61,7 +63,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(const Home& home, const HomeKeys& k
                         .contacts = home.realm.contacts,
                         .recovered = TRY(read_recovered(home, keys.local)),
                         .incarnation = new_incarnation(read_clock()),
-                        .freshness = TRY(read_freshness_key(home, keys.node))};
+                        .freshness = TRY(read_freshness_key(home, keys.node)),
+                        .lost_session = std::move(lost)};
   // Ports first: a mistake there shows at once, a large store takes its time.
   out->transport_ = TRY(Transport::open(transport_options(home.settings), keys.node.transport));
   out->local_ = TRY(LocalServer::open(home.path));
@@ -135,11 +138,28 @@ void Daemon::take_requests() {
           static_cast<void>(local_->answer(it.token, local::Refusal{static_cast<std::uint8_t>(begun.error().fault), begun.error().text}));
         continue;
       }
-      const local::Answer answer = engine_->answer(it.request, read_clock());
+      const local::Answer answer = this->answer(it.request);
       hand_out();
       static_cast<void>(local_->answer(it.token, answer));  // who has gone needs no answer
     }
   }
+}
+
+/// What the engine answers; that there is a session is also written into the home, for the daemon after this one.
+local::Answer Daemon::answer(const local::Request& request) {
+  const auto refusal = [](const Error& error, std::string_view before) {
+    return local::Refusal{static_cast<std::uint8_t>(error.fault), std::string(before) + error.text};
+  };
+  if (std::holds_alternative<local::EndSessionRequest>(request)) {
+    if (const auto cleared = clear_session(home_); !cleared) return refusal(cleared.error(), "the session stays: ");
+  }
+  const Now now = read_clock();
+  local::Answer out = engine_->answer(request, now);
+  if (!std::holds_alternative<local::SessionRequest>(request) || !std::holds_alternative<local::Done>(out)) return out;
+  const auto session = engine_->session(now);
+  const auto marked = mark_session(home_, {session->person, session->role, session->until_ms});
+  if (!marked) return refusal(marked.error(), "the session has begun, but the next daemon of this home will not know of it: ");
+  return out;
 }
 
 void Daemon::serve_saves() {

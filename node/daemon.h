@@ -43,6 +43,7 @@ class Daemon {
   void turn(std::span<PollItem> items, std::int64_t wait_most_ms);
   void take(TransportEvent event);
   void take_requests();
+  local::Answer answer(const local::Request& request);
   void serve_saves();
   void tell(const Engine::Input& input);
   void hand_out();

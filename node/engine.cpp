@@ -441,14 +441,22 @@ Result<SaveKeys> Engine::Body::begin_save(const std::string& name, Now now) {
   const auto epoch = library->epoch();
   const crypto::EpochKey* key = library->epoch_key();
   if (!library->has_keys() || !epoch || key == nullptr) return fail(Fault::denied, "this node has no keys for the library: it can keep it, not open it");
+  TRY(capacity(library->id(), now));  // before much is read
   return SaveKeys{library->id(), *epoch, key->copy(), &library->index(), library->own_feed(now.wall_ms)};
 }
 
-/// In whose name: the session's while it lasts and covers the library, else the node's own.
+/// In whose name: the session's, once one was begun; the node's own only where none was, or a person has ended it. Who logged in is not to find
+/// afterwards that the work was saved as the node's.
 Result<Capacity> Engine::Body::capacity(const LibraryId& id, Now now) const {
-  if (session_ && session_->certificate.not_after_ms > now.wall_ms && session_->certificate.covers(id)) {
-    return Capacity{session_->certificate.person, session_->role, session_->issued, &session_->key};
+  const std::string ways = ": dozo person login begins another, dozo person logout has this node save in its own name";
+  if (session_) {
+    const crypto::SessionCertificate& certificate = session_->certificate;
+    if (certificate.not_after_ms <= now.wall_ms) return fail(Fault::denied, "the session is over" + ways);
+    if (certificate.not_before_ms > now.wall_ms) return fail(Fault::denied, "the session begins later, by this machine's clock" + ways);
+    if (!certificate.covers(id)) return fail(Fault::denied, "the session is not for this library" + ways);
+    return Capacity{certificate.person, session_->role, session_->issued, &session_->key};
   }
+  if (lost_session_) return fail(Fault::denied, "the session is over, it ended with the daemon that had it" + ways);
   return Capacity{{}, std::string(policy::service_role), {}, &context_.node.sign};
 }
 

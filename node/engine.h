@@ -33,12 +33,13 @@ struct EngineContext {
   store::Kv& derived;  ///< opened with derived_tables()
   const crypto::LocalKey& local;
   const crypto::NodeKeys& node;
-  Bytes first_root;                             ///< pins the realm
-  std::vector<policy::Contact> contacts;        ///< whom to ask as long as no policy is known
-  policy::KeyRing recovered;                    ///< keys that came from shares of the recovery key
-  IncarnationId incarnation;                    ///< fresh for this run
-  std::optional<crypto::SigningKey> freshness;  ///< HQ's node alone: it signs freshness by itself
-  std::uint32_t freshness_hours = 24;           ///< how long what it signs is good
+  Bytes first_root;                                    ///< pins the realm
+  std::vector<policy::Contact> contacts;               ///< whom to ask as long as no policy is known
+  policy::KeyRing recovered;                           ///< keys that came from shares of the recovery key
+  IncarnationId incarnation;                           ///< fresh for this run
+  std::optional<crypto::SigningKey> freshness;         ///< HQ's node alone: it signs freshness by itself
+  std::uint32_t freshness_hours = 24;                  ///< how long what it signs is good
+  std::optional<local::SessionRow> lost_session = {};  ///< a session that was begun, whose key is gone with the daemon that had it
 };
 
 /// With what a save begins. The key is a copy: the job outlives changes of policy.
@@ -86,7 +87,7 @@ class Engine {
   local::Answer answer(const local::Request& request, Now now);
 
   // ---- saving
-  /// Faults: not_found (no such library), denied (no keys; or closed by the age of the policy).
+  /// Faults: not_found (no such library), denied (no keys; closed by the age of the policy; a session is over, or not for this library).
   Result<SaveKeys> begin_save(const std::string& library, Now now);
   Result<Prepared> prepare_save(const LibraryId& library, std::span<const Act> acts, const std::string& text, Library::PassedOver* passed_over, Now now);
   Result<Sequence> commit_save(const LibraryId& library, const Prepared& prepared, std::vector<Library::StoredPack> stored,
@@ -104,6 +105,8 @@ class Engine {
     bool operator==(const Peer&) const = default;
   };
   std::vector<Peer> peers() const;
+  /// The person's session that was begun and not ended, whether it is over or not.
+  std::optional<local::SessionRow> session(Now now) const;
   /// Null: not held here.
   Library* library(const LibraryId& id);
   /// By title, name or hexadecimal id.

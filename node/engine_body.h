@@ -74,8 +74,11 @@ class Engine::Body {
   Result<local::Answer> answer(const local::ExplainRequest& request, Now now);
   Result<local::Answer> answer(const local::HeadsRequest& request, Now now);
   Result<local::Answer> answer(const local::DocumentsRequest&, Now now);
+  Result<local::Answer> answer(const local::EndSessionRequest&, Now now);
+  std::optional<local::SessionRow> session(Now now) const;
   Result<Library*> readable(const std::string& name, Now now) const;
   Result<local::Answer> act(const std::string& library, const Act& act, const std::string& text, Now now);
+  Result<void> save_acts(const SaveKeys& keys, std::span<const Act> acts, const std::string& text, local::Saved& saved, Now now);
   local::LibraryRow row_of(const Library& library) const;
 
   EngineContext context_;
@@ -87,7 +90,8 @@ class Engine::Body {
   std::vector<Output> outputs_;
   std::set<NodeId> up_;
   std::optional<Session> session_;
-  std::set<LibraryId> changed_;  ///< in which something changed that sync does not know yet
+  std::optional<local::SessionRow> lost_session_ = context_.lost_session;  ///< of the daemon before
+  std::set<LibraryId> changed_;                                            ///< in which something changed that sync does not know yet
   std::optional<std::int64_t> sync_wake_ms_;
 
   std::vector<sync::KeepPack> keeping_;

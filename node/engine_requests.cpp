@@ -66,6 +66,7 @@ Result<local::Answer> Engine::Body::answer(const local::StatusRequest&, Now now)
   }
   for (const auto& [id, status] : traffic) out.sent_bytes += status.sent_bytes, out.received_bytes += status.received_bytes;
   out.notices = notices(now);
+  out.session = session(now);
   return out;
 }
 
@@ -166,15 +167,34 @@ Result<local::Answer> Engine::Body::answer(const local::ResolveRequest& request,
   return act(request.library, ResolveAct{request.path, request.use}, request.text, now);
 }
 
-/// A save without contents: its record is all that is packed.
+/// What is too large for one record becomes several, one after the other, of whole documents each.
 Result<local::Answer> Engine::Body::act(const std::string& name, const Act& act, const std::string& text, Now now) {
+  constexpr std::size_t acts_most = 450;  // removing takes two operations
   const SaveKeys keys = TRY(begin_save(name, now));
-  Result<Prepared> made = prepare(keys.library, std::span(&act, 1), text, nullptr, now);
-  if (!made && made.error().fault == Fault::over_limit)
-    made = fail(Fault::over_limit, "more than one act may change (1,000 documents, fewer with long names): take its folders one by one");
-  const Prepared prepared = TRY(std::move(made));
+  const std::vector<Act> parts = TRY(find(keys.library)->plan(act));
   local::Saved out;
-  if (prepared.record.ops.empty()) return out;
+  std::size_t done = 0;
+  for (std::size_t most = acts_most; done < parts.size();) {
+    const auto some = std::span(parts).subspan(done, std::min(most, parts.size() - done));
+    Result<void> saved = save_acts(keys, some, text, out, now);
+    if (saved) {
+      done += some.size();
+    } else if (saved.error().fault == Fault::over_limit && some.size() > 1) {
+      most = some.size() / 2;
+    } else {
+      if (done > 0)
+        saved.error().text =
+            "done with " + std::to_string(done) + " of " + std::to_string(parts.size()) + " documents, the others are where they were: " + saved.error().text;
+      return std::unexpected(std::move(saved.error()));
+    }
+  }
+  return out;
+}
+
+/// A save without contents: its record is all that is packed.
+Result<void> Engine::Body::save_acts(const SaveKeys& keys, std::span<const Act> acts, const std::string& text, local::Saved& saved, Now now) {
+  const Prepared prepared = TRY(prepare(keys.library, acts, text, nullptr, now));
+  if (prepared.record.ops.empty()) return {};
   std::vector<store::SealedPack> packs;
   store::IngestOptions how;
   how.library = keys.library;
@@ -186,13 +206,16 @@ Result<local::Answer> Engine::Body::act(const std::string& name, const Act& act,
   });
   TRY(ingest.add_record(prepared.signed_record));
   TRY(ingest.finish());
-  out.sequence = TRY(commit(keys.library, prepared, {}, packs, now));
-  out.feed = keys.feed;
-  out.records = 1;
+  saved.sequence = TRY(commit(keys.library, prepared, {}, packs, now));
+  saved.feed = keys.feed;
+  ++saved.records;
+  saved.person = prepared.record.person;
+  saved.role = prepared.record.role;
+  saved.who = prepared.record.who;
   std::set<DocumentId> documents;
   for (const store::Op& op : prepared.record.ops) documents.insert(op.document);
-  out.files = documents.size();
-  return out;
+  saved.files += documents.size();
+  return {};
 }
 
 // ---- policy ----------------------------------------------------------------------------------------------------------
@@ -224,7 +247,22 @@ Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request,
     return fail(Fault::denied, held.empty() ? "the person holds no post now" : "the person does not hold that role now, but: " + held);
   }
   session_ = std::move(session);
+  lost_session_.reset();
   return local::Done{};
+}
+
+Result<local::Answer> Engine::Body::answer(const local::EndSessionRequest&, Now) {
+  session_.reset();
+  lost_session_.reset();
+  return local::Done{};
+}
+
+std::optional<local::SessionRow> Engine::session(Now now) const { return body_->session(now); }
+
+std::optional<local::SessionRow> Engine::Body::session(Now now) const {
+  if (!session_) return lost_session_;
+  const crypto::SessionCertificate& it = session_->certificate;
+  return local::SessionRow{it.person, session_->role, it.not_after_ms, it.not_after_ms <= now.wall_ms ? "over" : "active", it.libraries};
 }
 
 Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request, Now now) {

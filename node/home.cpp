@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <sstream>
 
 #include "base/archive.h"
 #include "crypto/random.h"
@@ -38,6 +39,7 @@ void serialize(A& archive, Recovered& it) {
 }
 
 fs::path key_path(const fs::path& home) { return home / "keys" / "node.key"; }
+fs::path session_path(const Home& home) { return home.path / "session"; }
 fs::path running_path(const Home& home) { return home.path / "running"; }
 
 Bytes public_bytes(const crypto::NodePublic& it) {
@@ -162,6 +164,31 @@ Result<void> clear_running(const Home& home) {
   std::error_code code;
   fs::remove(running_path(home), code);
   if (code) return fail(Fault::unavailable, "remove " + running_path(home).string() + ": " + code.message());
+  return sync_folder(home.path);
+}
+
+Result<std::optional<SessionMark>> read_session_mark(const Home& home) {
+  const auto bytes = read_file(session_path(home), 4096);
+  if (!bytes && bytes.error().fault == Fault::not_found) return std::optional<SessionMark>();
+  if (!bytes) return std::unexpected(bytes.error());
+  std::istringstream in{std::string(text_of(*bytes))};
+  std::string person;
+  SessionMark out;
+  if (in >> person >> out.until_ms && in.get() == ' ' && std::getline(in, out.role)) {
+    if (const auto id = PersonId::parse(person)) out.person = *id;
+  }
+  return out;
+}
+
+Result<void> mark_session(const Home& home, const SessionMark& mark) {
+  const std::string text = mark.person.hex() + " " + std::to_string(mark.until_ms) + " " + mark.role + "\n";
+  return write_file(session_path(home), view_of(text), Secrecy::secret, Existing::replace);
+}
+
+Result<void> clear_session(const Home& home) {
+  std::error_code code;
+  fs::remove(session_path(home), code);
+  if (code) return fail(Fault::unavailable, "remove " + session_path(home).string() + ": " + code.message());
   return sync_folder(home.path);
 }
 

@@ -7,6 +7,7 @@
 //   keys/recovered   library keys that came from shares of the recovery key, sealed under the node's own key
 //   hq/freshness     on HQ's node alone: the key with which it signs freshness, sealed to the node
 //   truth/, derived/ the store       run/  the local socket       lock  held by the one daemon
+//   session          whose session the daemon has, or had when it ended, until the person ends it; no secret
 //   running          there as long as a daemon has the store open: one that was not taken away tells of a daemon that died
 //
 // Every file is replaced whole, or not at all. Folders have mode 0700, keys 0600; what others may touch is refused with the command that closes it.
@@ -85,6 +86,16 @@ Result<HomeLock> lock_home(const Home& home);
 /// Faults: denied, unavailable.
 Result<bool> mark_running(const Home& home);
 Result<void> clear_running(const Home& home);
+
+/// Whose session was begun and not ended by a person.
+struct SessionMark {
+  PersonId person;  ///< zero: the mark cannot be read
+  std::string role;
+  std::int64_t until_ms{};
+};
+Result<std::optional<SessionMark>> read_session_mark(const Home& home);
+Result<void> mark_session(const Home& home, const SessionMark& mark);
+Result<void> clear_session(const Home& home);
 
 /// How node.key is protected, as it says itself. Faults: those of reading it.
 Result<crypto::Protection> protection_of(const Home& home);

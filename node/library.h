@@ -60,7 +60,16 @@ struct ResolveAct {
   std::string path;
   std::optional<std::string> use;
 };
-using Act = std::variant<PutAct, MoveAct, RemoveAct, ResolveAct>;
+/// One document of a folder that moves or goes (Library::plan). The paths are where it is shown, for what is said of faults.
+struct MoveOneAct {
+  DocumentId document;
+  std::string from, to;
+};
+struct RemoveOneAct {
+  DocumentId document;
+  std::string path;
+};
+using Act = std::variant<PutAct, MoveAct, RemoveAct, ResolveAct, MoveOneAct, RemoveOneAct>;
 
 struct Prepared {
   PolicyVersion policy;
@@ -162,6 +171,10 @@ class Library {
   const store::PieceIndex& index() const;
   std::optional<Epoch> epoch() const;         ///< current; nothing: the policy does not name this library
   const crypto::EpochKey* epoch_key() const;  ///< of that epoch; null: not held
+  /// What an act does document by document, for one that is too large for a record: parts that may be prepared in several records, one after the other, from
+  /// the first on; after each the folder is sound (a folder is there before what moves into it, and goes after what was in it). All that can be refused of the
+  /// whole is refused here. An act on a single document is its own only part. Faults: those of acts.
+  Result<std::vector<Act>> plan(const Act& act) const;
   /// An act that could not be done, by its place among the acts.
   using PassedOver = std::vector<std::pair<std::size_t, Error>>;
   /// Makes and signs the record for these acts. Faults: denied (policy), over_limit, and of acts: not_found (a path), exists (something is in the way),

@@ -17,11 +17,10 @@ static_assert(store::path_parts_most == 64);
 
 /// The path of an act that a fault is about.
 std::string about(const Act& act, Fault fault) {
-  if (const auto* move = std::get_if<MoveAct>(&act)) return fault == Fault::not_found ? move->from : move->to;
   return std::visit(
-      [](const auto& it) -> std::string {
+      [&](const auto& it) -> std::string {
+        if constexpr (requires { it.to; }) return fault == Fault::not_found ? it.from : it.to;
         if constexpr (requires { it.path; }) return it.path;
-        return {};
       },
       act);
 }
@@ -61,24 +60,14 @@ class Operations {
       take(store::rename(folder_.view(), *shown, act.to));
       return {};
     }
-    if (!is_folder(act.from)) return fail(Fault::not_found, "nothing is shown there");
-    if (folder_.find(act.to) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
-    if (act.to.starts_with(act.from + "/")) return fail(Fault::malformed, "a folder cannot be moved into itself");
-    std::set<DocumentId> moved;
-    std::optional<std::string> bad;
-    below(act.from, [&](const std::string& path, const Shown& shown) {
-      if (!moved.insert(shown.document).second) return;
-      std::string to = act.to + path.substr(act.from.size());
-      if (to.ends_with('/')) to.pop_back();
-      // A name that was made over is not the document's: it keeps its own at the new place.
-      if (!is_dir(shown)) {
-        const std::size_t own = shown.at.rfind('/');
-        to = to.substr(0, to.rfind('/') + 1) + (own == std::string::npos ? shown.at : shown.at.substr(own + 1));
-      }
-      if (!store::good_path(to)) bad = to;
-      take(store::rename(folder_.view(), shown, to));
-    });
-    if (bad) return fail(Fault::malformed, "what lies in it would have a path that cannot be kept, too long or of more than 64 parts: " + *bad);
+    for (const Act& one : TRY(parts(act))) TRY(add(std::get<MoveOneAct>(one)));
+    return {};
+  }
+
+  Result<void> add(const MoveOneAct& act) {
+    const std::vector<Shown> shown = folder_.of(act.document);
+    if (shown.empty()) return fail(Fault::not_found, "nothing is shown there");
+    take(store::rename(folder_.view(), shown.front(), act.to));
     return {};
   }
 
@@ -91,12 +80,14 @@ class Operations {
       }
       return {};
     }
-    if (!is_folder(act.path)) return fail(Fault::not_found, "nothing is shown there");
-    if (!act.recursive) return fail(Fault::exists, "a folder: to remove it with all in it say so (-r)");
-    std::set<DocumentId> removed;
-    below(act.path, [&](const std::string&, const Shown& shown) {
-      if (removed.insert(shown.document).second) take(store::remove(folder_.view(), shown));
-    });
+    for (const Act& one : TRY(parts(act))) TRY(add(std::get<RemoveOneAct>(one)));
+    return {};
+  }
+
+  Result<void> add(const RemoveOneAct& act) {
+    const std::vector<Shown> shown = folder_.of(act.document);
+    if (shown.empty()) return fail(Fault::not_found, "nothing is shown there");
+    take(store::remove(folder_.view(), shown.front()));
     return {};
   }
 
@@ -119,6 +110,46 @@ class Operations {
     if (resolved.empty()) return fail(Fault::exists, "two documents have this name: keep one with --use PATH, or rename one of them");
     take(std::move(resolved));
     return {};
+  }
+
+  /// The documents of a folder that moves: folders before what is in them.
+  Result<std::vector<Act>> parts(const MoveAct& act) const {
+    if (!store::good_path(act.to)) return fail(Fault::malformed, bad_path);
+    if (!is_folder(act.from)) return fail(Fault::not_found, "nothing is shown there");
+    if (folder_.find(act.to) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
+    if (act.to.starts_with(act.from + "/")) return fail(Fault::malformed, "a folder cannot be moved into itself");
+    std::map<std::string, Shown> all;
+    below(act.from, [&](const std::string& path, const Shown& shown) { all.emplace(path, shown); });
+    std::set<DocumentId> moved;
+    std::vector<Act> out;
+    for (const auto& [path, shown] : all) {
+      if (!moved.insert(shown.document).second) continue;
+      std::string to = act.to + path.substr(act.from.size());
+      if (to.ends_with('/')) to.pop_back();
+      // A name that was made over is not the document's: it keeps its own at the new place.
+      if (!is_dir(shown)) {
+        const std::size_t own = shown.at.rfind('/');
+        to = to.substr(0, to.rfind('/') + 1) + (own == std::string::npos ? shown.at : shown.at.substr(own + 1));
+      }
+      if (!store::good_path(to))
+        return fail(Fault::malformed, "what lies in it would have a path that cannot be kept, too long or of more than 64 parts: " + to);
+      out.emplace_back(MoveOneAct{shown.document, path, std::move(to)});
+    }
+    return out;
+  }
+
+  /// The documents of a folder that goes: what is in folders before them.
+  Result<std::vector<Act>> parts(const RemoveAct& act) const {
+    if (!is_folder(act.path)) return fail(Fault::not_found, "nothing is shown there");
+    if (!act.recursive) return fail(Fault::exists, "a folder: to remove it with all in it say so (-r)");
+    std::map<std::string, DocumentId, std::greater<>> all;
+    below(act.path, [&](const std::string& path, const Shown& shown) { all.emplace(path, shown.document); });
+    std::set<DocumentId> removed;
+    std::vector<Act> out;
+    for (const auto& [path, document] : all) {
+      if (removed.insert(document).second) out.emplace_back(RemoveOneAct{document, path});
+    }
+    return out;
   }
 
   std::vector<Op> ops;
@@ -189,6 +220,17 @@ std::int64_t Library::Body::entry_ms(std::int64_t wall_ms) const {
   std::int64_t out = std::max(wall_ms, context_.realm.issued_ms());
   const auto own = feeds_.find(store::Branch(FeedId{id_, context_.node.id, incarnation_}));
   if (own != feeds_.end()) out = std::max(out, own->second.latest_ms);
+  return out;
+}
+
+Result<std::vector<Act>> Library::plan(const Act& act) const {
+  const store::Folder* folder = this->folder();
+  if (folder == nullptr) return fail(Fault::denied, "this node has no keys for the library");
+  const Operations operations(*folder);
+  Result<std::vector<Act>> out = std::vector<Act>{act};
+  if (const auto* move = std::get_if<MoveAct>(&act); move != nullptr && !folder->find(move->from)) out = operations.parts(*move);
+  if (const auto* remove = std::get_if<RemoveAct>(&act); remove != nullptr && !folder->find(remove->path)) out = operations.parts(*remove);
+  if (!out) out.error().text += ": " + about(act, out.error().fault);
   return out;
 }
 

@@ -17,6 +17,8 @@ void serialize(A&, LibrariesRequest&) {}
 template <class A>
 void serialize(A&, DocumentsRequest&) {}
 template <class A>
+void serialize(A&, EndSessionRequest&) {}
+template <class A>
 void serialize(A& a, ReplicasRequest& r) {
   a(capped<name_most>(r.library));
 }
@@ -132,10 +134,20 @@ void serialize(A& a, LibraryRow& r) {
     r.refused);
 }
 template <class A>
+void serialize(A& a, SessionRow& r) {
+  a(r.person, capped<name_most>(r.role), r.until_ms, capped<name_most>(r.state), capped<rows_most>(r.libraries));
+}
+template <class A>
 void serialize(A& a, Status& r) {
   a(r.node, capped<name_most>(r.name), capped<name_most>(r.kind), capped<name_most>(r.state), r.realm, r.policy, r.freshness, r.peers_up, r.peers, r.sent_bytes,
     r.received_bytes, capped<rows_most>(r.libraries));
   lines(a, r.notices);
+  bool has = r.session.has_value();
+  a(has);
+  if (has) {
+    if (!r.session) r.session.emplace();
+    a(*r.session);
+  }
 }
 template <class A>
 void serialize(A& a, PeerRow& r) {
@@ -181,7 +193,7 @@ void serialize(A& a, Progress& r) {
 }
 template <class A>
 void serialize(A& a, Saved& r) {
-  a(r.files, r.unchanged, r.bytes, r.new_bytes, r.records, r.feed, r.sequence);
+  a(r.files, r.unchanged, r.bytes, r.new_bytes, r.records, r.feed, r.sequence, r.person, capped<name_most>(r.role), capped<name_most>(r.who));
   lines(a, r.skipped);
 }
 template <class A>

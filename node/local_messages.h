@@ -16,7 +16,7 @@
 
 namespace dozo::node::local {
 
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
 inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
 
@@ -73,11 +73,13 @@ struct ReadRequest {
 struct OfferRequest {
   std::vector<Bytes> envelopes;
 };
-/// A person's session: later saves are signed by it until it ends, or until the daemon stops.
+/// A person's session: later saves are signed by it. When it is over, or where it does not cover the library, saves are refused, also by the next daemon of
+/// the home: they are the node's again only after EndSessionRequest.
 struct SessionRequest {
   Bytes certificate, signature, session_seed;
   std::string role, who;
 };
+struct EndSessionRequest {};
 struct ExplainRequest {
   std::string who, action, library;
 };
@@ -89,9 +91,9 @@ struct HeadsRequest {
 /// The documents held, newest of each, for taking elsewhere.
 struct DocumentsRequest {};
 
-using Request =
-    std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
-                 ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest, DocumentsRequest>;
+using Request = std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
+                             ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest,
+                             DocumentsRequest, EndSessionRequest>;
 
 // ---- answers ---------------------------------------------------------------------------------------------------------
 struct Refusal {
@@ -108,6 +110,13 @@ struct LibraryRow {
   std::uint32_t epoch{};
   std::uint64_t documents{}, entries{}, packs{}, pack_bytes{}, packs_missing{}, conflicts{}, refused{};
 };
+struct SessionRow {
+  PersonId person;
+  std::string role;
+  std::int64_t until_ms{};
+  std::string state;                 ///< active, over (in time), lost (with the daemon that had it)
+  std::vector<LibraryId> libraries;  ///< none: all
+};
 struct Status {
   NodeId node;
   std::string name, kind, state;  ///< state: fresh, stale, expired, locked
@@ -117,6 +126,7 @@ struct Status {
   std::uint64_t sent_bytes{}, received_bytes{};
   std::vector<LibraryRow> libraries;
   std::vector<std::string> notices;
+  std::optional<SessionRow> session;  ///< begun and not ended by a person
 };
 struct PeerRow {
   NodeId id;
@@ -178,6 +188,9 @@ struct Saved {
   FeedId feed;
   Sequence sequence;
   std::vector<std::string> skipped;  ///< one line each: the thing and why
+  // In whose name, of the last record; empty where there was nothing to save.
+  PersonId person;  ///< zero: the node itself
+  std::string role, who;
 };
 struct ConflictRow {
   std::string kind, path;

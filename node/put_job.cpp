@@ -172,6 +172,9 @@ class Job {
           TRY(ask<Sequence>([&](Engine& engine, Now now) { return engine.commit_save(keys.library, prepared, std::move(stored), with_entry, now); }));
       saved_.feed = keys.feed;
       ++saved_.records;
+      saved_.person = prepared.record.person;
+      saved_.role = prepared.record.role;
+      saved_.who = prepared.record.who;
       std::set<DocumentId> documents;
       for (const store::Op& op : prepared.record.ops) documents.insert(op.document);
       changed = documents.size();

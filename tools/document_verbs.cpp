@@ -49,6 +49,12 @@ Result<Place> parse_thing(std::string_view text) {
   return out;
 }
 
+/// In whose name something was saved; null: nothing was. A node has no person.
+json as_json(const local::Saved& saved) {
+  if (saved.records == 0) return nullptr;
+  return {{"person", saved.person == PersonId{} ? json() : json(saved.person.hex())}, {"role", saved.role}, {"who", path_json(saved.who)}};
+}
+
 // ---- put -------------------------------------------------------------------------------------------------------------
 struct PutOptions {
   std::vector<std::string> sources;
@@ -90,6 +96,7 @@ Result<void> put(const Common& common, const PutOptions& options) {
     total.new_bytes += saved.new_bytes;
     total.records += saved.records;
     total.feed = saved.feed;
+    if (saved.records > 0) total.person = saved.person, total.role = saved.role, total.who = saved.who;
     total.sequence = saved.sequence;
     total.skipped.insert(total.skipped.end(), saved.skipped.begin(), saved.skipped.end());
   }
@@ -109,10 +116,14 @@ Result<void> put(const Common& common, const PutOptions& options) {
            {"bytes", total.bytes},
            {"stored_bytes", total.new_bytes},
            {"records", total.records},
+           {"as", as_json(total)},
            {"skipped", total.skipped}});
   } else {
-    std::printf("saved %llu, unchanged %llu, %s read, %s stored\n", static_cast<unsigned long long>(total.files),
-                static_cast<unsigned long long>(total.unchanged), size_text(total.bytes).c_str(), size_text(total.new_bytes).c_str());
+    const std::string as = total.records == 0           ? ""
+                           : total.person == PersonId{} ? ", as this node"
+                                                        : ", as " + shown(total.who) + " (" + shown(total.role) + ")";
+    std::printf("saved %llu, unchanged %llu, %s read, %s stored%s\n", static_cast<unsigned long long>(total.files),
+                static_cast<unsigned long long>(total.unchanged), size_text(total.bytes).c_str(), size_text(total.new_bytes).c_str(), as.c_str());
   }
   if (!total.skipped.empty()) return fail(Fault::denied, std::to_string(total.skipped.size()) + " not saved, named above; all else is");
   return {};
@@ -352,7 +363,7 @@ struct ChangeOptions {
 };
 
 Result<void> report(const Common& common, const local::Saved& saved) {
-  if (common.json) print({{"files", saved.files}, {"records", saved.records}});
+  if (common.json) print({{"files", saved.files}, {"records", saved.records}, {"as", as_json(saved)}});
   return {};
 }
 

@@ -178,8 +178,17 @@ void show_libraries(const std::vector<local::LibraryRow>& rows) {
 Result<void> status(const Common& common) {
   const auto it = TRY(ask_for<local::Status>(common, local::StatusRequest{}));
   if (common.json) {
-    json rows = json::array();
+    json rows = json::array(), session;
     for (const local::LibraryRow& row : it.libraries) rows.push_back(library_json(row));
+    if (it.session) {
+      json covered = json::array();
+      for (const LibraryId& id : it.session->libraries) covered.push_back(id.hex());
+      session = {{"person", it.session->person.hex()},
+                 {"role", it.session->role},
+                 {"until_ms", it.session->until_ms},
+                 {"state", it.session->state},
+                 {"libraries", covered}};
+    }
     print({{"node", it.node.hex()},
            {"name", it.name},
            {"kind", it.kind},
@@ -192,6 +201,7 @@ Result<void> status(const Common& common) {
            {"sent_bytes", it.sent_bytes},
            {"received_bytes", it.received_bytes},
            {"libraries", rows},
+           {"session", session},
            {"notices", it.notices}});
     return {};
   }
@@ -200,6 +210,12 @@ Result<void> status(const Common& common) {
   std::printf("%s, %u of %u peers, sent %s, received %s\n", who.c_str(), it.peers_up, it.peers, size_text(it.sent_bytes).c_str(),
               size_text(it.received_bytes).c_str());
   show_libraries(it.libraries);
+  if (it.session) {
+    const std::string only = it.session->libraries.empty() ? "" : ", for " + std::to_string(it.session->libraries.size()) + " libraries alone";
+    const std::string state = it.session->state == "active" ? "until " + time_text(it.session->until_ms) + only
+                                                            : "is over: nothing is saved until dozo person login or dozo person logout";
+    std::printf("session of person %s as %s %s\n", it.session->person.hex().c_str(), shown(it.session->role).c_str(), state.c_str());
+  }
   for (const std::string& notice : it.notices) std::printf("! %s\n", shown(notice).c_str());
   return {};
 }

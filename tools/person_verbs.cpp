@@ -1,4 +1,4 @@
-// The verbs person new and person login.
+// The verbs person new, person login and person logout.
 #include <CLI/CLI.hpp>
 #include <chrono>
 
@@ -97,6 +97,12 @@ Result<void> login(const Common& common, const LoginOptions& options) {
   return {};
 }
 
+Result<void> logout(const Common& common) {
+  TRY(ask_for<local::Done>(common, local::EndSessionRequest{}));
+  if (common.json) print(json::object());
+  return {};
+}
+
 }  // namespace
 
 void add_person_verbs(CLI::App& app, Common& common) {
@@ -119,6 +125,9 @@ void add_person_verbs(CLI::App& app, Common& common) {
   verb->add_option("--hours", options->hours, "how long")->capture_default_str()->check(CLI::Range(1U, 12U));
   add_secret_options(*verb, options->secret);
   verb->callback([=, &common] { finish(login(common, *options)); });
+
+  verb = person->add_subcommand("logout", "end the session at the node of --home: later saves are in the node's own name");
+  verb->callback([&common] { finish(logout(common)); });
 }
 
 }  // namespace dozo::tools
