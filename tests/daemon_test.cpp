@@ -171,14 +171,14 @@ TEST_CASE_FIXTURE(Daemons, "daemon: a folder of thousands of documents moves and
   CHECK(lines("works:moved") == count);
   CHECK(good({"get", "works:moved/7/file2487", "-", "--home", "head"}).out == "2487");
   // What cannot end is not begun.
-  CHECK(dozo({"mv", "works:moved", "moved/in", "--home", "head"}).status == 2);
+  CHECK(dozo({"mv", "works:moved", "moved/in", "--home", "head"}).status != 0);
   CHECK(lines("works:moved") == count);
 
   // The quota ends it in the middle.
   const std::uint64_t stored = asked({"library", "list", "--home", "head"})[0]["pack_bytes"];
   std::string source = slurp(at("hq/policy.toml"));
   const std::string before = "write = true }";
-  source.replace(source.find(before), before.size(), "write = true, quota = \"" + std::to_string(stored / 1024 + 40) + " KiB\" }");
+  source.replace(source.rfind(before), before.size(), "write = true, quota = \"" + std::to_string(stored / 1024 + 40) + " KiB\" }");
   spill(at("hq/policy.toml"), source);
   publish();
   const Ran ran = dozo({"mv", "works:moved", "again", "--home", "head"});
@@ -190,7 +190,7 @@ TEST_CASE_FIXTURE(Daemons, "daemon: a folder of thousands of documents moves and
   CHECK((there > 0 && there < count));
   CHECK(ran.error.find("done with " + std::to_string(there) + " of") != std::string::npos);
   CHECK(lines("works:moved") == count - there);
-  spill(at("hq/policy.toml"), source.replace(source.find(", quota"), source.find(" }", source.find(", quota")) - source.find(", quota"), ""));
+  spill(at("hq/policy.toml"), source.replace(source.rfind(", quota"), source.find(" }", source.rfind(", quota")) - source.rfind(", quota"), ""));
   publish();
   CHECK(asked({"rm", "-r", "works:moved", "--home", "head"})["files"] == count - there);
   CHECK(good({"ls", "works:", "--home", "head"}).out == "again/\n");

@@ -1,4 +1,7 @@
 // dozo: the command that people type (docs/cli.md).
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -24,6 +27,13 @@ int fail_with(int status, std::string_view text) {
 int flushed(int status) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
   return fail_with(status != 0 ? status : 1, "standard output cannot be written");
+}
+
+/// Passphrases and keys pass through: no core file, and no other process of this user may look in.
+void close_process() {
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
 }
 
 int run(int argc, char** argv) {
@@ -58,6 +68,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  close_process();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
