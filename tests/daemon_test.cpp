@@ -80,7 +80,7 @@ TEST_CASE_FIXTURE(Daemons, "daemon: it comes back from a death with all that was
   start("head");
   publish();
   spill(at("plan"), "a plan");
-  CHECK(dozo({"put", "plan", "works:", "--held", "1", "--timeout", "1", "--home", "head"}).status == 7);  // saved, but this node is no other node
+  good({"put", "plan", "works:", "--home", "head"});
   CHECK(end("head", SIGKILL) == 200 + SIGKILL);
   CHECK(fs::exists(at("head/running")));
 
@@ -271,6 +271,39 @@ members.head = { holding = "full", write = true }
   end("head");
   start("head");
   CHECK(put("other").status == 0);
+}
+
+TEST_CASE_FIXTURE(Daemons, "daemon: what is typed wrongly ends with 2, and a whole library does not go by a path that was forgotten") {
+  make_small();
+  start("head");
+  publish();
+  spill(at("note"), "a note");
+  spill(at("stray\xff"), "a name that is not UTF-8");
+  good({"put", "note", "stray\xff", "works:", "--home", "head"});
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{{"put", "works:"},
+                                                                                     {"put", "note", "works"},
+                                                                                     {"get", "note", "x"},
+                                                                                     {"get", "works:", "-"},
+                                                                                     {"ls", "works"},
+                                                                                     {"rm", "note"},
+                                                                                     {"rm", "works:"},
+                                                                                     {"rm", "-r", "works:"},
+                                                                                     {"mv", "works:note", "other:a/b"},
+                                                                                     {"resolve", "note"},
+                                                                                     {"put", "note", "works:", "--held", "1"},
+                                                                                     {"nonsense"}}) {
+    std::vector<std::string> arguments = wrong;
+    arguments.insert(arguments.end(), {"--home", "head"});
+    const Ran ran = dozo(arguments);
+    INFO(wrong[0], " ", wrong.back(), ": ", ran.error);
+    CHECK(ran.status == 2);
+    CHECK(lines_of(ran.error) == 1);
+  }
+  CHECK(good({"get", "works:note", "-", "--home", "head"}).out == "a note");
+  const json paths = asked({"log", "works:", "--home", "head"})[0]["paths_hex"];
+  CHECK(paths.back() == "7374726179ff");
+  good({"rm", "-r", "works:", "--yes", "--home", "head"});
+  CHECK(good({"ls", "works:", "--home", "head"}).out.empty());
 }
 
 TEST_CASE_FIXTURE(Daemons, "daemon: get does not go through a symlink that an earlier get made") {

@@ -42,9 +42,17 @@ json row_json(const local::ListRow& row) {
 std::string failure(std::string_view doing, const std::string& what) { return std::string(doing) + " " + shown(what) + ": " + std::strerror(errno); }
 Fault fault_of_errno() { return errno == ENOSPC || errno == EDQUOT ? Fault::unavailable : errno == EEXIST ? Fault::exists : Fault::denied; }
 
+/// What is typed wrongly ends with status 2, whatever a node would say.
+[[noreturn]] void misused(const std::string& why) { throw CLI::ValidationError(why); }
+Place place_of(std::string_view text) {
+  Result<Place> out = parse_place(text);
+  if (!out) misused(out.error().text);
+  return std::move(*out);
+}
+
 /// A place of which the verb takes a thing: "works:folder/" is the folder itself.
-Result<Place> parse_thing(std::string_view text) {
-  Place out = TRY(parse_place(text));
+Place thing_of(std::string_view text) {
+  Place out = place_of(text);
   while (out.path.ends_with('/')) out.path.pop_back();
   return out;
 }
@@ -72,9 +80,19 @@ Result<unsigned> copies_beside(const Common& common, const NodeId& self, const s
   return count;
 }
 
+/// Nobody is to wait for more nodes than there are.
+Result<void> check_held(const Common& common, const std::string& library, unsigned held) {
+  const NodeId self = TRY(ask_for<local::Status>(common, local::StatusRequest{})).node;
+  const auto replicas = TRY(ask_for<local::Replicas>(common, local::ReplicasRequest{library}));
+  const auto others = std::ranges::count_if(replicas.rows, [&](const local::ReplicaRow& row) { return row.node != self; });
+  if (held > static_cast<std::size_t>(others)) misused("--held " + std::to_string(held) + ": only " + std::to_string(others) + " other nodes hold the library");
+  return {};
+}
+
 Result<void> put(const Common& common, const PutOptions& options) {
-  if (options.sources.size() < 2) return fail(Fault::malformed, "put needs a source and a place, as in: dozo put FOLDER works:");
-  const Place place = TRY(parse_place(options.sources.back()));
+  if (options.sources.size() < 2) misused("put needs a source and a place, as in: dozo put FOLDER works:");
+  const Place place = place_of(options.sources.back());
+  if (options.held > 0) TRY(check_held(common, place.library, options.held));
   local::Saved total;
   for (std::size_t i = 0; i + 1 < options.sources.size(); ++i) {
     std::error_code code;
@@ -181,7 +199,9 @@ std::array<timespec, 2> times_of(std::int64_t modified_ns) {
 Result<void> get_symlink(const Common& common, const std::string& library, const local::ListRow& row, const std::string& target, bool force) {
   const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{library, row.manifest, 0, local::read_bytes_most}));
   const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{library, row.path}));
+  if (crypto::sha256(data.bytes) != row.sha256) return fail(Fault::corrupt, shown(row.path) + " is not what was saved; run dozo fsck");
   const std::string link(text_of(data.bytes));
+  if (link.contains('\0')) return fail(Fault::malformed, shown(row.path) + " is a link that no system can make: its target has a zero byte in it");
   if (force) ::unlink(target.c_str());
   if (::symlink(link.c_str(), target.c_str()) != 0) return fail(fault_of_errno(), failure("make link", target));
   const auto times = times_of(stat.modified_ns);
@@ -237,7 +257,7 @@ Result<void> make_folders(const std::string& top, const std::string& below) {
 }
 
 Result<void> get(const Common& common, const GetOptions& options) {
-  const Place place = TRY(parse_thing(options.place));
+  const Place place = thing_of(options.place);
   std::optional<local::Stat> one;
   if (!place.path.empty()) {
     Result<local::Stat> stat = ask_for<local::Stat>(common, local::StatRequest{place.library, place.path});
@@ -245,7 +265,7 @@ Result<void> get(const Common& common, const GetOptions& options) {
     if (!stat && (stat.error().fault != Fault::not_found || options.target == "-")) return std::unexpected(stat.error());
   }
   if (one && options.target == "-") return copy_content(common, place.library, one->row, STDOUT_FILENO, "standard output");
-  if (options.target == "-") return fail(Fault::malformed, "only a file can go to standard output");
+  if (options.target == "-") misused("only a file can go to standard output");
   std::error_code code;
   if (one) {
     std::string target = options.target;
@@ -283,7 +303,7 @@ struct ListOptions {
 };
 
 Result<void> list(const Common& common, const ListOptions& options) {
-  const Place place = TRY(parse_thing(options.place));
+  const Place place = thing_of(options.place);
   json rows = json::array();
   std::uint64_t count = 0;
   TRY(for_each_row(common, place, options.recursive, [&](const local::ListRow& row) -> Result<void> {
@@ -317,7 +337,7 @@ struct LogOptions {
 };
 
 Result<void> log(const Common& common, const LogOptions& options) {
-  const Place place = TRY(parse_place(options.place.find(':') == std::string::npos ? options.place + ":" : options.place));
+  const Place place = place_of(options.place.find(':') == std::string::npos ? options.place + ":" : options.place);
   json rows = json::array();
   std::uint64_t before = 0;
   for (unsigned left = options.count; left > 0;) {
@@ -326,8 +346,11 @@ Result<void> log(const Common& common, const LogOptions& options) {
       return fail(Fault::not_found, "nothing was ever saved there: " + shown(place.path));
     for (const local::LogRow& row : page.rows) {
       if (common.json) {
-        json paths = json::array();
-        for (const std::string& path : row.paths) paths.push_back(path_json(path));
+        json paths = json::array(), paths_hex = json::array();
+        for (const std::string& path : row.paths) {
+          paths.push_back(path_json(path));
+          paths_hex.push_back(to_hex(view_of(path)));
+        }
         rows.push_back({{"number", row.number},
                         {"commit", row.commit},
                         {"author", path_json(row.author)},
@@ -337,6 +360,7 @@ Result<void> log(const Common& common, const LogOptions& options) {
                         {"node", row.device.hex()},
                         {"time_ms", row.time_ms},
                         {"paths", paths},
+                        {"paths_hex", paths_hex},
                         {"paths_cut", row.paths_cut}});
       } else {
         std::printf("%s %s  %s  %s\n", row.commit.substr(0, 12).c_str(), time_text(row.time_ms).c_str(), shown(row.author).c_str(), shown(row.text).c_str());
@@ -359,8 +383,16 @@ Result<void> log(const Common& common, const LogOptions& options) {
 // ---- mv, rm, conflicts, resolve --------------------------------------------------------------------------------------
 struct ChangeOptions {
   std::string place, to, text, use, with;
-  bool recursive = false;
+  bool recursive = false, yes = false;
 };
+
+/// A whole library is not taken away by a path that was forgotten.
+bool confirmed(const std::string& library) {
+  if (!on_terminal(STDIN_FILENO) || !on_terminal(STDERR_FILENO)) misused("this removes all of " + library + ": say so with --yes");
+  std::fprintf(stderr, "remove all of %s? The history keeps it. [y/N] ", shown(library).c_str());
+  const int answer = std::getchar();
+  return answer == 'y' || answer == 'Y';
+}
 
 Result<void> report(const Common& common, const local::Saved& saved) {
   if (common.json) print({{"files", saved.files}, {"records", saved.records}, {"as", as_json(saved)}});
@@ -368,23 +400,25 @@ Result<void> report(const Common& common, const local::Saved& saved) {
 }
 
 Result<void> move(const Common& common, const ChangeOptions& options) {
-  const Place place = TRY(parse_thing(options.place));
+  const Place place = thing_of(options.place);
   std::string to = options.to;
   if (const auto other = parse_place(to); other && to.find('/') > to.find(':')) {
-    if (other->library != place.library) return fail(Fault::malformed, "a document cannot move to another library; put it there and rm it here");
+    if (other->library != place.library) misused("a document cannot move to another library; put it there and rm it here");
     to = other->path;
   }
   return report(common, TRY(ask_for<local::Saved>(common, local::MoveRequest{place.library, place.path, to, options.text})));
 }
 
 Result<void> remove(const Common& common, const ChangeOptions& options) {
-  const Place place = TRY(parse_thing(options.place));
+  const Place place = thing_of(options.place);
+  if (place.path.empty() && !options.recursive) misused("the whole library: to remove all in it say so (-r)");
+  if (place.path.empty() && !options.yes && !confirmed(place.library)) return fail(Fault::denied, "nothing was removed");
   return report(common, TRY(ask_for<local::Saved>(common, local::RemoveRequest{place.library, place.path, options.text, options.recursive})));
 }
 
 Result<void> conflicts(const Common& common, const std::string& library) {
-  const auto found = TRY(
-      ask_for<local::Conflicts>(common, local::ConflictsRequest{TRY(parse_place(library.find(':') == std::string::npos ? library + ":" : library)).library}));
+  const auto found =
+      TRY(ask_for<local::Conflicts>(common, local::ConflictsRequest{place_of(library.find(':') == std::string::npos ? library + ":" : library).library}));
   json rows = json::array();
   for (const local::ConflictRow& row : found.rows) {
     if (common.json) {
@@ -403,7 +437,7 @@ Result<void> conflicts(const Common& common, const std::string& library) {
 }
 
 Result<void> resolve(const Common& common, const ChangeOptions& options) {
-  const Place place = TRY(parse_thing(options.place));
+  const Place place = thing_of(options.place);
   if (!options.with.empty()) {
     // The file's content is saved over what is shown first; that version is then the one that ends the conflict.
     std::error_code code;
@@ -462,6 +496,7 @@ void add_document_verbs(CLI::App& app, Common& common) {
   verb = app.add_subcommand("rm", "delete a document; the history keeps it: dozo rm LIBRARY:PATH")->group(group);
   verb->add_option("place", change->place, "LIBRARY:PATH")->required();
   verb->add_flag("-r,--recursive", change->recursive, "a folder and all below");
+  verb->add_flag("-y,--yes,-f", change->yes, "do not ask before a whole library goes");
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(remove(common, *change)); });
 
