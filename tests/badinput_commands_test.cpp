@@ -39,11 +39,11 @@ TEST_CASE_FIXTURE(Pair, "bad input: a mistaken name or place is one line that na
   refused(1, "folder/inside", {"mv", "works:folder", "folder/inside"});
   refused(1, "..", {"mv", "works:note", "../note"});
   refused(1, "a//b", {"mv", "works:note", "a//b"});
-  refused(1, "library", {"mv", "works:note", "office:/note"});
-  refused(1, "note", {"put", "note", "note"});
-  refused(1, "LIBRARY:", {"ls", "works"});
-  refused(1, "LIBRARY:", {"get", "works", "out"});
-  refused(1, "standard output", {"get", "works:folder", "-"});
+  refused(2, "library", {"mv", "works:note", "office:/note"});
+  refused(2, "note", {"put", "note", "note"});
+  refused(2, "LIBRARY:", {"ls", "works"});
+  refused(2, "LIBRARY:", {"get", "works", "out"});
+  refused(2, "standard output", {"get", "works:folder", "-"});
   refused(3, "nobody", {"policy", "explain", "nobody", "read", "works"});
   refused(3, "nolibrary", {"policy", "explain", "head", "read", "nolibrary"});
 

@@ -278,11 +278,11 @@ TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing
 }
 
 TEST_CASE_FIXTURE(Between, "library: a pack that is damaged counts as not here, until it is healed") {
-  const node::SaveKeys keys = *head.engine->begin_save("works", head.now);
   std::vector<store::SealedPack> packs;
   const Bytes content = content_fixture::noise(1, 100'000);
   const auto save = [&](const std::string& path) {
     packs.clear();
+    const node::SaveKeys keys = *head.engine->begin_save("works", head.now);
     store::Ingest ingest({keys.library, keys.epoch, 3, 0}, keys.key, *keys.index, [&](store::SealedPack&& it) -> Result<void> {
       packs.push_back(std::move(it));
       return {};
@@ -307,7 +307,7 @@ TEST_CASE_FIXTURE(Between, "library: a pack that is damaged counts as not here, 
   std::optional<store::SealedPack> broken;
   {
     auto in = *head.truth->read();
-    REQUIRE(in.each_pack(keys.library, [&](const PackAddress& which, std::uint32_t) -> Result<bool> {
+    REQUIRE(in.each_pack(head.library("works"), [&](const PackAddress& which, std::uint32_t) -> Result<bool> {
       const auto sealed = bytes_of(**in.pack(which));
       if (crypto::check_sealed(sealed)->kind == crypto::PackKind::content) broken = store::SealedPack{which, crypto::PackKind::content, sealed, {}};
       return true;

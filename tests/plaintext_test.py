@@ -190,6 +190,7 @@ def test(dozo, dozod, dice):
         realm.start("osaka", "naha")
         realm.until(30, "they meet", lambda: realm.caught_up("osaka", "sapporo") and realm.caught_up("naha", "sapporo"))
         need(realm.ask("osaka", "conflicts", "works"), "the run made no conflict")
+        realm.dozo("--home", "osaka", "person", "login", "sato.key", "--role", "clerk", "--key-file", "secret")  # the other ended with the daemon
         realm.dozo("--home", "osaka", "resolve", f"{top} utf-8.txt", "-m", text["text"])
         for name in ("osaka", "naha"):
             for wrong in (["ls", f"{top} x/{text['name']}"], ["get", f"{top} none", "-"], ["put", f"/{text['name']}", "works:"], ["rm", f"{top} none"],
