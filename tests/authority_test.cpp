@@ -599,7 +599,7 @@ TEST_CASE_FIXTURE(Fixture, "authority: two of three shares bring every key back,
   make_country();
   publish();
   make_realm("foreign", "other");
-  const auto recover = [](std::vector<std::string> shares) {
+  const auto recover = [](const std::vector<std::string>& shares) {
     std::vector<std::string> out{"node", "recover", "--home", "n-sapporo", "--documents", "hq/published/1"};
     for (const std::string& it : shares) out.insert(out.end(), {"--share", it});
     return out;

@@ -6,7 +6,7 @@
 
 using namespace dozo;
 using nlohmann::json;
-using test::lines_of, test::one_line, test::Pair, test::Ran, test::slurp, test::spill;
+using test::lines_of, test::Pair, test::Ran, test::slurp, test::spill;
 namespace fs = std::filesystem;
 
 namespace {

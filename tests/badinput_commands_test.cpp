@@ -3,7 +3,7 @@
 
 using namespace dozo;
 using nlohmann::json;
-using test::comes_true, test::lines_of, test::one_line, test::Pair, test::Ran, test::slurp, test::spill;
+using test::one_line, test::Pair, test::Ran, test::slurp, test::spill;
 namespace fs = std::filesystem;
 
 TEST_CASE_FIXTURE(Pair, "bad input: a mistaken name or place is one line that names it, and changes nothing") {

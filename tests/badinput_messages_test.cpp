@@ -9,8 +9,7 @@
 
 using namespace dozo;
 using nlohmann::json;
-using test::comes_true, test::Pair, test::Ran, test::slurp, test::spill;
-namespace fs = std::filesystem;
+using test::comes_true, test::Pair, test::slurp, test::spill;
 
 namespace {
 
