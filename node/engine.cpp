@@ -100,7 +100,6 @@ void Engine::Body::settle(Now now) {
   for (bool again = true; again;) {
     again = take_changes(now);
     again = keep_packs(now) || again;
-    again = look_again(now) || again;
     again = make_receipts(now) || again;
     again = sign_freshness(now) || again;
   }
@@ -111,8 +110,7 @@ void Engine::Body::settle(Now now) {
   const auto sooner = [&](std::optional<std::int64_t> at_ms) {
     if (at_ms) next = next ? std::min(*next, *at_ms) : *at_ms;
   };
-  if (!keeping_.empty()) sooner(keep_since_ms_ + keep_ms);
-  sooner(look_again_ms_);
+  if (!keeping_.empty()) sooner(std::max(keep_since_ms_ + keep_ms, keep_again_ms_));
   sooner(catch_up_ms_);
   sooner(receipt_wake_ms_);
   sooner(freshness_wake_ms_);
@@ -177,21 +175,28 @@ void Engine::Body::judge_due(Now now) {
   }
 }
 
-/// Packs of peers become durable in batches: one transaction each would cost a sync of the disk for every megabyte.
+/// Packs of peers become durable in batches: one transaction each would cost a sync of the disk for every megabyte. What cannot be written, as on a full
+/// disk, stays in memory and is tried again; until then nothing more is asked for, and nothing is asked for twice.
 bool Engine::Body::keep_packs(Now now) {
-  if (keeping_.empty() || (keeping_bytes_ < keep_bytes && now.steady_ms < keep_since_ms_ + keep_ms)) return false;
-  std::vector<sync::KeepPack> batch = std::exchange(keeping_, {});
-  keeping_bytes_ = 0;
+  if (keeping_.empty() || now.steady_ms < keep_again_ms_ || (keeping_bytes_ < keep_bytes && now.steady_ms < keep_since_ms_ + keep_ms)) return false;
   const auto write_all = [&]() -> Result<void> {
     auto write = TRY(context_.truth.write());
-    for (const sync::KeepPack& keep : batch) TRY(write.put_pack(PackAddress{keep.pack.sha256.bytes}, keep.bytes));
+    for (const sync::KeepPack& keep : keeping_) TRY(write.put_pack(PackAddress{keep.pack.sha256.bytes}, keep.bytes));
     return write.commit();
   };
-  if (!noted(write_all())) {
-    look_again_ms_ = now.steady_ms + keep_pause_ms;
-    objects_.pause_until(*look_again_ms_);  // a full disk is not filled faster by asking again at once
-    for (const sync::KeepPack& keep : batch) tell_sync(sync::PackLost{keep.pack}, now);
-    return true;
+  Result<void> written = write_all();
+  if (!written) {
+    keep_fault_ = std::move(written.error());
+    keep_again_ms_ = now.steady_ms + keep_pause_ms;
+    objects_.pause(true);
+    return false;
+  }
+  const std::vector<sync::KeepPack> batch = std::exchange(keeping_, {});
+  keeping_bytes_ = 0;
+  if (keep_fault_) {
+    keep_fault_.reset();
+    objects_.pause(false);
+    tell_sync(sync::Changed{}, now);  // nothing was missing while it was paused
   }
   std::map<LibraryId, std::vector<PackAddress>> by_library;
   sync::PacksDurable durable;
@@ -200,7 +205,6 @@ bool Engine::Body::keep_packs(Now now) {
     damaged_.erase(PackAddress{keep.pack.sha256.bytes});
     durable.packs.push_back(keep.pack);
   }
-  batch.clear();
   for (const auto& [id, addresses] : by_library) {
     const auto library = libraries_.find(id);
     if (library == libraries_.end()) continue;
@@ -220,14 +224,6 @@ void Engine::Body::catch_up(Now now) {
     if (again) library->catch_up();
     if (library->behind()) catch_up_ms_ = now.steady_ms + catch_up_every_ms;
   }
-}
-
-/// Nothing was missing while it was paused: sync is to look anew.
-bool Engine::Body::look_again(Now now) {
-  if (!look_again_ms_ || now.steady_ms < *look_again_ms_) return false;
-  look_again_ms_.reset();
-  tell_sync(sync::Changed{}, now);
-  return true;
 }
 
 // ---- receipts --------------------------------------------------------------------------------------------------------
@@ -412,6 +408,7 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
     break;
   }
   if (store_fault_) out.push_back(store_fault_->text);
+  if (keep_fault_) out.push_back("what peers send cannot be kept, and is not asked for: " + keep_fault_->text);
   for (const auto& [id, fault] : unopened_) out.push_back("library " + id.hex() + " cannot be opened: " + fault.text);
   for (const auto& [id, library] : libraries_) {
     if (library->behind()) out.push_back("library " + id.hex() + " does not follow what is held: " + library->behind()->text);

@@ -71,7 +71,7 @@ class Engine {
   static constexpr std::int64_t freshness_every_ms = 3'600'000, freshness_first_ms = 10'000;
   static constexpr std::int64_t keep_ms = 50;  ///< packs of peers wait so long at most for others, to be committed together
   static constexpr std::size_t keep_bytes = 8U << 20;
-  static constexpr std::int64_t keep_pause_ms = 5'000;      ///< no packs are asked for after some could not be kept
+  static constexpr std::int64_t keep_pause_ms = 5'000;      ///< packs that could not be kept are tried again
   static constexpr std::int64_t catch_up_every_ms = 5'000;  ///< what could not be derived is tried again
 
   /// Reads everything from the truth. Faults: those of Realm::open. A library that cannot be opened is

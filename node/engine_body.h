@@ -27,7 +27,6 @@ class Engine::Body {
   void settle(Now now);
   bool take_changes(Now now);
   bool keep_packs(Now now);
-  bool look_again(Now now);
   void catch_up(Now now);
   Result<void> make_receipt(const LibraryId& id, Now now);
   bool make_receipts(Now now);
@@ -97,7 +96,7 @@ class Engine::Body {
   std::vector<sync::KeepPack> keeping_;
   std::size_t keeping_bytes_ = 0;
   std::int64_t keep_since_ms_ = 0;
-  std::optional<std::int64_t> look_again_ms_;  ///< when the pause after packs that could not be kept is over
+  std::int64_t keep_again_ms_ = 0;  ///< not before: they could not be written
   std::optional<std::int64_t> catch_up_ms_;    ///< when what is derived is tried again
   std::set<PackAddress> damaged_;              ///< asked of peers again
 
@@ -113,7 +112,7 @@ class Engine::Body {
   std::map<NodeId, std::int64_t> suspended_;  ///< by which libraries have judged
 
   std::set<NodeId> forked_;
-  std::optional<Error> store_fault_, freshness_fault_;
+  std::optional<Error> store_fault_, keep_fault_, freshness_fault_;
 };
 
 }  // namespace dozo::node

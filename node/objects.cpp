@@ -138,7 +138,7 @@ Result<std::vector<Digest>> Objects::accept_entries(const sync::FeedPoint& point
 // ---- packs ---------------------------------------------------------------------------------------------------------------
 std::vector<sync::MissingPack> Objects::missing(const LibraryId& id, std::size_t most) const {
   std::vector<sync::MissingPack> out;
-  if (now_.steady_ms < paused_until_ms_) return out;
+  if (paused_) return out;
   if (const Library* library = find(id)) {
     for (const Library::Missing& pack : library->missing(most, now_.steady_ms)) out.push_back({Digest{pack.address.bytes}, pack.size_bytes});
   }

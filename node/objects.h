@@ -28,8 +28,8 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
     realm_.set_wall_ms(now.wall_ms);
   }
 
-  /// Nothing is missing until then.
-  void pause_until(std::int64_t steady_ms) { paused_until_ms_ = steady_ms; }
+  /// While it pauses nothing is missing.
+  void pause(bool is) { paused_ = is; }
 
   /// What happened since the last call.
   struct Changes {
@@ -84,7 +84,7 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
   NodeId self_;
   const std::vector<policy::Contact>& contacts_;
   Now now_;
-  std::int64_t paused_until_ms_ = 0;
+  bool paused_ = false;
   Changes changes_;
   std::map<LibraryId, std::uint64_t> own_numbers_;          ///< of this node's receipts, as peers gave them back
   mutable std::optional<sync::DocumentVersions> versions_;  ///< until documents change

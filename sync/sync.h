@@ -42,14 +42,11 @@ struct Changed {
 struct PacksDurable {  ///< packs of KeepPack are committed
   std::vector<ObjectId> packs;
 };
-struct PackLost {  ///< it could not be kept: it will be asked for again
-  ObjectId pack;
-};
 struct SendRefused {  ///< the transport would not take it
   NodeId peer;
   Channel channel{};
 };
-using Input = std::variant<LinkUp, LinkDown, Received, ReceivedFromStranger, Tick, Changed, PacksDurable, PackLost, SendRefused>;
+using Input = std::variant<LinkUp, LinkDown, Received, ReceivedFromStranger, Tick, Changed, PacksDurable, SendRefused>;
 
 // ---- outputs
 struct Send {

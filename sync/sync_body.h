@@ -114,7 +114,6 @@ class Sync::Body {
   void take(const Tick&) {}
   void take(const Changed& it);
   void take(const PacksDurable& it);
-  void take(const PackLost& it);
   void take(const SendRefused& it);
 
   // ---- messages. False: refused

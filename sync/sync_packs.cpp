@@ -62,11 +62,6 @@ void Sync::Body::take(const PacksDurable& it) {
   }
 }
 
-void Sync::Body::take(const PackLost& it) {
-  take(PacksDurable{{it.pack}});
-  look_[it.pack.library] = true;
-}
-
 bool Sync::Body::hear(const NodeId& from, Peer&, SliceWanted&& it) {
   if (!authoriser_.shares(from, it.object.library) || it.offset % slice_bytes_most != 0) return false;
   const auto size = store_.size(it.object);

@@ -147,7 +147,8 @@ TEST_CASE_FIXTURE(Pair, "bad input: whatever a folder holds comes back at anothe
     for (const json& row : rows) hex.insert(row["path_hex"].get<std::string>());
     for (const std::string& name : names) {
       std::string wanted;
-      for (const unsigned char c : "tree/names/" + name) {
+      for (const char as_char : "tree/names/" + name) {
+        const auto c = static_cast<unsigned char>(as_char);
         static constexpr char digits[] = "0123456789abcdef";
         wanted += {digits[c >> 4], digits[c & 15]};
       }
