@@ -398,6 +398,9 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
   } else {
     out.emplace_back("no policy yet: headquarters must admit this node and publish, and one of its contacts must be reached");
   }
+  if (realm_->suspended_ms(now.wall_ms).contains(context_.node.id)) {
+    out.emplace_back("headquarters has suspended this node: others keep what it saves, and show it when that ends, or not at all");
+  }
   for (const policy::Fork& fork : realm_->trust().forks()) {
     out.push_back("headquarters has signed two different documents: " + fork.name + " " + std::to_string(fork.version) + "; tell headquarters at once");
   }

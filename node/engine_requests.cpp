@@ -306,10 +306,7 @@ Result<local::Answer> Engine::Body::answer(const local::HeadsRequest& request, N
   const store::CutSubject subject = request.person.is_zero() ? store::CutSubject(request.node) : store::CutSubject(request.person);
   for (const auto& [id, library] : libraries_) {
     out.libraries.push_back(id);
-    for (const FeedId& feed : library->feeds_of(subject)) {
-      const Library::Point head = TRY(library->first_line(feed));
-      out.rows.push_back({feed, head.sequence, head.root});
-    }
+    for (const Library::Point& head : TRY(library->heads_of(subject))) out.rows.push_back({head.feed, head.sequence, head.root});
   }
   return out;
 }

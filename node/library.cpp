@@ -115,14 +115,15 @@ void Library::Body::know_entry(const store::Branch& branch, Feed& feed, Fresh fr
   const Entry& entry = fresh.entry;
   ++entry_count_;
   context_.realm.need(entry.policy);
-  Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false, entry.time_ms, feed.latest_ms, false}, entry.record, {}};
-  unopened.carrier.came_suspended = !loading_ && context_.realm.suspended_now_ms().contains(entry.feed.node);
+  Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false, entry.time_ms, feed.latest_ms, {}}, entry.record, {}};
+  if (feed.listed_bytes.empty()) feed.first_ms = entry.time_ms;
+  feed.listed_bytes.push_back(feed.listed_bytes.empty() ? 0 : feed.listed_bytes.back());
   feed.highest = std::max(feed.highest, entry.policy);
   feed.latest_ms = std::max(feed.latest_ms, entry.time_ms);
   feed.policies.insert(entry.policy);
   for (std::size_t i = 0; i < fresh.packs.size(); ++i) {
     const PackListing& pack = fresh.packs[i];
-    feed.listed_bytes += pack.size_bytes;
+    feed.listed_bytes.back() += pack.size_bytes;
     if (pack.kind == crypto::PackKind::meta) unopened.meta.push_back(pack.address);
     if (fresh.here[i]) {
       unindexed_.insert(pack.address);
@@ -141,40 +142,80 @@ std::uint64_t Library::Body::listed_bytes(const NodeId& node) const {
   std::map<FeedId, std::uint64_t> by_feed;
   for (auto at = feeds_.lower_bound(store::Branch(FeedId{id_, node, {}})); at != feeds_.end() && at->first.feed.node == node; ++at) {
     std::uint64_t& bytes = by_feed[at->first.feed];
-    bytes = std::max(bytes, at->second.listed_bytes);
+    if (!at->second.listed_bytes.empty()) bytes = std::max(bytes, at->second.listed_bytes.back());
   }
   std::uint64_t out = 0;
   for (const auto& [feed, bytes] : by_feed) out += bytes;
   return out;
 }
 
-/// Whether a node lists more than any policy allowed that its entries name. A function of what is known, in whatever order it came: an honest node stays
-/// below (commit), also when its quota was made smaller since. One that may not write any more adds nothing, and what it had is needed.
-bool Library::Body::is_beyond_quota(const NodeId& node) const {
-  const auto now = context_.realm.policy();
-  if (!now || !now->may_write(node, id_)) return false;
+/// The most that a policy allowed which the node's entries name: an honest one stays below (commit), also when its quota was made smaller since. Nothing: no
+/// limit.
+std::optional<std::uint64_t> Library::Body::quota(const NodeId& node) const {
   std::uint64_t most = 0;
   for (auto at = feeds_.lower_bound(store::Branch(FeedId{id_, node, {}})); at != feeds_.end() && at->first.feed.node == node; ++at) {
     for (const PolicyVersion& version : at->second.policies) {
       const auto policy = context_.realm.policy_at(version);
-      const std::uint64_t quota = policy ? policy->quota_bytes(node, id_) : 0;
-      if (quota == 0) return false;
-      most = std::max(most, quota);
+      const std::uint64_t bytes = policy ? policy->quota_bytes(node, id_) : 0;
+      if (bytes == 0) return std::nullopt;
+      most = std::max(most, bytes);
     }
   }
-  return listed_bytes(node) > most;
+  return most;
+}
+
+/// Up to where a cut of its node lets the line count.
+Sequence Library::Body::uncut(const store::Branch& branch, const Feed& feed) const {
+  Sequence end = feed.tail.sequence();
+  const Cuts in_force = cuts(branch);
+  for (const store::Cut& cut : in_force.cuts) {
+    // Entries of a feed never name an older policy than one before them, or do not count: so all beyond the end are cut, or the node goes on.
+    if (cut.subject != store::CutSubject(branch.feed.node) || feed.highest >= cut.since) continue;
+    end = std::min(end, store::end_of(cut, branch.feed, in_force.admits));
+  }
+  return end;
+}
+
+/// Up to which entry of each line packs are fetched: not beyond a cut of its node, and what is listed within its quota, the oldest feeds first. A function of
+/// what is known, in whatever order it came. `beyond`: the nodes that list more than that.
+std::map<store::Branch, Sequence> Library::Body::fetched_to(std::set<NodeId>* beyond) const {
+  std::map<store::Branch, Sequence> out;
+  for (auto at = feeds_.begin(); at != feeds_.end();) {
+    const NodeId node = at->first.feed.node;
+    const std::optional<std::uint64_t> most = quota(node);
+    std::vector<std::tuple<std::int64_t, FeedId, store::Branch>> lines;
+    for (; at != feeds_.end() && at->first.feed.node == node; ++at) lines.emplace_back(at->second.first_ms, at->first.feed, at->first);
+    if (most) std::ranges::sort(lines);
+    std::uint64_t before = 0, of_feed = 0;  // of the feeds before this one; of the longest line of this one
+    FeedId last;
+    for (const auto& [first_ms, id, branch] : lines) {
+      const Feed& feed = feeds_.at(branch);
+      Sequence end = uncut(branch, feed);
+      if (id != last) before += std::exchange(of_feed, 0), last = id;
+      if (most) {
+        const auto fits = std::ranges::upper_bound(feed.listed_bytes, *most - std::min(*most, before));
+        const Sequence within{static_cast<std::uint64_t>(fits - feed.listed_bytes.begin())};
+        if (before > *most || within < end) {
+          if (beyond != nullptr) beyond->insert(node);
+          end = before > *most ? Sequence{0} : within;
+        }
+        if (end.value > 0) of_feed = std::max(of_feed, feed.listed_bytes[end.value - 1]);
+      }
+      out.emplace(branch, end);
+    }
+  }
+  return out;
 }
 
 void Library::Body::settle(Feed& feed) { feed.held = feed.lacking.empty() ? feed.tail.sequence() : Sequence{feed.lacking.begin()->first - 1}; }
 
 // ---- what keys allow -----------------------------------------------------------------------------------------------------
 void Library::Body::derive(bool judge_all) {
-  judge_all_due_ = judge_all_due_ || judge_all;
-  Result<void> done = derive_now();
+  Result<void> done = derive_now(judge_all);
   behind_ = done ? std::nullopt : std::optional(std::move(done.error()));
 }
 
-Result<void> Library::Body::derive_now() {
+Result<void> Library::Body::derive_now(bool judge_all) {
   if (!has_keys()) {
     folder_.reset();
     return {};
@@ -185,16 +226,85 @@ Result<void> Library::Body::derive_now() {
     history_dirty_ = store::Stamp{};
     accepted_.clear();
     for (auto& [id, known] : records_) known.refusal = store::Refusal::policy_not_known;  // so that each is taken in anew
-    judge_all_due_ = true;
+    judge_all = true;
   }
+  // Records need neither, and are judged whatever became of these.
+  Result<void> noted = note_suspended();
   const std::vector<PackAddress> addresses(unindexed_.begin(), unindexed_.end());
-  Result<void> indexed = index_packs(addresses);  // records do not need it, and are judged whatever became of it
+  Result<void> indexed = index_packs(addresses);
   std::set<RecordId> which = open_records();
-  if (std::exchange(judge_all_due_, false)) {
+  if (judge_all) {
     for (const auto& [id, known] : records_) which.insert(id);
   }
   judge(which);
-  return indexed;
+  return noted ? indexed : noted;
+}
+
+namespace {
+/// Nothing needs to be written for it to count one day.
+bool waits(store::Refusal refusal) { return refusal == store::Refusal::ahead_of_clock || refusal == store::Refusal::suspended; }
+
+std::string suspended_name(const LibraryId& library, const NodeId& node) { return "suspended/" + library.hex() + "/" + node.hex(); }
+}  // namespace
+
+/// What was noted in the truth of suspensions that were in force when the last run ended.
+Result<void> Library::Body::load_suspended() {
+  constexpr std::size_t row_bytes = IncarnationId::size + Digest::size + 8;
+  std::set<NodeId> nodes;
+  for (const auto& [branch, feed] : feeds_) nodes.insert(branch.feed.node);
+  auto in = TRY(context_.truth.read());
+  for (const NodeId& node : nodes) {
+    const auto found = TRY(in.local(suspended_name(id_, node)));
+    if (!found) continue;
+    std::map<store::Branch, Sequence>& marks = suspended_[node];
+    for (ByteView rest = *found; rest.size() >= row_bytes; rest = rest.subspan(row_bytes)) {
+      const store::Branch branch({id_, node, *IncarnationId::from(rest.first(IncarnationId::size))},
+                                 *Digest::from(rest.subspan(IncarnationId::size, Digest::size)));
+      marks[branch] = {get_u64(rest.data() + IncarnationId::size + Digest::size)};
+    }
+  }
+  return {};
+}
+
+/// Suspensions that began or ended since. How far the node's lines are known by then is kept in the truth: after a restart only its own word would be left.
+Result<void> Library::Body::note_suspended() {
+  if (!context_.realm.trusted_now_ms()) return {};  // without a clock no suspension begins or ends
+  const std::map<NodeId, std::int64_t> now = context_.realm.suspended_now_ms();
+  std::map<NodeId, std::map<store::Branch, Sequence>> next;
+  for (const auto& [node, from_ms] : now) {
+    if (node == context_.node.id) continue;  // it sees its own work; with the others it waits
+    const auto marked = suspended_.find(node);
+    std::map<store::Branch, Sequence>& marks = next[node];
+    if (marked != suspended_.end()) {
+      marks = marked->second;
+      continue;
+    }
+    for (auto at = feeds_.lower_bound(store::Branch(FeedId{id_, node, {}})); at != feeds_.end() && at->first.feed.node == node; ++at) {
+      marks.emplace(at->first, at->second.tail.sequence());
+    }
+  }
+  std::vector<NodeId> begun, ended;
+  for (const auto& [node, marks] : next) {
+    if (!suspended_.contains(node)) begun.push_back(node);
+  }
+  for (const auto& [node, marks] : suspended_) {
+    if (!next.contains(node)) ended.push_back(node);
+  }
+  suspended_ = std::move(next);
+  if (begun.empty() && ended.empty()) return {};
+  auto write = TRY(context_.truth.write());
+  for (const NodeId& node : ended) TRY(write.erase_local(suspended_name(id_, node)));
+  for (const NodeId& node : begun) {
+    Bytes marks;
+    for (const auto& [branch, sequence] : suspended_.at(node)) {
+      append(marks, branch.feed.incarnation.view());
+      append(marks, branch.fork.view());
+      marks.resize(marks.size() + 8);
+      put_u64(marks.data() + marks.size() - 8, sequence.value);
+    }
+    TRY(write.put_local(suspended_name(id_, node), marks));
+  }
+  return write.commit();
 }
 
 Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) {
@@ -278,26 +388,22 @@ std::optional<RecordId> Library::Body::know_record(const store::SignedRecord& si
   return id;
 }
 
-std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, const Known& known, CutsByLine& cuts) const {
-  std::optional<store::Refusal> first;
-  for (const Carrier& carrier : known.carriers) {
-    auto line = cuts.find(carrier.branch);
-    if (line == cuts.end()) line = cuts.emplace(carrier.branch, this->cuts(carrier.branch)).first;
-    store::EntryFacts facts{carrier.branch.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true, std::nullopt};
-    if (const auto policy = context_.realm.policy_at(carrier.policy)) {
-      facts.time = {carrier.time_ms, carrier.latest_before_ms, policy->mesh().header.issued_s * 1000};
-    }
-    // The clock only holds back: when a record's time has come at all nodes they agree.
-    std::optional<store::Refusal> refusal = store::judge(facts, rights_, line->second.cuts, line->second.admits, context_.realm.trusted_now_ms());
-    // What came before the suspension stays where it is. Its own word for that is taken of what was here at the start alone.
-    const auto suspended = suspended_.find(carrier.branch.feed.node);
-    if (!refusal && suspended != suspended_.end() && (carrier.came_suspended || carrier.time_ms >= suspended->second)) refusal = store::Refusal::suspended;
-    const bool waits = refusal == store::Refusal::ahead_of_clock || refusal == store::Refusal::suspended;
-    if ((!refusal || waits) && !carrier.authentic) refusal = store::Refusal::no_right;
-    if (!refusal) return std::nullopt;
-    if (!first || waits) first = refusal;  // what will change by itself before what may not
+std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, const Known& known, const Carrier& carrier, CutsByLine& cuts,
+                                                        std::optional<std::int64_t> trusted_ms) const {
+  auto line = cuts.find(carrier.branch);
+  if (line == cuts.end()) line = cuts.emplace(carrier.branch, this->cuts(carrier.branch)).first;
+  store::EntryFacts facts{carrier.branch.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true, std::nullopt};
+  if (const auto policy = context_.realm.policy_at(carrier.policy)) {
+    facts.time = {carrier.time_ms, carrier.latest_before_ms, policy->mesh().header.issued_s * 1000};
   }
-  return first;
+  // The clock only holds back: when a record's time has come at all nodes they agree.
+  std::optional<store::Refusal> refusal = store::judge(facts, rights_, line->second.cuts, line->second.admits, trusted_ms);
+  if (const auto marks = suspended_.find(carrier.branch.feed.node); !refusal && marks != suspended_.end()) {
+    const auto known_then = marks->second.find(carrier.branch);
+    if (known_then == marks->second.end() || carrier.sequence > known_then->second) refusal = store::Refusal::suspended;
+  }
+  if ((!refusal || waits(*refusal)) && !carrier.authentic) refusal = store::Refusal::no_right;
+  return refusal;
 }
 
 void Library::Body::take(const RecordId& id, const Known& known) {
@@ -307,28 +413,31 @@ void Library::Body::take(const RecordId& id, const Known& known) {
 }
 
 void Library::Body::judge(const std::set<RecordId>& which) {
-  suspended_ = context_.realm.suspended_now_ms();
+  const std::optional<std::int64_t> trusted_ms = context_.realm.trusted_now_ms();
   CutsByLine in_force;
   std::vector<store::Version> come;
   std::set<DocumentId> left;
   for (const RecordId& id : which) {
     Known& known = records_.at(id);
+    std::optional<store::Refusal> refusal;
+    bool counts = false;
     for (Carrier& carrier : known.carriers) {
       if (!carrier.authentic && rights_.knows(carrier.policy)) {
         carrier.authentic = verify_record(context_.realm, carrier.policy, known.signed_record, known.record).has_value();
       }
-    }
-    const std::optional<store::Refusal> refusal = refusal_of(id, known, in_force);
-    const bool was = !known.refusal, is = !refusal;
-    known.refusal = refusal;
-    for (const Carrier& carrier : known.carriers) {
+      carrier.refusal = refusal_of(id, known, carrier, in_force, trusted_ms);
       const std::pair place(carrier.branch, carrier.sequence.value);
-      if (refusal && store::is_final(*refusal)) {
+      if (carrier.refusal && store::is_final(*carrier.refusal)) {
         refused_at_.insert(place);
       } else {
         refused_at_.erase(place);
       }
+      counts = counts || !carrier.refusal;
+      if (carrier.refusal && (!refusal || waits(*carrier.refusal))) refusal = carrier.refusal;  // what will change by itself before what may not
     }
+    if (counts) refusal.reset();
+    const bool was = !known.refusal, is = !refusal;
+    known.refusal = refusal;
     const std::pair due(store::time_ms(known.record.hlc) - store::lead_ms_most, id);
     if (refusal == store::Refusal::ahead_of_clock) {
       ahead_.insert(due);
@@ -364,7 +473,7 @@ Library::~Library() = default;
 Result<std::unique_ptr<Library>> Library::open(const LibraryContext& context, const LibraryId& id) {
   auto body = std::make_unique<Body>(context, id);
   TRY(body->load());
-  body->loading_ = false;
+  TRY(body->load_suspended());
   body->derive(true);
   return std::unique_ptr<Library>(new Library(std::move(body)));
 }
@@ -380,13 +489,7 @@ std::vector<Library::FeedState> Library::feeds() const {
 std::vector<Sequence> Library::counted() const {
   std::vector<Sequence> out;
   for (const auto& [branch, feed] : body_->feeds_) {
-    Sequence end = feed.tail.sequence();
-    const Cuts in_force = body_->cuts(branch);
-    for (const store::Cut& cut : in_force.cuts) {
-      // Entries of a feed never name an older policy than one before them, or do not count: so all beyond the end are cut, or the node goes on.
-      if (cut.subject != store::CutSubject(branch.feed.node) || feed.highest >= cut.since) continue;
-      end = std::min(end, store::end_of(cut, branch.feed, in_force.admits));
-    }
+    Sequence end = body_->uncut(branch, feed);
     while (end.value > 0 && body_->refused_at_.contains({branch, end.value})) --end.value;
     out.push_back(end);
   }
@@ -407,23 +510,26 @@ std::size_t Library::forked_count() const {
   return out.size();
 }
 
-std::set<FeedId> Library::feeds_of(const store::CutSubject& subject) const {
+Result<std::vector<Library::Point>> Library::heads_of(const store::CutSubject& subject) const {
   const auto* node = std::get_if<NodeId>(&subject);
   const auto* person = std::get_if<PersonId>(&subject);
-  std::set<FeedId> out;
+  std::map<FeedId, Sequence> ends;
   if (!body_->has_keys()) {
     for (const auto& [branch, feed] : body_->feeds_) {
-      if (node == nullptr || branch.feed.node == *node) out.insert(branch.feed);
+      if (branch.fork.is_zero() && (node == nullptr || branch.feed.node == *node)) ends[branch.feed] = feed.tail.sequence();
     }
-    return out;
   }
   for (const auto& [id, known] : body_->records_) {
-    if (known.refusal) continue;
+    if (!body_->folder_ || known.refusal) continue;
     for (const Body::Carrier& carrier : known.carriers) {
       const bool is_its = node != nullptr ? carrier.branch.feed.node == *node || known.record.device == *node : known.record.person == *person;
-      if (is_its) out.insert(carrier.branch.feed);
+      if (!is_its || carrier.refusal || !carrier.branch.fork.is_zero()) continue;
+      Sequence& end = ends[carrier.branch.feed];
+      end = std::max(end, carrier.sequence);
     }
   }
+  std::vector<Point> out;
+  for (const auto& [feed, end] : ends) out.push_back({feed, end, TRY(root_at(TRY(first_line(feed)), end))});
   return out;
 }
 
@@ -564,6 +670,7 @@ Result<std::vector<Bytes>> Library::Body::entries_of(const store::Branch& branch
 /// The entries of a batch that follow `tail`, into the truth and what is known. `branch` may be new.
 Result<Library::Lists> Library::Body::put_batch(const store::Branch& branch, store::FeedTail tail, Sequence from, const Batch& batch,
                                                 const crypto::VerifyKey& key) {
+  if (from.value > tail.sequence().value + 1) return fail(Fault::stale, "entries with a gap before them");
   const std::span<const Bytes> fresh_bytes = std::span(batch.entries).subspan(tail.sequence().value + 1 - from.value);
   auto write = TRY(context_.truth.write());
   std::vector<Entry> entries = TRY(tail.check_batch(fresh_bytes, batch.head_note, batch.proof, key, write.keep_subtrees(branch)));
@@ -578,6 +685,8 @@ Result<Library::Lists> Library::Body::put_batch(const store::Branch& branch, sto
   for (std::size_t i = 0; i < entries.size(); ++i) {
     TRY(write.put_entry(branch, entries[i].sequence, fresh_bytes[i]));
     fresh.push_back(TRY(read_fresh(std::move(entries[i]), write)));
+    const auto none_has = [](const PackListing& pack) { return pack.size_bytes < crypto::pack_bytes_min || pack.size_bytes > crypto::bulk_pack_bytes; };
+    if (std::ranges::any_of(fresh.back().packs, none_has)) return fail(Fault::malformed, "an entry that lists a pack of a size that none has");
   }
   TRY(write.put_head(branch, {batch.head_note, tail.encode(), batch.proof}));
   TRY(write.commit());
@@ -597,10 +706,12 @@ Result<Library::Lists> Library::Body::put_batch(const store::Branch& branch, sto
 std::vector<Library::Missing> Library::missing(std::size_t most, std::int64_t now_ms) const {
   using Packs = const std::set<PackAddress>*;
   std::map<NodeId, std::vector<Packs>> by_writer;
+  const std::map<store::Branch, Sequence> ends = body_->fetched_to();
   for (const auto& [branch, feed] : body_->feeds_) {
-    for (const auto& [sequence, packs] : feed.lacking) by_writer[branch.feed.node].push_back(&packs);
+    for (const auto& [sequence, packs] : feed.lacking) {
+      if (sequence <= ends.at(branch).value) by_writer[branch.feed.node].push_back(&packs);
+    }
   }
-  std::erase_if(by_writer, [&](const auto& writer) { return body_->is_beyond_quota(writer.first); });
   struct Turn {
     std::span<const Packs> left;
     std::set<PackAddress>::const_iterator next;
@@ -689,12 +800,9 @@ void Library::judge_again() { body_->derive(true); }
 const std::optional<Error>& Library::behind() const { return body_->behind_; }
 void Library::catch_up() { body_->derive(false); }
 
-std::vector<NodeId> Library::beyond_quota() const {
-  std::vector<NodeId> out;
-  for (const auto& [branch, feed] : body_->feeds_) {
-    const NodeId& node = branch.feed.node;
-    if ((out.empty() || out.back() != node) && body_->is_beyond_quota(node)) out.push_back(node);
-  }
+std::set<NodeId> Library::beyond_quota() const {
+  std::set<NodeId> out;
+  (void)body_->fetched_to(&out);
   return out;
 }
 

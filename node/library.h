@@ -119,9 +119,9 @@ class Library {
   std::vector<Sequence> counted() const;
   Result<Point> first_line(const FeedId& feed) const;  ///< where it stands. Fault: not_found
   std::size_t forked_count() const;                    ///< feeds with more than one line
-  /// Feeds in which something of that node (as sequencer or device) or person is in the view: what a cut must name to leave it there. Without keys nobody here
-  /// knows: all feeds of the node, or all there are.
-  std::set<FeedId> feeds_of(const store::CutSubject& subject) const;
+  /// Where a cut of this subject leaves what is in the view: the last entry of each feed that counts with a record of the subject. Without keys the whole
+  /// feeds. What waits (a suspended node's, or ahead of its time) is beyond. Faults: the store's.
+  Result<std::vector<Point>> heads_of(const store::CutSubject& subject) const;
   /// The root of the log's first `size` entries, in the line with that root at `line`. Faults: not_found, the store's.
   Result<Digest> root_at(const Point& line, Sequence size) const;
   /// From which entry on to ask for what leads to this point; 0: nothing, it is held, or is one line too many.
@@ -143,7 +143,8 @@ class Library {
     std::uint32_t size_bytes{};  ///< 0: entries differ about it
   };
   /// What is to be asked for: writers take turns, so that one who lists what nobody has holds up nobody else; of each, packs of the entry that lacks least
-  /// come first. Without what was put off until after `now_ms`, and without what a writer lists beyond its quota.
+  /// come first. Without what was put off until after `now_ms`, what a writer
+  /// lists beyond its quota, and what is cut.
   std::vector<Missing> missing(std::size_t most, std::int64_t now_ms) const;
   std::uint64_t missing_count() const;
   bool is_missing(const PackAddress& address) const;  ///< and to be taken if it comes
@@ -160,7 +161,7 @@ class Library {
   const std::optional<Error>& behind() const;
   void catch_up();  ///< tries again
   /// Nodes whose entries list more than any policy allowed them: what more they list is not fetched.
-  std::vector<NodeId> beyond_quota() const;
+  std::set<NodeId> beyond_quota() const;
   /// When, by the realm's trusted time, a record that is ahead of it is to be judged again. Nothing: none is.
   std::optional<std::int64_t> due_ms() const;
   void judge_due();

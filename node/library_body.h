@@ -17,7 +17,8 @@ class Library::Body {
     std::vector<Digest> proof;  ///< that it continues the tail, where it covers more
     Sequence held;
     PolicyVersion highest;                                              ///< of the entries so far
-    std::uint64_t listed_bytes{};                                       ///< of the packs that they list
+    std::vector<std::uint64_t> listed_bytes;                            ///< of the packs that each and those before it list
+    std::int64_t first_ms{};                                            ///< time of the first, as its node claims
     std::set<PolicyVersion> policies;                                   ///< that they name
     std::map<std::uint64_t, std::set<PackAddress>> lacking;             ///< by entry: packs that are missing
     std::int64_t latest_ms = std::numeric_limits<std::int64_t>::min();  ///< of the entries so far
@@ -46,7 +47,7 @@ class Library::Body {
     PolicyVersion policy, highest_before;
     bool authentic{};
     std::int64_t time_ms{}, latest_before_ms{};
-    bool came_suspended{};  ///< in this run, while its node was suspended
+    std::optional<store::Refusal> refusal;  ///< as judged last
   };
   struct Known {
     store::Record record;
@@ -84,7 +85,9 @@ class Library::Body {
   Result<Fresh> read_fresh(store::Entry entry, store::TruthRead& in) const;
   void know_entry(const store::Branch& branch, Feed& feed, Fresh fresh);
   std::uint64_t listed_bytes(const NodeId& node) const;
-  bool is_beyond_quota(const NodeId& node) const;
+  std::optional<std::uint64_t> quota(const NodeId& node) const;
+  Sequence uncut(const store::Branch& branch, const Feed& feed) const;
+  std::map<store::Branch, Sequence> fetched_to(std::set<NodeId>* beyond = nullptr) const;
   void settle(Feed& feed);
 
   bool has_keys() const;
@@ -92,13 +95,16 @@ class Library::Body {
   store::NameRule rule() const;
   Cuts cuts(const store::Branch& branch) const;
 
-  void derive(bool judge_all);  ///< all that keys allow: index, records, folder. A fault stays in `behind_`, with what is still to be done
-  Result<void> derive_now();
+  void derive(bool judge_all);  ///< all that keys allow: index, records, folder. A fault stays in `behind_`
+  Result<void> derive_now(bool judge_all);
+  Result<void> load_suspended();
+  Result<void> note_suspended();
   Result<void> index_packs(std::span<const PackAddress> addresses);
   std::set<RecordId> open_records();  ///< those whose meta packs are here; which
   Result<std::optional<store::SignedRecord>> find_record(const Unopened& entry) const;
   std::optional<RecordId> know_record(const store::SignedRecord& signed_record, const Carrier& carrier);
-  std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, CutsByLine& cuts) const;
+  std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, const Carrier& carrier, CutsByLine& cuts,
+                                           std::optional<std::int64_t> trusted_ms) const;
   void take(const RecordId& id, const Known& known);
   std::int64_t entry_ms(std::int64_t wall_ms) const;
   std::uint64_t last_hlc() const { return accepted_.empty() ? 0 : accepted_.rbegin()->first.hlc; }
@@ -127,11 +133,10 @@ class Library::Body {
   std::map<store::Stamp, RecordId> accepted_;
   std::optional<store::Folder> folder_;
   std::optional<Error> behind_;
-  bool judge_all_due_ = false;
   std::set<std::pair<store::Branch, std::uint64_t>> refused_at_;  ///< entries whose record does not count, or is not there
-  bool loading_ = true;                                           ///< what is read from the disk came before this run
-  std::map<NodeId, std::int64_t> suspended_;                      ///< as judged last: nodes, and from when on
-  std::set<std::pair<std::int64_t, RecordId>> ahead_;             ///< records that wait for their time, by when that is
+  /// Of nodes that are suspended: how far each of their lines was known when that was first seen here. What is beyond waits. Also in the truth.
+  std::map<NodeId, std::map<store::Branch, Sequence>> suspended_;
+  std::set<std::pair<std::int64_t, RecordId>> ahead_;  ///< records that wait for their time, by when that is
   std::uint64_t entry_count_ = 0;
 
   // History, and the folder as its last commit shows it; both only once somebody asked.

@@ -115,16 +115,27 @@ class Operations {
   /// The documents of a folder that moves: folders before what is in them.
   Result<std::vector<Act>> parts(const MoveAct& act) const {
     if (!store::good_path(act.to)) return fail(Fault::malformed, bad_path);
+    if (act.from.empty()) return fail(Fault::malformed, "a library cannot be moved, but what is in it");
     if (!is_folder(act.from)) return fail(Fault::not_found, "nothing is shown there");
     if (folder_.find(act.to) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
-    if (act.to.starts_with(act.from + "/")) return fail(Fault::malformed, "a folder cannot be moved into itself");
+    // As typed, the folder's name may have other bytes than as shown: parts count.
+    const std::vector<std::string_view> from = store::parts_of(act.from), to_parts = store::parts_of(act.to);
+    const auto same = [&](std::string_view a, std::string_view b) { return store::name_key(folder_.rule(), a) == store::name_key(folder_.rule(), b); };
+    if (to_parts.size() > from.size() && std::ranges::equal(from, std::span(to_parts).first(from.size()), same)) {
+      return fail(Fault::malformed, "a folder cannot be moved into itself");
+    }
+    const auto below_it = [&](const std::string& path) {
+      std::size_t at = 0;
+      for (std::size_t part = 1; part < from.size(); ++part) at = path.find('/', at) + 1;
+      return path.substr(std::min(path.find('/', at), path.size()));
+    };
     std::map<std::string, Shown> all;
     below(act.from, [&](const std::string& path, const Shown& shown) { all.emplace(path, shown); });
     std::set<DocumentId> moved;
     std::vector<Act> out;
     for (const auto& [path, shown] : all) {
       if (!moved.insert(shown.document).second) continue;
-      std::string to = act.to + path.substr(act.from.size());
+      std::string to = act.to + below_it(path);
       if (to.ends_with('/')) to.pop_back();
       // A name that was made over is not the document's: it keeps its own at the new place.
       if (!is_dir(shown)) {
@@ -283,6 +294,8 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   if (!policy || policy->version() != prepared.policy || it.mesh() == nullptr) return fail(Fault::stale, "the policy has changed meanwhile");
   const std::int64_t entry_ms = std::max(it.entry_ms(wall_ms), store::time_ms(prepared.record.hlc) - store::lead_ms_most);
   if (entry_ms > it.context_.realm.trusted_ms(wall_ms) + store::lead_ms_most) return fail(Fault::stale, "this node's clock was put back meanwhile");
+  // A clock that was set meanwhile: no node would take a record that is so much older than its entry.
+  if (entry_ms > store::time_ms(prepared.record.hlc) + store::entry_lag_ms_most) return fail(Fault::stale, "this node's clock was put forward meanwhile");
   for (const store::SealedPack& pack : with_entry) {
     stored.push_back({{pack.address, static_cast<std::uint32_t>(pack.bytes.size()), pack.kind}, pack.places});
   }

@@ -14,7 +14,8 @@ bool concerns(const CutSubject& subject, const NodeId& sequencer, const Record& 
 /// bureau for days, may be older.
 bool fits(const EntryTime& time, const FeedId& feed, const Record& record) {
   const std::int64_t made_ms = time_ms(record.hlc);
-  if (time.time_ms < time.latest_before_ms || time.time_ms < time.policy_issued_ms || made_ms - lead_ms_most > time.time_ms) return false;
+  // Clocks are set by seconds, and headquarters' is another.
+  if (time.time_ms < std::max(time.latest_before_ms, time.policy_issued_ms) - lead_ms_most || made_ms - lead_ms_most > time.time_ms) return false;
   return record.device != feed.node || made_ms + entry_lag_ms_most >= time.time_ms;
 }
 

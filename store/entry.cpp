@@ -39,11 +39,6 @@ constexpr std::size_t list_object_bytes_most = 4 + list_object_packs_most * (Pac
 
 bool ascends(const std::vector<PackListing>& packs) { return std::ranges::is_sorted(packs, std::ranges::less_equal{}, &PackListing::address); }
 
-bool sized(const std::vector<PackListing>& packs) {
-  return std::ranges::all_of(packs,
-                             [](const PackListing& pack) { return pack.size_bytes >= crypto::pack_bytes_min && pack.size_bytes <= crypto::bulk_pack_bytes; });
-}
-
 /// What a decoded entry must keep to beyond its encoding, or null.
 const char* wrong_with(const Entry& entry) {
   if (entry.sequence.value == 0) return "sequence 0";
@@ -51,7 +46,6 @@ const char* wrong_with(const Entry& entry) {
   if (entry.policy.value == 0) return "policy version 0";
   if (const auto* packs = std::get_if<std::vector<PackListing>>(&entry.packs)) {
     if (!ascends(*packs)) return "packs out of order";
-    if (!sized(*packs)) return "a pack of a size that none has";
   } else if (const auto& object = std::get<PackListObject>(entry.packs); object.count <= entry_packs_most || object.count > list_object_packs_most) {
     return "a list object of a count that has none";
   }
@@ -97,7 +91,6 @@ Result<std::vector<PackListing>> decode_list(ByteView bytes, const PackListObjec
   ListObject list = TRY(archive::decode<ListObject>(bytes, list_object_bytes_most, "list object"));
   if (list.packs.size() != expected.count) return fail(Fault::not_authentic, "a list object of another count than the entry says");
   if (!ascends(list.packs)) return fail(Fault::malformed, "list object: packs out of order");
-  if (!sized(list.packs)) return fail(Fault::malformed, "list object: a pack of a size that none has");
   return std::move(list.packs);
 }
 

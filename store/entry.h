@@ -56,8 +56,7 @@ struct Entry {
 
 /// Needs: within the limits above.
 Bytes encode(const Entry& entry);
-/// Faults: over_limit, malformed (order, repetition, a pack of a size that none has, a change without record or with a body, sequence or epoch 0),
-/// unsupported (a newer format).
+/// Faults: over_limit, malformed (order, repetition, a change without record or with a body, sequence or epoch 0), unsupported (a newer format).
 Result<Entry> decode_entry(ByteView bytes);
 
 Bytes encode_list(const std::vector<PackListing>& packs);

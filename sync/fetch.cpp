@@ -185,7 +185,7 @@ bool Fetch::begin_one(const NodeId& id, Peer& peer, Now now) {
     const auto waits = object.waits.find(id);
     if ((waits != object.waits.end() && waits->second.until_ms > now.steady_ms) || !may_ask_(id, object_id.library)) continue;
     if (object.counted_bytes == 0 && !spare(std::max<std::size_t>(object.size_bytes, slice_bytes_most))) return false;
-    if (object.of_one && object.giver && object.giver != id) discard(object);
+    if (object.of_one && object.giver && object.giver != id) begin_anew(object);  // with its size, which that giver may have said
     object.peer = id;
     object.probing = waits != object.waits.end();
     count_begun(object);

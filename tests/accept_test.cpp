@@ -101,8 +101,9 @@ TEST_CASE("accept: an entry's time goes forward, and its record was made shortly
   };
   constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min(), most = std::numeric_limits<std::int64_t>::max();
   CHECK(!at(made_ms, made_ms, made_ms));
-  CHECK(at(made_ms, made_ms + 1, 0) == Refusal::wrong_time);
-  CHECK(at(made_ms, 0, made_ms + 1) == Refusal::wrong_time);
+  CHECK(!at(made_ms, made_ms + lead_ms_most, made_ms + lead_ms_most));
+  CHECK(at(made_ms, made_ms + lead_ms_most + 1, 0) == Refusal::wrong_time);
+  CHECK(at(made_ms, 0, made_ms + lead_ms_most + 1) == Refusal::wrong_time);
   CHECK(!at(made_ms - lead_ms_most, least, 0));
   CHECK(at(made_ms - lead_ms_most - 1, least, 0) == Refusal::wrong_time);
   CHECK(at(least, least, 0) == Refusal::wrong_time);

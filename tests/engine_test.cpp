@@ -345,9 +345,10 @@ TEST_CASE_FIXTURE(Fixture, "engine: an entry's time goes forward in its feed and
     return give(entry_ms, record_ms);
   };
   CHECK(!judged(0, 0, 0));
-  CHECK(judged(-1, 0, 0) == store::Refusal::wrong_time);
-  CHECK(!judged(-24 * hour_ms, -24 * hour_ms, std::nullopt));
-  CHECK(judged(-24 * hour_ms - 1, -24 * hour_ms, std::nullopt) == store::Refusal::wrong_time);  // before the policy was
+  CHECK(!judged(-5 * minute_ms, -1, 0));  // a clock may be put back a little
+  CHECK(judged(-5 * minute_ms - 1, -1, 0) == store::Refusal::wrong_time);
+  CHECK(!judged(-24 * hour_ms - 5 * minute_ms, -24 * hour_ms, std::nullopt));
+  CHECK(judged(-24 * hour_ms - 5 * minute_ms - 1, -24 * hour_ms - 1, std::nullopt) == store::Refusal::wrong_time);  // before the policy was
   CHECK(!judged(0, -12 * hour_ms, std::nullopt));
   CHECK(judged(0, -12 * hour_ms - 1, std::nullopt) == store::Refusal::wrong_time);
   CHECK(!judged(-5 * minute_ms, 0, std::nullopt));
@@ -401,13 +402,32 @@ TEST_CASE_FIXTURE(Fixture, "engine: what a suspended node writes waits, by whate
   REQUIRE(head.save("works", {"others go on"}));
   CHECK(head.engine->library(works)->folder()->find("others go on/"));
 
-  // A restart takes what was here before the suspension for what it says, and nothing else.
+  // A cut leaves what is in the view, and not what waits behind it.
+  const auto heads = [&] { return std::get<node::local::Heads>(head.ask(node::local::HeadsRequest{sapporo.feed.node, {}})).rows; };
+  REQUIRE(heads().size() == 1);
+  CHECK(heads()[0].feed == sapporo.feed);
+  CHECK(heads()[0].sequence == Sequence{1});
+
+  // A restart forgets nothing of this: what came later is known for that, whatever it says of its time.
   head.restart();
+  head.pass(minute_ms);
   CHECK(!refusal(head, "works", before));
-  CHECK(refusal(head, "works", meanwhile) == store::Refusal::suspended);
+  for (const RecordId& id : {meanwhile, dated_back}) CHECK(refusal(head, "works", id) == store::Refusal::suspended);
+  CHECK(heads().size() == 1);
 
   head.pass(240 * minute_ms);  // by its own timer
   for (const RecordId& id : {before, meanwhile, dated_back}) CHECK(!refusal(head, "works", id));
+  CHECK(heads().size() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: a suspended node is told so, and sees its own work") {
+  Site sapporo(hq, "sapporo");
+  sapporo.hear(hq.last);
+  (void)sapporo.ask(node::local::OfferRequest{{hq.suspend(0, 1, {hq.id("sapporo")}, 4)}});
+  REQUIRE(sapporo.save("works", {"meanwhile"}));
+  CHECK(sapporo.engine->library(sapporo.library("works"))->folder()->find("meanwhile/"));
+  const auto notices = sapporo.engine->notices(sapporo.now);
+  CHECK(std::ranges::any_of(notices, [](const std::string& it) { return it.find("suspended this node") != std::string::npos; }));
 }
 
 TEST_CASE("engine: a receipt covers entries by the roots that it names, and what is not known here by nothing") {

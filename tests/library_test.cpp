@@ -168,15 +168,23 @@ TEST_CASE_FIXTURE(Between, "library: a quota decides what is fetched, not what i
   REQUIRE(pens[0].give(works(naha))->empty());
   CHECK(works(head).feeds() == works(naha).feeds());
   for (Site* it : {&head, &naha}) {
-    CHECK(works(*it).beyond_quota() == std::vector{hq.id("sapporo")});
-    CHECK(works(*it).missing(10, 0).empty());
+    CHECK(works(*it).beyond_quota() == std::set{hq.id("sapporo")});
+    REQUIRE(works(*it).missing(10, 0).size() == 1);
+    CHECK(works(*it).missing(10, 0)[0].address == address(0));  // of the feed that is first everywhere
   }
   // Another's pack is fetched all the same, also where the one beyond its quota lists it too.
   REQUIRE(head.save("works", {"plans"}));
   give_entries(head, naha);
-  CHECK(works(naha).missing(10, 0).size() == 1);
+  CHECK(works(naha).missing(10, 0).size() == 2);
   head.restart();
-  CHECK(works(head).beyond_quota() == std::vector{hq.id("sapporo")});
+  CHECK(works(head).beyond_quota() == std::set{hq.id("sapporo")});
+  // Nothing beyond a cut is fetched, nor counts.
+  Changes changes;
+  changes.cuts = cuts_of(hq.id("sapporo"), {head.library("works")}, {});
+  hq.publish(limited, changes);
+  naha.hear(hq.last);
+  CHECK(works(naha).beyond_quota().empty());
+  CHECK(works(naha).missing(10, 0).size() == 1);
 }
 
 TEST_CASE_FIXTURE(Between, "library: what was within its quota is needed, also when the quota is made smaller since") {
@@ -208,6 +216,15 @@ TEST_CASE_FIXTURE(Between, "library: garbage for a point that is honest does not
   CHECK(works(head).accept_entries(longer.point(), again, longer.batch())->empty());
   CHECK(works(head).forked_count() == 0);
   CHECK(*works(head).next(longer.point()) == Sequence{0});
+}
+
+TEST_CASE_FIXTURE(Between, "library: entries that list a pack of a size that none has are refused") {
+  for (const std::uint32_t size : {0U, 511U, static_cast<std::uint32_t>(crypto::bulk_pack_bytes + 1), 16U << 20}) {
+    Pen pen(hq, "sapporo", head.library("works"));
+    pen.write(works(head), {{address(0), size, crypto::PackKind::content}});
+    CHECK(pen.give(works(head)).error().fault == Fault::malformed);
+  }
+  CHECK(works(head).feeds().empty());
 }
 
 TEST_CASE_FIXTURE(Between, "library: writers take turns, and who lists what nobody has holds up nobody") {
@@ -258,6 +275,18 @@ TEST_CASE_FIXTURE(Between, "library: lists of packs are asked for only after eve
   REQUIRE(works(head).keep_pack_list(crypto::sha256(list), list));
   CHECK(pen.give(works(head))->empty());
   CHECK(works(head).missing_count() == 300);
+}
+
+TEST_CASE_FIXTURE(Between, "library: a folder moves also when its name is typed in another spelling, and a whole library does not") {
+  REQUIRE(head.save("works", {"がく/図"}));
+  const auto move = [&](const std::string& from, const std::string& to) {
+    return std::holds_alternative<node::local::Saved>(head.ask(node::local::MoveRequest{"works", from, to, ""}));
+  };
+  CHECK(move("\u304b\u3099く", "gaku"));  // two code points for the one that is shown
+  CHECK(names(head) == "gaku/図/; ");
+  CHECK_FALSE(move("GAKU", "gaku/below"));
+  CHECK_FALSE(move("", "x"));
+  CHECK(names(head) == "gaku/図/; ");
 }
 
 TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing else, is said, and is made good") {

@@ -440,6 +440,32 @@ TEST_CASE("sync: of a pack whose size is not known, who names a false one keeps 
   CHECK(net.refused(2, 1) == 0);
 }
 
+TEST_CASE("sync: who says a false size and then nothing, again and again, brings no blame on who says the true one") {
+  Net net(3);
+  net.all_know();
+  net.share(works, {0, 1, 2});
+  const Bytes bytes = fake::pack_bytes(1, 700'000);
+  const Digest address = crypto::sha256(bytes);
+  for (const std::size_t i : {0U, 1U}) {
+    net.nodes[i].store.packs[address] = bytes;
+    net.nodes[i].store.save(fake::feed(works, "a"), "pack " + address.hex() + " 0");
+  }
+  net.passes = [&](fake::Parcel& message) {
+    auto decoded = message.from == 0 ? decode(message.bytes, bulk_bytes_most) : fail(Fault::denied, "");
+    auto* given = decoded ? std::get_if<SliceGiven>(&*decoded) : nullptr;
+    if (given == nullptr) return true;
+    if (given->offset > 0) return false;
+    given->size_bytes = 900'000;
+    message.bytes = encode(*given);
+    return true;
+  };
+  net.link(2, 0);
+  net.run(1'000);
+  net.link(2, 1);
+  CHECK(net.run(180'000, [&] { return net.nodes[2].store.packs.size() == 1; }));
+  CHECK(net.refused(2, 1) == 0);
+}
+
 TEST_CASE("sync: bytes that are what was asked for and not what entries say are no fault of their giver, and are not asked for again") {
   Net net = pair_of_nodes();
   net.nodes[0].store.save_pack(fake::feed(works, "a"), bytes_of("denied" + std::string(1'000, 'x')));
