@@ -2,13 +2,12 @@
 
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-
-#include "node/local_socket.h"
 
 namespace dozo::tools {
 
@@ -91,8 +90,9 @@ Result<Place> parse_place(std::string_view text) {
 }
 
 Result<local::Answer> ask(const Common& common, const local::Request& request) {
-  if (common.home.empty()) return fail(Fault::not_found, "which node? Name its home with --home, or set DOZO_HOME");
-  const auto client = TRY(node::LocalClient::connect(common.home));
+  if (common.home.empty()) throw CLI::ValidationError("which node? Name its home with --home, or set DOZO_HOME");
+  if (!common.daemon) common.daemon = TRY(node::LocalClient::connect(common.home));
+  const std::shared_ptr<node::LocalClient> client = common.daemon;
   const bool with_progress = on_terminal(STDERR_FILENO);
   bool shown_any = false;
   const Interruptible until_here;
@@ -105,7 +105,10 @@ Result<local::Answer> ask(const Common& common, const local::Request& request) {
       },
       -1, &interrupted);
   if (shown_any) std::fputs("\r\033[K", stderr);
-  if (!answer) return answer;
+  if (!answer) {
+    common.daemon.reset();  // the next question may find another daemon there
+    return answer;
+  }
   if (const auto* refusal = std::get_if<local::Refusal>(&*answer)) {
     // It may name a document, and a name with a newline is to make no second line.
     if (refusal->fault > static_cast<std::uint8_t>(Fault::unsupported)) return fail(Fault::unavailable, shown(refusal->text));

@@ -3,12 +3,13 @@
 // A verb is a function Result<void>(options); main turns its error into one line and an exit status (docs/cli.md).
 // Threads: one.
 #pragma once
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "node/exit_status.h"
-#include "node/local_messages.h"
+#include "node/local_socket.h"
 
 namespace CLI {
 class App;
@@ -20,6 +21,7 @@ namespace dozo::tools {
 struct Common {
   std::string home;  ///< --home or DOZO_HOME
   bool json{};
+  mutable std::shared_ptr<node::LocalClient> daemon;  ///< of `home`, once it was asked: a connection costs more than most questions
 };
 
 /// `LIBRARY:PATH`.
