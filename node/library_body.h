@@ -1,4 +1,4 @@
-// The inside of Library, shared by its two sources. Private to library.cpp and library_save.cpp.
+// The inside of Library, shared by its sources. Private to library*.cpp: feeds, packs, saving, and in library.cpp what keys allow.
 #pragma once
 #include <limits>
 #include <ranges>
