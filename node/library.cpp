@@ -11,7 +11,6 @@
 // stay. History is brought up to date when somebody asks for it, because a late record changes every commit after its place.
 namespace dozo::node {
 
-
 const policy::MeshLibrary* Library::Body::mesh() const {
   const auto policy = context_.realm.policy();
   return policy ? policy->library(id_) : nullptr;  // the realm keeps the newest policy alive until the next one is offered
