@@ -92,9 +92,14 @@ class Operations {
   }
 
   Result<void> add(const ResolveAct& act) {
-    const auto shown = find(act.path, false);
+    auto shown = find(act.path, false);
+    if (!shown) shown = find(act.path, true);
     if (!shown) return fail(Fault::not_found, "nothing is shown there");
     std::optional<Shown> use = shown;
+    if (act.use && is_other_path(*shown, *act.use)) {
+      take(store::rename(folder_.view(), *shown, *act.use));
+      return {};
+    }
     if (act.use) {
       use = find(*act.use, false);
       if (!use) return fail(Fault::not_found, "nothing is shown where the other side should be: " + *act.use);
@@ -168,6 +173,12 @@ class Operations {
  private:
   void take(std::vector<Op> made) {
     for (Op& op : made) ops.push_back(store::anew(folder_.view(), std::move(op)));
+  }
+  /// One of the names that were given to the document apart, and not the one that is shown.
+  bool is_other_path(const Shown& shown, const std::string& path) const {
+    const std::vector<store::View::Group> groups = folder_.view().groups(shown.document, store::Register::path);
+    return groups.size() > 1 && path != shown.at &&
+           std::ranges::any_of(groups, [&](const store::View::Group& group) { return std::get<std::string>(group.front()->op.value) == path; });
   }
   /// The two documents ask for one name.
   bool meet(const Shown& one, const Shown& other) const {

@@ -158,6 +158,14 @@ Result<local::Conflicts> conflicts(Library& library) {
       if (shown && !shown->side) row.path = path;
     }
     if (row.path.empty() && !row.paths.empty()) row.path = row.paths.front();
+    if (conflict.kind == store::ConflictKind::path) {
+      // The names that were given to it apart. One is shown; resolve --use takes any of them.
+      for (const store::View::Group& group : folder->view().groups(conflict.document, store::Register::path)) {
+        const auto& path = std::get<std::string>(group.front()->op.value);
+        const auto is_shown = [&](const std::string& it) { return it == path || it == path + "/"; };
+        if (std::ranges::none_of(row.paths, is_shown)) row.paths.push_back(path);
+      }
+    }
     if (conflict.holder) {
       const std::vector<std::string>& held = paths[*conflict.holder];
       row.paths.insert(row.paths.end(), held.begin(), held.end());

@@ -289,6 +289,32 @@ TEST_CASE_FIXTURE(Between, "library: a folder moves also when its name is typed 
   CHECK(names(head) == "gaku/図/; ");
 }
 
+TEST_CASE_FIXTURE(Between, "library: of two names that were given apart both are shown, and either can be chosen") {
+  REQUIRE(head.save("works", {"plan"}));
+  give_entries(head, sapporo);
+  give_packs(head, sapporo);
+  const auto move = [](Site& at, const std::string& to) {
+    return std::holds_alternative<node::local::Saved>(at.ask(node::local::MoveRequest{"works", "plan", to, ""}));
+  };
+  REQUIRE(move(head, "of head"));
+  REQUIRE(move(sapporo, "of sapporo"));
+  give_entries(sapporo, head);
+  give_packs(sapporo, head);
+  const auto conflicts = [&] { return std::get<node::local::Conflicts>(head.ask(node::local::ConflictsRequest{"works"})).rows; };
+  REQUIRE(conflicts().size() == 1);
+  const node::local::ConflictRow row = conflicts()[0];
+  CHECK(row.kind == "path");
+  REQUIRE(row.paths.size() == 2);
+  std::string shown = row.path;
+  while (shown.ends_with('/')) shown.pop_back();
+  const std::string other = shown == "of head" ? "of sapporo" : "of head";
+  CHECK(std::ranges::find(row.paths, other) != row.paths.end());
+  CHECK(std::holds_alternative<node::local::Refusal>(head.ask(node::local::ResolveRequest{"works", shown, "", "of nobody"})));
+  CHECK(std::holds_alternative<node::local::Saved>(head.ask(node::local::ResolveRequest{"works", shown, "", other})));
+  CHECK(conflicts().empty());
+  CHECK(names(head) == other + "/; ");
+}
+
 TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing else, is said, and is made good") {
   REQUIRE(sapporo.save("works", {"of sapporo"}));
   head.derived_kv.set_hook([](std::string_view operation) { return operation != "write"; });
