@@ -50,8 +50,9 @@ Result<Derived> derive(const Content& it, const Unlocking& with) {
       return fail(Fault::unavailable, "not enough memory to unlock a key file");
     }
   } else {
-    const Digest extracted = hkdf_extract(it.salt.bytes, with.secret.reveal());
+    Digest extracted = hkdf_extract(it.salt.bytes, with.secret.reveal());
     std::ranges::copy(extracted.bytes, stretched.begin());
+    detail::wipe(extracted.bytes.data(), extracted.bytes.size());
   }
   Content bound = it;
   bound.commitment = {};

@@ -68,6 +68,7 @@ Result<std::vector<std::string>> split(const SharedSecret& secret, unsigned thre
     out.push_back(std::string(prefix) + to_base64(archive::encode(share)));
   }
   gfshare_ctx_free(context);
+  detail::wipe(share.part.bytes.data(), share.part.bytes.size());
   return out;
 }
 

@@ -249,7 +249,9 @@ Result<policy::KeyRing> read_recovered(const Home& home, const crypto::LocalKey&
 
 Result<void> write_recovered(const Home& home, const crypto::LocalKey& local, const policy::KeyRing& keys) {
   Recovered it;
-  for (const auto& [library, epoch] : keys.list()) {
+  const auto all = keys.list();
+  it.keys.reserve(all.size());  // so that no copy of keys is left behind by growing
+  for (const auto& [library, epoch] : all) {
     const crypto::EpochKey* key = keys.find(library, epoch);
     it.keys.push_back({library, epoch, {}});
     std::memcpy(it.keys.back().key.bytes.data(), key->reveal().data(), key->reveal().size());
