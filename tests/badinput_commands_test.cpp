@@ -15,7 +15,7 @@ TEST_CASE_FIXTURE(Pair, "bad input: a mistaken name or place is one line that na
   good({"put", "folder", "note", "works:", "--home", "head"});
   const std::string before = good({"ls", "-r", "works:", "--home", "head"}).out, history = good({"log", "works:", "--home", "head"}).out;
   const auto refused = [&](int status, const std::string& says, std::vector<std::string> arguments) {
-    INFO(arguments[0], " ", arguments[1]);
+    INFO(arguments[0], " ", arguments.back());
     arguments.insert(arguments.end(), {"--home", "head"});
     one_line(dozo(arguments), status, says);
   };
@@ -42,6 +42,8 @@ TEST_CASE_FIXTURE(Pair, "bad input: a mistaken name or place is one line that na
   refused(2, "library", {"mv", "works:note", "office:/note"});
   refused(2, "note", {"put", "note", "note"});
   refused(2, "LIBRARY:", {"ls", "works"});
+  refused(2, "there is no verb frobnicate", {"frobnicate"});
+  refused(2, "there is no verb frobnicate", {"authority", "frobnicate"});
   refused(2, "LIBRARY:", {"get", "works", "out"});
   refused(2, "standard output", {"get", "works:folder", "-"});
   refused(3, "nobody", {"policy", "explain", "nobody", "read", "works"});

@@ -60,6 +60,13 @@ int run(int argc, char** argv) {
     return flushed(fail_with(tools::exit_status(failed.error.fault), failed.error.text));
   } catch (const CLI::Success& asked) {  // --help, --version
     return flushed(app.exit(asked));
+  } catch (const CLI::RequiredError& error) {
+    const CLI::App* at = &app;
+    while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+    const std::vector<std::string> rest = app.remaining(true);  // what falls through from a verb's verbs, too
+    // What is missing may be there, and be no verb.
+    const std::string why = rest.empty() || !at->get_require_subcommand_min() ? error.what() : "there is no verb " + tools::shown(rest.front());
+    return fail_with(2, why + " (dozo --help, dozo VERB --help)");
   } catch (const CLI::ParseError& error) {
     return fail_with(2, std::string(error.what()) + " (dozo --help, dozo VERB --help)");
   }
