@@ -157,6 +157,7 @@ bool Engine::Body::take_changes(Now now) {
 /// Records that were ahead of the time are judged again when that has come, and all when a suspension begins or ends.
 void Engine::Body::judge_due(Now now) {
   constexpr std::int64_t wait_ms_most = 3'600'000;  // HQ's word may bring the time forward, and somebody may set the clock
+  constexpr std::int64_t wait_ms_least = 1'000;     // what should be over and is not, by another of the clocks, is no reason to run hot
   due_wake_ms_.reset();
   const std::int64_t at_ms = realm_->trusted_ms(now.wall_ms);
   auto suspended = realm_->suspended_ms(now.wall_ms);
@@ -165,7 +166,7 @@ void Engine::Body::judge_due(Now now) {
     for (const auto& [id, library] : libraries_) library->judge_again();
   }
   const auto wake_at = [&](std::int64_t due_ms) {
-    const std::int64_t wake_ms = now.steady_ms + std::min(due_ms - at_ms, wait_ms_most);
+    const std::int64_t wake_ms = now.steady_ms + std::clamp(due_ms - at_ms, wait_ms_least, wait_ms_most);
     due_wake_ms_ = due_wake_ms_ ? std::min(*due_wake_ms_, wake_ms) : wake_ms;
   };
   if (const auto until_ms = realm_->suspended_until_ms(now.wall_ms)) wake_at(*until_ms);

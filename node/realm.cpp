@@ -157,15 +157,12 @@ void Realm::take_past() {
     }
     it = policies_.at(version) ? needed_.erase(it) : std::next(it);
   }
+  // Not a maximum of all that ever was: a policy that gives way takes its time along.
+  issued_ms_ = 0;
+  for (const PolicyVersion version : policies_.versions()) issued_ms_ = std::max(issued_ms_, policies_.at(version)->mesh().header.issued_s * 1000);
 }
 
-std::int64_t Realm::trusted_ms(std::int64_t wall_ms) const { return std::max(trust_.trusted_ms(wall_ms), issued_ms()); }
-
-std::int64_t Realm::issued_ms() const {
-  std::int64_t out = 0;
-  for (const PolicyVersion version : policies_.versions()) out = std::max(out, policies_.at(version)->mesh().header.issued_s * 1000);
-  return out;
-}
+std::int64_t Realm::trusted_ms(std::int64_t wall_ms) const { return std::max(trust_.trusted_ms(wall_ms), issued_ms_); }
 
 std::map<NodeId, std::int64_t> Realm::suspended_ms(std::int64_t wall_ms) const {
   std::map<NodeId, std::int64_t> out;

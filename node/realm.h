@@ -49,7 +49,7 @@ class Realm {
   /// What a node may take for the time, if its clock says that: not before what HQ has signed, offline or as freshness.
   std::int64_t trusted_ms(std::int64_t wall_ms) const;
   /// When the last of the policies that are known here was issued: what is written now is not older. Unlike freshness this is signed by people.
-  std::int64_t issued_ms() const;
+  std::int64_t issued_ms() const { return issued_ms_; }
   /// The clock as its owner saw it last. Until then nobody knows what time it is.
   void set_wall_ms(std::int64_t wall_ms) { wall_ms_ = wall_ms; }
   std::optional<std::int64_t> trusted_now_ms() const { return wall_ms_ ? std::optional(trusted_ms(*wall_ms_)) : std::nullopt; }
@@ -89,6 +89,7 @@ class Realm {
   policy::KeyRing keys_;
   std::set<PolicyVersion> needed_;
   std::optional<std::int64_t> wall_ms_;
+  std::int64_t issued_ms_ = 0;
 };
 
 }  // namespace dozo::node
