@@ -399,6 +399,12 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
   } else {
     out.emplace_back("no policy yet: headquarters must admit this node and publish, and one of its contacts must be reached");
   }
+  if (const std::int64_t behind_ms = realm_->trusted_ms(now.wall_ms) - now.wall_ms; behind_ms > store::lead_ms_most) {
+    constexpr std::int64_t minute_ms = 60'000, hour_ms = 60 * minute_ms;
+    const bool hours = behind_ms >= 2 * hour_ms;
+    out.push_back("this machine's clock is behind headquarters' by " + std::to_string(behind_ms / (hours ? hour_ms : minute_ms)) +
+                  (hours ? " hours" : " minutes") + ": one of them is wrong, and is to be set right");
+  }
   if (realm_->suspended_ms(now.wall_ms).contains(context_.node.id)) {
     out.emplace_back("headquarters has suspended this node: others keep what it saves, and show it when that ends, or not at all");
   }
@@ -452,8 +458,9 @@ Result<Capacity> Engine::Body::capacity(const LibraryId& id, Now now) const {
   const std::string ways = ": dozo person login begins another, dozo person logout has this node save in its own name";
   if (session_) {
     const crypto::SessionCertificate& certificate = session_->certificate;
-    if (certificate.not_after_ms <= now.wall_ms) return fail(Fault::denied, "the session is over" + ways);
-    if (certificate.not_before_ms > now.wall_ms) return fail(Fault::denied, "the session begins later, by this machine's clock" + ways);
+    const std::int64_t at_ms = realm_->trusted_ms(now.wall_ms);  // by which it was dated
+    if (certificate.not_after_ms <= at_ms) return fail(Fault::denied, "the session is over" + ways);
+    if (certificate.not_before_ms > at_ms + store::lead_ms_most) return fail(Fault::denied, "the session begins later, by this machine's clock" + ways);
     if (!certificate.covers(id)) return fail(Fault::denied, "the session is not for this library" + ways);
     return Capacity{certificate.person, session_->role, session_->issued, &session_->key};
   }
@@ -469,7 +476,10 @@ Result<Prepared> Engine::Body::prepare(const LibraryId& id, std::span<const Act>
   Library* library = find(id);
   if (library == nullptr) return fail(Fault::not_found, "a library that is not held here");
   TRY(check_open(id, now));
-  return library->prepare(acts, TRY(capacity(id, now)), text, now.wall_ms, passed_over);
+  const Capacity capacity = TRY(this->capacity(id, now));
+  // A session is dated by what headquarters says where this machine's clock is behind that: so is what is saved in it.
+  const std::int64_t session_ms = session_ ? std::min(session_->certificate.not_before_ms, realm_->trusted_ms(now.wall_ms)) : now.wall_ms;
+  return library->prepare(acts, capacity, text, std::max(now.wall_ms, session_ms), passed_over);
 }
 
 Result<Sequence> Engine::commit_save(const LibraryId& library, const Prepared& prepared, std::vector<Library::StoredPack> stored,

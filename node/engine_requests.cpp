@@ -58,6 +58,7 @@ Result<local::Answer> Engine::Body::answer(const local::StatusRequest&, Now now)
     for (const auto& [id, library] : libraries_) out.libraries.push_back(row_of(*library));
   }
   out.policy = realm_->trust().version().value;
+  out.time_ms = realm_->trusted_ms(now.wall_ms);
   out.freshness = realm_->trust().freshness() != nullptr ? realm_->trust().freshness()->header.version : 0;
   const auto traffic = sync_.peers();
   for (const Peer& peer : peers()) {
@@ -239,7 +240,7 @@ Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request,
                   TRY(crypto::SigningKey::from_seed(request.session_seed)), request.role};
   if (session.key.public_key() != session.certificate.session) return fail(Fault::not_authentic, "the session's key is not the certificate's");
   if (session.certificate.device != context_.node.id) return fail(Fault::denied, "the session is for another node");
-  if (session.certificate.not_after_ms <= now.wall_ms) return fail(Fault::stale, "the session is over");
+  if (session.certificate.not_after_ms <= realm_->trusted_ms(now.wall_ms)) return fail(Fault::stale, "the session is over");
   const auto capacities = policy->capacities(person->id, now.wall_ms);
   if (std::ranges::none_of(capacities, [&](const auto& it) { return it.role == request.role; })) {
     std::string held;
@@ -262,7 +263,7 @@ std::optional<local::SessionRow> Engine::session(Now now) const { return body_->
 std::optional<local::SessionRow> Engine::Body::session(Now now) const {
   if (!session_) return lost_session_;
   const crypto::SessionCertificate& it = session_->certificate;
-  return local::SessionRow{it.person, session_->role, it.not_after_ms, it.not_after_ms <= now.wall_ms ? "over" : "active", it.libraries};
+  return local::SessionRow{it.person, session_->role, it.not_after_ms, it.not_after_ms <= realm_->trusted_ms(now.wall_ms) ? "over" : "active", it.libraries};
 }
 
 Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request, Now now) {

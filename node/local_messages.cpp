@@ -139,8 +139,8 @@ void serialize(A& a, SessionRow& r) {
 }
 template <class A>
 void serialize(A& a, Status& r) {
-  a(r.node, capped<name_most>(r.name), capped<name_most>(r.kind), capped<name_most>(r.state), r.realm, r.policy, r.freshness, r.peers_up, r.peers, r.sent_bytes,
-    r.received_bytes, capped<rows_most>(r.libraries));
+  a(r.node, capped<name_most>(r.name), capped<name_most>(r.kind), capped<name_most>(r.state), r.realm, r.policy, r.freshness, r.time_ms, r.peers_up, r.peers,
+    r.sent_bytes, r.received_bytes, capped<rows_most>(r.libraries));
   lines(a, r.notices);
   bool has = r.session.has_value();
   a(has);

@@ -122,6 +122,7 @@ struct Status {
   std::string name, kind, state;  ///< state: fresh, stale, expired, locked
   RealmId realm;
   std::uint64_t policy{}, freshness{};
+  std::int64_t time_ms{};  ///< which the node goes by: its clock's, or headquarters' where that is later
   std::uint32_t peers_up{}, peers{};
   std::uint64_t sent_bytes{}, received_bytes{};
   std::vector<LibraryRow> libraries;

@@ -277,6 +277,50 @@ TEST_CASE_FIXTURE(Fixture, "engine: a session outlives a change of its person's 
   CHECK(head.engine->library(head.library("works"))->refused().empty());
 }
 
+TEST_CASE_FIXTURE(Fixture, "engine: where the clock is behind headquarters' by hours a person saves all the same, and that is said") {
+  constexpr std::int64_t hour_ms = 3'600'000;
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const PersonId sato = hq.names.people.at("sato").id;
+  const auto status = [&] { return std::get<node::local::Status>(head.ask(node::local::StatusRequest{})); };
+  const auto login = [&](std::int64_t from_ms) {
+    const crypto::SigningKey session = crypto::SigningKey::generate();
+    const Bytes certificate = crypto::issue({sato, hq.nodes.at("head").id, {}, session.public_key(), from_ms, from_ms + 12 * hour_ms}, hq.people.at("sato"));
+    return head.ask(node::local::SessionRequest{certificate, {}, bytes_of(session.reveal_seed()), "editor", ""});
+  };
+  const auto says_so = [&] {
+    return std::ranges::any_of(head.engine->notices(head.now),
+                               [](const std::string& it) { return it.find("behind headquarters' by 13 hours") != std::string::npos; });
+  };
+  const std::int64_t right_ms = status().time_ms;
+  CHECK(right_ms == head.now.wall_ms);
+  CHECK(!says_so());
+  head.now.wall_ms -= 13 * hour_ms;
+  CHECK(status().time_ms == right_ms);
+  CHECK(says_so());
+  REQUIRE(std::holds_alternative<node::local::Done>(login(status().time_ms)));
+  REQUIRE(head.save("works", {"late"}));
+  CHECK(newest(head, "works").person == sato);
+  CHECK(head.engine->library(head.library("works"))->refused().empty());
+
+  // A word of headquarters' that comes as freshness alone, not as a policy.
+  hq.now_s += 20 * 3600;
+  (void)hq.refresh();
+  head.hear(hq.last);
+  REQUIRE(status().time_ms == hq.now_s * 1000);
+  REQUIRE(!head.save("works", {"over"}));
+  REQUIRE(std::holds_alternative<node::local::Done>(login(status().time_ms)));
+  REQUIRE(head.save("works", {"later"}));
+  CHECK(newest(head, "works").person == sato);
+  CHECK(head.engine->library(head.library("works"))->refused().empty());
+
+  // A clock that steps back a little denies nobody, one that is put right does not either.
+  head.now.wall_ms = hq.now_s * 1000 + 60'000;
+  REQUIRE(std::holds_alternative<node::local::Done>(login(status().time_ms)));
+  head.now.wall_ms -= 30'000;
+  CHECK(head.save("works", {"stepped"}));
+}
+
 TEST_CASE_FIXTURE(Fixture, "engine: a blind holder that is given keys reads also the versions that old entries name") {
   // In a library of its own osaka has keys, and with them the directory: here it has none but what comes with "works".
   const std::string without = replaced(writable(), "members.osaka = { holding = \"full\", write = true }\n", "");

@@ -171,6 +171,17 @@ Result<void> hand_over_after(const Common& common, const AuthorityDirectory& dir
   return {};
 }
 
+/// What is signed is dated: a date of before what the node of --home goes by is no node's time, one of the future holds up every node until it comes.
+Result<void> check_clock(const Common& common) {
+  constexpr std::int64_t apart_s_most = 300;
+  if (common.home.empty()) return {};
+  const std::int64_t apart_s = now_s() - TRY(ask_for<local::Status>(common, local::StatusRequest{})).time_ms / 1000;
+  if (apart_s <= apart_s_most && apart_s >= -apart_s_most) return {};
+  return fail(Fault::denied, std::string("nothing was signed: this machine's clock is ") + (apart_s < 0 ? "behind" : "ahead of") + " the time of the node of " +
+                                 common.home + " by " + std::to_string((apart_s < 0 ? -apart_s : apart_s) / 60) +
+                                 " minutes; set it right, or publish without --home and then say dozo authority offer");
+}
+
 Result<void> publish_mesh(const Common& common, const PublishOptions& options, AuthorityDirectory& directory) {
   const PolicyVersion next{TRY(directory.newest_version()).value + 1};
   if (!common.json) std::printf("only nodes, members and cuts are published; people and rules stay as they were\n");
@@ -188,6 +199,7 @@ Result<void> publish_mesh(const Common& common, const PublishOptions& options, A
 
 Result<void> publish(const Common& common, const PublishOptions& options) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
+  TRY(check_clock(common));
   if (options.without_key_authority) return publish_mesh(common, options, directory);
   const crypto::SealKey admission = TRY(directory.admission_key(options.secret));
   const Prepared prepared = TRY(prepare(directory, admission, cutting_of(common, options), now_s()));

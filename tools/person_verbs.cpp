@@ -1,6 +1,5 @@
 // The verbs person new, person login and person logout.
 #include <CLI/CLI.hpp>
-#include <chrono>
 
 #include "crypto/random.h"
 #include "crypto/session.h"
@@ -80,7 +79,7 @@ Result<void> login(const Common& common, const LoginOptions& options) {
   if (certificate.libraries.size() > crypto::session_libraries_most) return fail(Fault::over_limit, "a session covers at most 64 libraries, or all: name none");
   const crypto::SigningKey session = crypto::SigningKey::generate();
   certificate.session = session.public_key();
-  certificate.not_before_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  certificate.not_before_ms = status.time_ms;  // the node judges the session by it
   certificate.not_after_ms = certificate.not_before_ms + std::int64_t{options.hours} * 60 * 60 * 1000;
   const crypto::Unlocking unlocking = TRY(secret_for(file.protection, options.secret, options.key));
   const crypto::SigningKey person = TRY(within(options.key, crypto::SigningKey::from_seed(TRY(within(options.key, crypto::unlock(text, unlocking))).reveal())));
