@@ -50,7 +50,16 @@ Result<std::unique_ptr<Realm>> Realm::open(store::Truth& truth, const crypto::No
   return realm;
 }
 
+Result<void> Realm::put_back() {
+  if (!unkept_) return {};
+  const auto [state, envelopes] = TRY(read(truth_));
+  if (state) believe(TRY(policy::Trust::restore(*state, envelopes, node_keys_.id)));
+  unkept_ = false;
+  return {};
+}
+
 Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
+  TRY(put_back());
   const PolicyVersion before = trust_.version();
   Result<policy::Offer> offered = trust_.offer(envelope, wall_ms);
   if (offered && offered->outcome != policy::Outcome::known) {
@@ -60,9 +69,9 @@ Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
     if (in_force) {
       if (Result<void> kept = keep(trust_.documents()); !kept) {
         // What is not durable is not in force: peers and entries would be told of a policy that a restart does not find. So it is read back, as a restart
-        // would.
-        const auto [state, envelopes] = TRY(read(truth_));
-        if (state) believe(TRY(policy::Trust::restore(*state, envelopes, node_keys_.id)));
+        // would; and where the disk does not even give that, before anything else is looked at.
+        unkept_ = true;
+        TRY(put_back());
         return std::unexpected(std::move(kept.error()));
       }
       take_in_force();

@@ -76,6 +76,7 @@ class Realm {
   static Result<Kept> read(store::Truth& truth);
   void believe(policy::Trust trust);
   Result<void> keep(const std::vector<policy::Held>& documents);
+  Result<void> put_back();  ///< to what the truth has, if what is believed could not be kept
   Result<void> judge(const policy::DocumentSet& set) const;
   void take_in_force();
   void take_past();
@@ -90,6 +91,7 @@ class Realm {
   std::set<PolicyVersion> needed_;
   std::optional<std::int64_t> wall_ms_;
   std::int64_t issued_ms_ = 0;
+  bool unkept_ = false;
 };
 
 }  // namespace dozo::node

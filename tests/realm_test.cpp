@@ -201,6 +201,33 @@ TEST_CASE_FIXTURE(Fixture, "realm: a policy that could not be kept is not in for
   CHECK(site.version() == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "realm: a disk that neither keeps a policy nor reads back what was there costs no policy, the first neither") {
+  for (const bool first : {true, false}) {
+    CAPTURE(first);
+    Site site(hq, "sapporo");
+    if (!first) {
+      site.hear(hq.last);
+      hq.now_s += 60;
+      hq.publish(moved);
+    }
+    const std::uint64_t before = site.version();
+    bool broken = false;
+    site.kv->set_hook([&](std::string_view operation) {
+      broken = broken || operation == "commit";
+      return !broken;
+    });
+    site.hear(hq.last);
+    REQUIRE(broken);
+    CHECK(site.version() == before);
+    site.kv->set_hook([](std::string_view) { return true; });
+    site.hear(hq.last);
+    CHECK(site.version() == before + 1);
+    CHECK(site.realm->trust().version().value == before + 1);
+    site.restart();
+    CHECK(site.version() == before + 1);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "realm: a thief's policy gives way to HQ's of the same number, also after a restart") {
   Site site(hq, "sapporo");
   site.hear(hq.last);
