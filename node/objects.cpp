@@ -101,8 +101,11 @@ Result<Realm::Taken> Objects::take_document(ByteView envelope) {
 
 sync::ObjectStore::Offered Objects::offer(ByteView envelope, Now) {
   const auto taken = take_document(envelope);
-  // Older than what is held, or refused by its own tests, it still is the realm's.
-  const bool authentic = taken || taken.error().fault == Fault::stale || taken.error().fault == Fault::denied;
+  // Older than what is held, or refused by its own tests, it still is the realm's; and that this node could not keep it is not the giver's fault.
+  const auto is_by = [&](Fault fault) { return !taken && taken.error().fault == fault; };
+  const bool is_own_fault = is_by(Fault::unavailable) || is_by(Fault::corrupt);
+  if (is_own_fault) versions_.reset();
+  const bool authentic = taken || is_by(Fault::stale) || is_by(Fault::denied) || is_own_fault;
   return {authentic, taken && taken->outcome != policy::Outcome::known};
 }
 

@@ -107,9 +107,10 @@ void Sync::Body::take(const Received& it) {
 
 void Sync::Body::take(const ReceivedFromStranger& it) {
   auto message = decode(it.bytes, introduction_bytes_most);
-  const auto* given = message ? std::get_if<DocumentsGiven>(&*message) : nullptr;
-  // Each costs the checking of a signature: who sends one that is not this realm's has sent enough.
-  if (given == nullptr || given->envelopes.size() > strangers_documents_most) return;
+  auto* given = message ? std::get_if<DocumentsGiven>(&*message) : nullptr;
+  if (given == nullptr) return;
+  // Each costs the checking of a signature: who sends one that is not this realm's has sent enough. An older build sends more at a time, first things first.
+  given->envelopes.resize(std::min(given->envelopes.size(), strangers_documents_most));
   const Offers offers = offer(given->envelopes);
   if (offers.changed) documents_changed(true);
   if (offers.authentic == 0) return;

@@ -62,12 +62,13 @@ bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsWanted&& it) {
     bytes += envelope.size() + 4;
     given.envelopes.push_back(std::move(envelope));
   };
-  if (it.suspensions) {
-    for (Bytes& envelope : store_.suspensions(now_)) add(std::move(envelope));
-  }
   for (const DocumentWant& want : it.wants) {
     if (full) break;
     if (auto envelope = store_.document(want)) add(std::move(*envelope));
+  }
+  // Last: by a key of the root that is asked for with them, they are authentic after that, and what follows one that is not is not looked at.
+  if (it.suspensions) {
+    for (Bytes& envelope : store_.suspensions(now_)) add(std::move(envelope));
   }
   send(from, given);  // with nothing in it too: then another one is asked
   return true;
