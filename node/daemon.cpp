@@ -6,6 +6,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "crypto/session.h"
 
 namespace dozo::node {
 namespace {
@@ -154,11 +155,17 @@ local::Answer Daemon::answer(const local::Request& request) {
     if (const auto cleared = clear_session(home_); !cleared) return refusal(cleared.error(), "the session stays: ");
   }
   const Now now = read_clock();
+  const auto* begun = std::get_if<local::SessionRequest>(&request);
+  const auto claimed = begun != nullptr ? crypto::read_certificate(begun->certificate) : Result<crypto::SessionCertificate>(fail(Fault::not_found, ""));
+  if (!claimed) return engine_->answer(request, now);
+  // The mark first: a death in between leaves one session too many to be ended, never one that nobody knows of.
+  if (const auto marked = mark_session(home_, {claimed->person, begun->role, claimed->not_after_ms}); !marked)
+    return refusal(marked.error(), "no session begins of which the next daemon of this home would not know: ");
   local::Answer out = engine_->answer(request, now);
-  if (!std::holds_alternative<local::SessionRequest>(request) || !std::holds_alternative<local::Done>(out)) return out;
-  const auto session = engine_->session(now);
-  const auto marked = mark_session(home_, {session->person, session->role, session->until_ms});
-  if (!marked) return refusal(marked.error(), "the session has begun, but the next daemon of this home will not know of it: ");
+  if (std::holds_alternative<local::Done>(out)) return out;
+  const auto before = engine_->session(now);
+  const auto put_back = before ? mark_session(home_, {before->person, before->role, before->until_ms}) : clear_session(home_);
+  if (!put_back) log_.warning("the mark of a session that was refused stays: " + put_back.error().text);
   return out;
 }
 

@@ -288,6 +288,7 @@ TEST_CASE_FIXTURE(Daemons, "daemon: what is typed wrongly ends with 2, and a who
                                                                                      {"rm", "note"},
                                                                                      {"rm", "works:"},
                                                                                      {"rm", "-r", "works:"},
+                                                                                     {"rm", "-rf", "works:"},
                                                                                      {"mv", "works:note", "other:a/b"},
                                                                                      {"resolve", "note"},
                                                                                      {"put", "note", "works:", "--held", "1"},

@@ -496,7 +496,7 @@ void add_document_verbs(CLI::App& app, Common& common) {
   verb = app.add_subcommand("rm", "delete a document; the history keeps it: dozo rm LIBRARY:PATH")->group(group);
   verb->add_option("place", change->place, "LIBRARY:PATH")->required();
   verb->add_flag("-r,--recursive", change->recursive, "a folder and all below");
-  verb->add_flag("-y,--yes,-f", change->yes, "do not ask before a whole library goes");
+  verb->add_flag("-y,--yes", change->yes, "do not ask before a whole library goes");
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(remove(common, *change)); });
 
