@@ -44,7 +44,9 @@ LibraryContext Engine::Body::library_context() { return {context_.truth, context
 void Engine::Body::open_libraries() {
   const auto policy = realm_->policy();
   if (!policy) return;
-  for (const LibraryId& id : policy->libraries_of(context_.node.id)) {
+  const auto given = policy->libraries_of(context_.node.id);
+  std::erase_if(unopened_, [&](const auto& it) { return std::ranges::find(given, it.first) == given.end(); });
+  for (const LibraryId& id : given) {
     if (libraries_.contains(id)) continue;
     Result<std::unique_ptr<Library>> opened = Library::open(library_context(), id);
     if (!opened) {
@@ -215,7 +217,7 @@ bool Engine::Body::keep_packs(Now now) {
   return true;
 }
 
-/// What could not be derived from what is held is tried again from time to time: a full disk, most likely.
+/// What could not be opened, or derived from what is held, is tried again from time to time: a full disk, most likely.
 void Engine::Body::catch_up(Now now) {
   if (catch_up_ms_ && now.steady_ms < *catch_up_ms_) return;
   const bool again = catch_up_ms_.has_value();
@@ -225,6 +227,10 @@ void Engine::Body::catch_up(Now now) {
     if (again) library->catch_up();
     if (library->behind()) catch_up_ms_ = now.steady_ms + catch_up_every_ms;
   }
+  const std::size_t open = libraries_.size();
+  if (again && !unopened_.empty()) open_libraries();
+  if (!unopened_.empty()) catch_up_ms_ = now.steady_ms + catch_up_every_ms;
+  if (libraries_.size() != open) tell_sync(sync::Changed{}, now);
 }
 
 // ---- receipts --------------------------------------------------------------------------------------------------------

@@ -321,6 +321,23 @@ TEST_CASE_FIXTURE(Fixture, "engine: where the clock is behind headquarters' by h
   CHECK(head.save("works", {"stepped"}));
 }
 
+TEST_CASE_FIXTURE(Fixture, "engine: a library that could not be opened is tried again") {
+  Site head(hq, "head");
+  const auto says_so = [&] {
+    return std::ranges::any_of(head.engine->notices(head.now), [](const std::string& it) { return it.find("cannot be opened") != std::string::npos; });
+  };
+  bool broken = true;  // from when the policy is in force on
+  head.truth_kv.set_hook([&](std::string_view) { return !broken || head.engine->realm().policy() == nullptr; });
+  head.hear(hq.last);
+  REQUIRE(head.engine->realm().policy() != nullptr);
+  REQUIRE(says_so());
+  CHECK(head.engine->library(head.library("works")) == nullptr);
+  broken = false;
+  head.pass(10 * 60'000);
+  CHECK(!says_so());
+  CHECK(head.engine->library(head.library("works")) != nullptr);
+}
+
 TEST_CASE_FIXTURE(Fixture, "engine: a blind holder that is given keys reads also the versions that old entries name") {
   // In a library of its own osaka has keys, and with them the directory: here it has none but what comes with "works".
   const std::string without = replaced(writable(), "members.osaka = { holding = \"full\", write = true }\n", "");
