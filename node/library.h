@@ -143,8 +143,8 @@ class Library {
     std::uint32_t size_bytes{};  ///< 0: entries differ about it
   };
   /// What is to be asked for: writers take turns, so that one who lists what nobody has holds up nobody else; of each, packs of the entry that lacks least
-  /// come first. Without what was put off until after `now_ms`, what a writer
-  /// lists beyond its quota, and what is cut.
+  /// come first. Without what was put off until after `now_ms`, and what a writer
+  /// lists beyond its quota.
   std::vector<Missing> missing(std::size_t most, std::int64_t now_ms) const;
   std::uint64_t missing_count() const;
   bool is_missing(const PackAddress& address) const;  ///< and to be taken if it comes

@@ -77,31 +77,32 @@ std::optional<std::uint64_t> Library::Body::quota(const NodeId& node) const {
   return most;
 }
 
-/// Up to which entry of each line packs are fetched: not beyond a cut of its node, and what is listed within its quota, the oldest feeds first. A function of
-/// what is known, in whatever order it came. `beyond`: the nodes that list more than that.
+/// Up to which entry of each line packs are fetched: what is listed within its node's quota. The oldest feeds come first, and those that a cut ends altogether
+/// last; what lies beyond a cut is fetched like the rest, as a later policy may raise it. A function of what is known, in whatever order it came. `beyond`:
+/// the nodes that list more than that.
 std::map<store::Branch, Sequence> Library::Body::fetched_to(std::set<NodeId>* beyond) const {
   std::map<store::Branch, Sequence> out;
   for (auto at = feeds_.begin(); at != feeds_.end();) {
     const NodeId node = at->first.feed.node;
     const std::optional<std::uint64_t> most = quota(node);
-    std::vector<std::tuple<std::int64_t, FeedId, store::Branch>> lines;
-    for (; at != feeds_.end() && at->first.feed.node == node; ++at) lines.emplace_back(at->second.first_ms, at->first.feed, at->first);
-    if (most) std::ranges::sort(lines);
+    std::vector<std::tuple<bool, std::int64_t, FeedId, store::Branch>> lines;
+    for (; at != feeds_.end() && at->first.feed.node == node; ++at) {
+      if (most) {
+        lines.emplace_back(uncut(at->first, at->second).value == 0, at->second.first_ms, at->first.feed, at->first);
+      } else {
+        out.emplace(at->first, at->second.tail.sequence());
+      }
+    }
+    std::ranges::sort(lines);
     std::uint64_t before = 0, of_feed = 0;  // of the feeds before this one; of the longest line of this one
     FeedId last;
-    for (const auto& [first_ms, id, branch] : lines) {
+    for (const auto& [cut, first_ms, id, branch] : lines) {
       const Feed& feed = feeds_.at(branch);
-      Sequence end = uncut(branch, feed);
       if (id != last) before += std::exchange(of_feed, 0), last = id;
-      if (most) {
-        const auto fits = std::ranges::upper_bound(feed.listed_bytes, *most - std::min(*most, before));
-        const Sequence within{static_cast<std::uint64_t>(fits - feed.listed_bytes.begin())};
-        if (before > *most || within < end) {
-          if (beyond != nullptr) beyond->insert(node);
-          end = before > *most ? Sequence{0} : within;
-        }
-        if (end.value > 0) of_feed = std::max(of_feed, feed.listed_bytes[end.value - 1]);
-      }
+      const auto fits = std::ranges::upper_bound(feed.listed_bytes, *most - std::min(*most, before));
+      const Sequence end{before > *most ? 0 : static_cast<std::uint64_t>(fits - feed.listed_bytes.begin())};
+      if (end < feed.tail.sequence() && beyond != nullptr) beyond->insert(node);
+      if (end.value > 0) of_feed = std::max(of_feed, feed.listed_bytes[end.value - 1]);
       out.emplace(branch, end);
     }
   }

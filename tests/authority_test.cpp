@@ -203,7 +203,7 @@ TEST_CASE_FIXTURE(Fixture, "authority: wrong usage is told from failure") {
     CHECK(ran.error.empty());
   }
   refused(7, "no daemon", {"status", "--home", "."});
-  refused(3, "--home", {"status"});
+  refused(2, "--home", {"status"});
 }
 
 TEST_CASE_FIXTURE(Fixture, "authority: a request that was changed, or is for another realm, is not admitted") {
