@@ -96,9 +96,9 @@ class Engine::Body {
   std::vector<sync::KeepPack> keeping_;
   std::size_t keeping_bytes_ = 0;
   std::int64_t keep_since_ms_ = 0;
-  std::int64_t keep_again_ms_ = 0;  ///< not before: they could not be written
-  std::optional<std::int64_t> catch_up_ms_;    ///< when what is derived is tried again
-  std::set<PackAddress> damaged_;              ///< asked of peers again
+  std::int64_t keep_again_ms_ = 0;           ///< not before: they could not be written
+  std::optional<std::int64_t> catch_up_ms_;  ///< when what is derived is tried again
+  std::set<PackAddress> damaged_;            ///< asked of peers again
 
   std::set<LibraryId> receipts_due_;
   std::map<LibraryId, std::int64_t> receipt_made_ms_;

@@ -101,20 +101,23 @@ Result<void> Library::Body::note_suspended() {
       marks.emplace(at->first, at->second.tail.sequence());
     }
   }
-  std::vector<NodeId> begun, ended;
   for (const auto& [node, marks] : next) {
-    if (!suspended_.contains(node)) begun.push_back(node);
+    if (!suspended_.contains(node)) suspended_unsaved_.insert(node);
   }
   for (const auto& [node, marks] : suspended_) {
-    if (!next.contains(node)) ended.push_back(node);
+    if (!next.contains(node)) suspended_unsaved_.insert(node);
   }
   suspended_ = std::move(next);
-  if (begun.empty() && ended.empty()) return {};
+  if (suspended_unsaved_.empty()) return {};
   auto write = TRY(context_.truth.write());
-  for (const NodeId& node : ended) TRY(write.erase_local(suspended_name(id_, node)));
-  for (const NodeId& node : begun) {
+  for (const NodeId& node : suspended_unsaved_) {
+    const auto marked = suspended_.find(node);
+    if (marked == suspended_.end()) {
+      TRY(write.erase_local(suspended_name(id_, node)));
+      continue;
+    }
     Bytes marks;
-    for (const auto& [branch, sequence] : suspended_.at(node)) {
+    for (const auto& [branch, sequence] : marked->second) {
       append(marks, branch.feed.incarnation.view());
       append(marks, branch.fork.view());
       marks.resize(marks.size() + 8);
@@ -122,7 +125,9 @@ Result<void> Library::Body::note_suspended() {
     }
     TRY(write.put_local(suspended_name(id_, node), marks));
   }
-  return write.commit();
+  TRY(write.commit());
+  suspended_unsaved_.clear();
+  return {};
 }
 
 Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) {

@@ -136,6 +136,7 @@ class Library::Body {
   std::set<std::pair<store::Branch, std::uint64_t>> refused_at_;  ///< entries whose record does not count, or is not there
   /// Of nodes that are suspended: how far each of their lines was known when that was first seen here. What is beyond waits. Also in the truth.
   std::map<NodeId, std::map<store::Branch, Sequence>> suspended_;
+  std::set<NodeId> suspended_unsaved_;                 ///< of whom the truth says something else
   std::set<std::pair<std::int64_t, RecordId>> ahead_;  ///< records that wait for their time, by when that is
   std::uint64_t entry_count_ = 0;
 

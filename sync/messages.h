@@ -20,7 +20,7 @@ inline constexpr std::size_t slice_bytes_most = 64U << 10;
 inline constexpr std::size_t bulk_bytes_most = slice_bytes_most + 256;
 inline constexpr std::size_t introduction_bytes_most = 256U << 10;
 
-inline constexpr std::size_t documents_most = 256;  ///< wanted or given at a time
+inline constexpr std::size_t documents_most = 256;           ///< wanted or given at a time
 inline constexpr std::size_t strangers_documents_most = 16;  ///< given to a stranger at a time, and looked at of a stranger's
 inline constexpr std::size_t document_bytes_most = 900U << 10;
 inline constexpr std::size_t libraries_most = 4096;
