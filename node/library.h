@@ -1,7 +1,7 @@
 // Library: one library as this node holds it. It keeps feeds and packs in the truth, and from them, where the node has keys, the folder, the index
 // of pieces and the history.
 //
-//   entries of a peer -> accept_entries -> known; their packs become missing -> accept_pack -> packs_durable -> held -> records judged -> folder
+//   entries of a peer -> accept_entries -> known; their packs become missing -> check_pack -> packs_durable -> held -> records judged -> folder
 //   a save            -> prepare (operations against the folder, signed record) -> its packs -> commit (meta packs, entry, head in one transaction)
 //
 // Not here: asking peers (sync), which library is whose (policy), reading people's files.

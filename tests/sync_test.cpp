@@ -17,6 +17,20 @@ Net pair_of_nodes() {
   return net;
 }
 
+/// Nodes 0 and 1 have it.
+Net three_with_a_pack_of_no_known_size() {
+  Net net(3);
+  net.all_know();
+  net.share(works, {0, 1, 2});
+  const Bytes bytes = fake::pack_bytes(1, 700'000);
+  const Digest address = crypto::sha256(bytes);
+  for (const std::size_t i : {0U, 1U}) {
+    net.nodes[i].store.packs[address] = bytes;
+    net.nodes[i].store.save(fake::feed(works, "a"), "pack " + address.hex() + " 0");
+  }
+  return net;
+}
+
 }  // namespace
 
 TEST_CASE("sync: entries and packs pass, and then all is quiet") {
@@ -428,15 +442,7 @@ TEST_CASE("sync: a pack of which a false size was told first comes all the same,
 }
 
 TEST_CASE("sync: of a pack whose size is not known, who names a false one keeps it from nobody") {
-  Net net(3);
-  net.all_know();
-  net.share(works, {0, 1, 2});
-  const Bytes bytes = fake::pack_bytes(1, 700'000);
-  const Digest address = crypto::sha256(bytes);
-  for (const std::size_t i : {0U, 1U}) {
-    net.nodes[i].store.packs[address] = bytes;
-    net.nodes[i].store.save(fake::feed(works, "a"), "pack " + address.hex() + " 0");
-  }
+  Net net = three_with_a_pack_of_no_known_size();
   net.passes = [&](fake::Parcel& message) {
     auto decoded = message.from == 0 ? decode(message.bytes, bulk_bytes_most) : fail(Fault::denied, "");
     auto* given = decoded ? std::get_if<SliceGiven>(&*decoded) : nullptr;
@@ -453,15 +459,7 @@ TEST_CASE("sync: of a pack whose size is not known, who names a false one keeps 
 }
 
 TEST_CASE("sync: who says a false size and then nothing, again and again, brings no blame on who says the true one") {
-  Net net(3);
-  net.all_know();
-  net.share(works, {0, 1, 2});
-  const Bytes bytes = fake::pack_bytes(1, 700'000);
-  const Digest address = crypto::sha256(bytes);
-  for (const std::size_t i : {0U, 1U}) {
-    net.nodes[i].store.packs[address] = bytes;
-    net.nodes[i].store.save(fake::feed(works, "a"), "pack " + address.hex() + " 0");
-  }
+  Net net = three_with_a_pack_of_no_known_size();
   net.passes = [&](fake::Parcel& message) {
     auto decoded = message.from == 0 ? decode(message.bytes, bulk_bytes_most) : fail(Fault::denied, "");
     auto* given = decoded ? std::get_if<SliceGiven>(&*decoded) : nullptr;
