@@ -225,6 +225,10 @@ void Engine::Body::catch_up(Now now) {
   for (const auto& [id, library] : libraries_) {
     if (!library->behind()) continue;
     if (again) library->catch_up();
+    if (!library->behind()) {
+      receipts_due_.insert(id);  // it says that all was opened
+      receipt_wake_ms_ = now.steady_ms + receipt_ms;
+    }
     if (library->behind()) catch_up_ms_ = now.steady_ms + catch_up_every_ms;
   }
   const std::size_t open = libraries_.size();
@@ -429,7 +433,7 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
   for (const auto& [id, library] : libraries_) {
     if (library->behind()) out.push_back("library " + id.hex() + " does not follow what is held: " + library->behind()->text);
     for (const NodeId& node : library->beyond_quota())
-      out.push_back("node " + node.hex() + " lists more in library " + id.hex() + " than its quota: nothing more of it is fetched");
+      out.push_back("node " + node.hex() + " lists more in library " + id.hex() + " than its quota: what is beyond is not fetched");
   }
   if (freshness_fault_) out.push_back("freshness could not be signed: " + freshness_fault_->text);
   return out;

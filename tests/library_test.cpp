@@ -333,6 +333,7 @@ TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing
   head.pass(2 * Engine::catch_up_every_ms);
   CHECK_FALSE(works(head).behind());
   CHECK(works(head).all_opened());
+  CHECK(head.receipt("works")->opened);  // and that is told
 }
 
 TEST_CASE_FIXTURE(Between, "library: a pack that is damaged counts as not here, until it is healed") {
