@@ -18,11 +18,13 @@ Locked allocate_locked(std::size_t size) {
 }
 void wipe(void* bytes, std::size_t size) { sodium_memzero(bytes, size); }
 bool equal_in_constant_time(const std::uint8_t* a, const std::uint8_t* b, std::size_t size) { return sodium_memcmp(a, b, size) == 0; }
-void fill_random(std::uint8_t* bytes, std::size_t size) { randombytes_buf(bytes, size); }
+void fill_random(std::uint8_t* bytes, std::size_t size) {
+  if (size > 0) randombytes_buf(bytes, size);  // it is not to be given null, which an empty span may hold
+}
 
 }  // namespace detail
 
-void random_bytes(ByteSpan out) { randombytes_buf(out.data(), out.size()); }
+void random_bytes(ByteSpan out) { detail::fill_random(out.data(), out.size()); }
 std::uint32_t random_below(std::uint32_t bound) { return randombytes_uniform(bound); }
 
 }  // namespace dozo::crypto

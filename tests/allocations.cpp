@@ -19,6 +19,14 @@ void* operator new(std::size_t size) {
   live += malloc_usable_size(it);
   return it;
 }
+// As the library's own; a sanitizer's would not go through the one above.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (...) {
+    return nullptr;
+  }
+}
 void operator delete(void* it) noexcept {
   live -= malloc_usable_size(it);  // 0 of null
   std::free(it);
