@@ -13,12 +13,12 @@ namespace {
 
 constexpr std::int64_t now_ms = begin_s * 1000;
 
-struct Fixture : Seeded {
+struct DecideFixture : Seeded {
   Headquarters hq;
   Mesh mesh;
   Directory directory;
   Request request;
-  Fixture() {
+  DecideFixture() {
     Compiled compiled = hq.compile(country);
     mesh = compiled.mesh;
     directory = compiled.directory;
@@ -41,14 +41,14 @@ struct Fixture : Seeded {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "decide: what a rule permits is allowed, and the decision names rule and version") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: what a rule permits is allowed, and the decision names rule and version") {
   const Decision it = decide();
   CHECK(it.allowed);
   CHECK(it.permits == std::vector<std::string>{"editors"});
   CHECK(it.version.value == 7);
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: everything else is denied") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: everything else is denied") {
   CHECK_FALSE(allowed([&](Request& it) { it.action = Action::administer; }));
   CHECK_FALSE(allowed([&](Request& it) { it.action = Action::discover; }));  // it does not follow from reading
   CHECK_FALSE(allowed([&](Request& it) { it.action = Action::carry_out; }));
@@ -65,7 +65,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: everything else is denied") {
   CHECK_FALSE(Policy({7}, mesh, std::nullopt).decide(request).allowed);
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: the mesh comes first: no rule gives a node what it may not do") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: the mesh comes first: no rule gives a node what it may not do") {
   permit().libraries.clear();
   CHECK(allowed([&](Request& it) { it.node = hq.id("head"); }));
   CHECK_FALSE(allowed([&](Request& it) { it.node = hq.id("osaka"); }));  // no member
@@ -78,7 +78,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: the mesh comes first: no rule gives a node w
   CHECK(allowed([&](Request& it) { it.node = hq.id("head"), it.action = Action::read; }));
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: replication is of members, whatever the rules say") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: replication is of members, whatever the rules say") {
   const auto replicates = [&](const std::string& node) {
     return allowed([&](Request& it) { it = {{}, "service", "", hq.id(node), Action::replicate, hq.library("works"), 0, now_ms}; });
   };
@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: replication is of members, whatever the rule
   CHECK_FALSE(Policy({1}, mesh, std::nullopt).decide({{}, "service", "", hq.id("osaka"), Action::replicate, hq.library("works"), 0, now_ms}).allowed);
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: a forbid beats every permit, and all that matched are named") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: a forbid beats every permit, and all that matched are named") {
   forbid("b");
   forbid("a");
   forbid("not-here").libraries = {hq.library("plans")};
@@ -100,7 +100,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: a forbid beats every permit, and all that ma
   CHECK(allowed([](Request& one) { one.action = Action::read; }));
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: an error in a forbid denies, in a permit permits nothing, and elsewhere means nothing") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: an error in a forbid denies, in a permit permits nothing, and elsewhere means nothing") {
   forbid().labels = {5};
   directory.labels = {{5, "secret"}};
   CHECK(allowed());
@@ -127,7 +127,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: an error in a forbid denies, in a permit per
   CHECK_FALSE(allowed([](Request& it) { it.time_ms = 0; }));
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: rules and posts count from their first to before their last second") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: rules and posts count from their first to before their last second") {
   permit().from_s = begin_s;
   permit().until_s = begin_s + 100;
   const auto at = [&](std::int64_t ms) { return allowed([&](Request& it) { it.time_ms = ms; }); };
@@ -147,7 +147,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: rules and posts count from their first to be
   CHECK(at(now_ms * 2));
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: post and unit of a rule are of one and the same capacity") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: post and unit of a rule are of one and the same capacity") {
   directory.orgs.push_back({"rivers", "河川課"});
   directory.posts.push_back({"chief", "課長", "rivers", {"editor"}});
   directory.people[0].tenures.push_back({"chief", 0, 0});
@@ -160,7 +160,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: post and unit of a rule are of one and the s
   CHECK_FALSE(allowed([](Request& it) { it.org = "rivers"; }));  // acting for the other unit
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: a node acts as service, and service is no person's") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: a node acts as service, and service is no person's") {
   const auto service = [&](const std::string& node, const std::string& role = "service") {
     return allowed([&](Request& it) { it.person = {}, it.role = role, it.node = hq.id(node); });
   };
@@ -181,7 +181,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: a node acts as service, and service is no pe
   CHECK_FALSE(service("sapporo"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: a desk has its bureau's libraries, in part, and no feed") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: a desk has its bureau's libraries, in part, and no feed") {
   const NodeId desk = hq.id("desk");
   CHECK(policy().rights(desk, hq.library("works")) == Rights{Holding::partial, false, 0});
   CHECK(policy().rights(desk, hq.library("plans")) == Rights{});
@@ -198,7 +198,7 @@ TEST_CASE_FIXTURE(Fixture, "decide: a desk has its bureau's libraries, in part, 
   CHECK_FALSE(allowed([&](Request& it) { it.node = desk; }));
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: explain tells a near miss, and what a policy's own tests found") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: explain tells a near miss, and what a policy's own tests found") {
   CHECK(policy().explain(request).find("permit editors") != std::string::npos);
   Request it = request;
   it.action = Action::administer;
@@ -210,14 +210,14 @@ TEST_CASE_FIXTURE(Fixture, "decide: explain tells a near miss, and what a policy
   CHECK(policy().failing_tests().empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: a policy's own test about a node that the mesh does not have is passed over") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: a policy's own test about a node that the mesh does not have is passed over") {
   directory.tests = {{"t", request.person, "editor", "", request.node, Action::write, request.library, 0, begin_s, false}};
   REQUIRE(policy().failing_tests().size() == 1);
   std::erase_if(mesh.nodes, [&](const MeshNode& it) { return it.keys.id == request.node; });
   CHECK(policy().failing_tests().empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "decide: rights gained and lost are listed between two policies") {
+TEST_CASE_FIXTURE(DecideFixture, "decide: rights gained and lost are listed between two policies") {
   const Policy before = policy();
   permit().actions = {Action::read, Action::administer};
   const auto lines = compare_rights(before, policy(), now_ms);

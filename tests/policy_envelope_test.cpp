@@ -17,10 +17,10 @@ Fault fault_of(std::string_view text) {
 }
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
-struct Fixture : Seeded {
+struct EnvelopeFixture : Seeded {
   std::vector<crypto::SigningKey> keys;
   Envelope document;
-  Fixture() {
+  EnvelopeFixture() {
     for (int i = 0; i < 3; ++i) keys.push_back(crypto::SigningKey::generate());
     std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.public_key() < b.public_key(); });
     document = *read_envelope(unsigned_envelope(DocumentType::mesh, "mesh", bytes_of("payload")));
@@ -117,7 +117,7 @@ TEST_CASE("json: depth, length and number of values are bounded") {
   CHECK(parse_json(view_of("[1,2,3]"), 7, 3).error().fault == Fault::over_limit);
 }
 
-TEST_CASE_FIXTURE(Fixture, "envelope: what is written is read") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "envelope: what is written is read") {
   const Envelope it = signed_by({2, 0});
   CHECK(it.signatures.size() == 2);
   const Envelope again = *read_envelope(write_envelope(it));
@@ -128,7 +128,7 @@ TEST_CASE_FIXTURE(Fixture, "envelope: what is written is read") {
   CHECK(text_of(it.payload) == "payload");
 }
 
-TEST_CASE_FIXTURE(Fixture, "envelope: anything odd about it is refused") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "envelope: anything odd about it is refused") {
   const Bytes good = write_envelope(signed_by({0, 1}));
   const std::string text(text_of(good));
   REQUIRE(read_envelope(good));
@@ -158,7 +158,7 @@ TEST_CASE_FIXTURE(Fixture, "envelope: anything odd about it is refused") {
   CHECK(read_envelope({}).error().fault == Fault::malformed);
 }
 
-TEST_CASE_FIXTURE(Fixture, "envelope: names of grants are a node's id and nothing else") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "envelope: names of grants are a node's id and nothing else") {
   const std::string id = crypto::random_id<NodeId>().hex();
   const auto named = [](const std::string& name) { return read_envelope(unsigned_envelope(DocumentType::grants, name, bytes_of("x"))).has_value(); };
   CHECK(named("grants/" + id));
@@ -181,7 +181,7 @@ TEST_CASE("envelope: each type has its own greatest size") {
   CHECK(read_envelope(view_of(huge)).error().fault == Fault::over_limit);
 }
 
-TEST_CASE_FIXTURE(Fixture, "envelope: at most 64 signatures") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "envelope: at most 64 signatures") {
   Bytes out = write_envelope(document);
   for (std::size_t i = 0; i < envelope_signatures_most; ++i) out = *add_signature(out, crypto::SigningKey::generate());
   CHECK(read_envelope(out)->signatures.size() == envelope_signatures_most);
@@ -192,7 +192,7 @@ TEST_CASE_FIXTURE(Fixture, "envelope: at most 64 signatures") {
   CHECK_FALSE(read_envelope(write_envelope(more)));
 }
 
-TEST_CASE_FIXTURE(Fixture, "verify: as many distinct keys as the threshold says, whatever else is there") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "verify: as many distinct keys as the threshold says, whatever else is there") {
   CHECK(verify(signed_by({0}), role(1)));
   CHECK(verify(signed_by({0, 2}), role(2)));
   CHECK(verify(signed_by({0, 1, 2}), role(3)));
@@ -205,7 +205,7 @@ TEST_CASE_FIXTURE(Fixture, "verify: as many distinct keys as the threshold says,
   CHECK(verify(*read_envelope(strangers), role(1)));
 }
 
-TEST_CASE_FIXTURE(Fixture, "verify: one key counts once, however often it stands in the document or in the role") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "verify: one key counts once, however often it stands in the document or in the role") {
   Envelope twice = signed_by({0});
   twice.signatures.push_back(twice.signatures[0]);
   CHECK_FALSE(verify(twice, role(2)));
@@ -216,13 +216,13 @@ TEST_CASE_FIXTURE(Fixture, "verify: one key counts once, however often it stands
   CHECK(read_envelope(again)->signatures.size() == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "verify: a threshold that nothing or nobody can meet is met by nothing") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "verify: a threshold that nothing or nobody can meet is met by nothing") {
   CHECK_FALSE(verify(signed_by({0, 1, 2}), role(0)));
   CHECK_FALSE(verify(signed_by({0, 1, 2}), role(4)));
   CHECK_FALSE(verify(signed_by({0, 1, 2}), RoleKeys{}));
 }
 
-TEST_CASE_FIXTURE(Fixture, "verify: a signature is of this payload, this type and this name") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "verify: a signature is of this payload, this type and this name") {
   const Envelope good = signed_by({0});
   Envelope other = good;
   other.payload.push_back(' ');
@@ -247,7 +247,7 @@ TEST_CASE_FIXTURE(Fixture, "verify: a signature is of this payload, this type an
   CHECK(verify(other, role(1)));
 }
 
-TEST_CASE_FIXTURE(Fixture, "verify: points of small order are no keys, in a role and in a root") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "verify: points of small order are no keys, in a role and in a root") {
   // The identity, the point of order two, one of order four, and one of order eight: under them one signature fits many messages.
   for (const char* hex :
        {"0100000000000000000000000000000000000000000000000000000000000000", "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -264,7 +264,7 @@ TEST_CASE_FIXTURE(Fixture, "verify: points of small order are no keys, in a role
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "root: thresholds and keys that make no sense are refused") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "root: thresholds and keys that make no sense are refused") {
   Headquarters hq(2, 2);
   const auto root_with = [&](const std::function<void(RootPlan&)>& change) {
     RootPlan plan = hq.plan();
@@ -280,7 +280,7 @@ TEST_CASE_FIXTURE(Fixture, "root: thresholds and keys that make no sense are ref
   CHECK_FALSE(root_with([](RootPlan& it) { it.name = ""; }));
 }
 
-TEST_CASE_FIXTURE(Fixture, "documents: what each says comes back, and anything else is refused") {
+TEST_CASE_FIXTURE(EnvelopeFixture, "documents: what each says comes back, and anything else is refused") {
   Headquarters hq;
   hq.publish();
   const auto payload = [&](const std::string& name) { return std::string(text_of(read_envelope(hq.last.at(name))->payload)); };

@@ -9,9 +9,9 @@ using namespace dozo::policy_fixture;
 
 namespace {
 
-struct Fixture : Seeded {
+struct KeysFixture : Seeded {
   Headquarters hq;
-  Fixture() { hq.publish(); }
+  KeysFixture() { hq.publish(); }
   Result<KeyRing> opened(const std::string& node) const { return open_grants(hq.nodes.at(node).seal, grants_of(hq.last, hq.id(node)), epochs_of(hq.last)); }
   std::vector<std::pair<LibraryId, Epoch>> list_of(const std::string& node) const {
     const auto ring = opened(node);
@@ -31,7 +31,7 @@ struct Fixture : Seeded {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "keys: each node gets the libraries that it holds with keys, and nothing else") {
+TEST_CASE_FIXTURE(KeysFixture, "keys: each node gets the libraries that it holds with keys, and nothing else") {
   const LibraryId works = hq.library("works"), plans = hq.library("plans");
   const auto sorted = [](std::vector<std::pair<LibraryId, Epoch>> it) {
     std::sort(it.begin(), it.end());
@@ -45,7 +45,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: each node gets the libraries that it holds wit
   CHECK_FALSE(has_grants("lonely"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "keys: the directory is for HQ and for nodes that hold keys of some library") {
+TEST_CASE_FIXTURE(KeysFixture, "keys: the directory is for HQ and for nodes that hold keys of some library") {
   for (const char* name : {"head", "sapporo", "osaka"}) {
     const auto directory = open_directory(directory_of(hq.last), *opened(name));
     REQUIRE(directory);
@@ -70,7 +70,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: the directory is for HQ and for nodes that hol
   CHECK(list_of("head") == std::vector<std::pair<LibraryId, Epoch>>{{directory_library, {1}}});
 }
 
-TEST_CASE_FIXTURE(Fixture, "keys: who leaves its last library leaves the directory, which gets a new key") {
+TEST_CASE_FIXTURE(KeysFixture, "keys: who leaves its last library leaves the directory, which gets a new key") {
   hq.now_s += 60;
   const std::string gone = replaced(country, "members.osaka = { holding = \"full\", write = true }\n", "");
   const auto out = hq.publish(gone);
@@ -87,7 +87,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: who leaves its last library leaves the directo
   CHECK(open_grants(it.nodes.at("osaka").seal, *node.trust.current()->grants, node.trust.current()->epochs)->size() == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "keys: a grant of the newest epoch gives all before it") {
+TEST_CASE_FIXTURE(KeysFixture, "keys: a grant of the newest epoch gives all before it") {
   for (int i = 0; i < 4; ++i) {
     hq.now_s += 60;
     hq.publish(country, {{hq.library("works")}, i % 2 == 0, {}, {}});
@@ -108,7 +108,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: a grant of the newest epoch gives all before i
   check_all(*opened("head"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "keys: a key that does not fit its commitment is refused, however it came") {
+TEST_CASE_FIXTURE(KeysFixture, "keys: a key that does not fit its commitment is refused, however it came") {
   hq.now_s += 60;
   hq.publish(country, {{hq.library("works")}, false, {}, {}});
   const Epochs good = epochs_of(hq.last);
@@ -151,7 +151,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: a key that does not fit its commitment is refu
   CHECK(open(good, mixed).error().fault == Fault::not_authentic);
 }
 
-TEST_CASE_FIXTURE(Fixture, "keys: shares of the recovery key bring every key of every epoch back, fewer do not") {
+TEST_CASE_FIXTURE(KeysFixture, "keys: shares of the recovery key bring every key of every epoch back, fewer do not") {
   hq.now_s += 60;
   hq.publish(country, {{hq.library("works"), hq.library("plans")}, true, {}, {}});
   const auto shares = crypto::split(*crypto::SharedSecret::from(hq.recovery.reveal()), 2, 3);
@@ -168,7 +168,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: shares of the recovery key bring every key of 
   check_all(*open_epochs_with_admission(hq.admission, epochs_of(hq.last)));
 }
 
-TEST_CASE_FIXTURE(Fixture, "keys: a ring keeps one key for each place, and takes others in") {
+TEST_CASE_FIXTURE(KeysFixture, "keys: a ring keeps one key for each place, and takes others in") {
   KeyRing ring, other;
   const LibraryId library = hq.library("works");
   ring.put(library, {1}, crypto::EpochKey::random());
@@ -180,7 +180,7 @@ TEST_CASE_FIXTURE(Fixture, "keys: a ring keeps one key for each place, and takes
   CHECK(crypto::commitment_of(*ring.find(library, {1}), library, {1}) == wanted);
 }
 
-TEST_CASE_FIXTURE(Fixture, "directory: opens under its own generation, realm and version alone") {
+TEST_CASE_FIXTURE(KeysFixture, "directory: opens under its own generation, realm and version alone") {
   const auto ring = opened("sapporo");
   const SealedDirectory good = directory_of(hq.last);
   REQUIRE(open_directory(good, *ring));

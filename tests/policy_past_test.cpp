@@ -8,11 +8,11 @@ using namespace dozo::policy_fixture;
 
 namespace {
 
-struct Fixture : Seeded {
+struct PastFixture : Seeded {
   Headquarters hq;
   std::vector<Publication> all;  ///< versions 1, 2, ...
   Node node;
-  Fixture() : hq(made()), node(hq, "sapporo") {}
+  PastFixture() : hq(made()), node(hq, "sapporo") {}
   static Headquarters made() {
     REQUIRE(crypto::start());
     crypto::use_seeded_randomness(1);
@@ -55,7 +55,7 @@ using Wanted = std::vector<std::pair<std::string, std::uint64_t>>;
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "past: an old version comes snapshot by snapshot, and exactly what is missing is asked for") {
+TEST_CASE_FIXTURE(PastFixture, "past: an old version comes snapshot by snapshot, and exactly what is missing is asked for") {
   publish_to(6);
   Past past;
   past.anchor(set_of(version(6)));
@@ -83,7 +83,7 @@ TEST_CASE_FIXTURE(Fixture, "past: an old version comes snapshot by snapshot, and
   CHECK(named(past.wants({1})) == Wanted{{"snapshot", 2}});
 }
 
-TEST_CASE_FIXTURE(Fixture, "past: what no known snapshot names is refused, whoever signed it") {
+TEST_CASE_FIXTURE(PastFixture, "past: what no known snapshot names is refused, whoever signed it") {
   publish_to(4);
   Past past;
   CHECK(fault_of(past, version(1).at("snapshot")) == Fault::not_found);  // nothing is known yet
@@ -104,7 +104,7 @@ TEST_CASE_FIXTURE(Fixture, "past: what no known snapshot names is refused, whoev
   CHECK(past.documents().size() == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "past: keys that signed the past may be gone") {
+TEST_CASE_FIXTURE(PastFixture, "past: keys that signed the past may be gone") {
   publish_to(2);
   hq.rotate({SigningRole::root, SigningRole::policy, SigningRole::snapshot, SigningRole::freshness, SigningRole::key_authority});
   publish_to(3);
@@ -115,7 +115,7 @@ TEST_CASE_FIXTURE(Fixture, "past: keys that signed the past may be gone") {
   CHECK(past.offer(version(1).at("snapshot")));
 }
 
-TEST_CASE_FIXTURE(Fixture, "past: what was in force here need not be fetched, and numbers between are found from above") {
+TEST_CASE_FIXTURE(PastFixture, "past: what was in force here need not be fetched, and numbers between are found from above") {
   publish_to(9);
   Past past;
   past.anchor(set_of(version(2)));
@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(Fixture, "past: what was in force here need not be fetched, an
   CHECK(past.offer(version(1).at("snapshot")));  // the second, in force once, names it
 }
 
-TEST_CASE_FIXTURE(Fixture, "past: a chain that contradicts what was in force here is a fork") {
+TEST_CASE_FIXTURE(PastFixture, "past: a chain that contradicts what was in force here is a fork") {
   publish_to(2);
   const Publication second = version(2);
   // Another second, and a third upon it.
@@ -151,7 +151,7 @@ TEST_CASE_FIXTURE(Fixture, "past: a chain that contradicts what was in force her
   CHECK(fault_of(past, other_second.at("snapshot")) == Fault::not_found);
 }
 
-TEST_CASE_FIXTURE(Fixture, "past: after new keys of the snapshot role what does not lead to the new policy is forgotten") {
+TEST_CASE_FIXTURE(PastFixture, "past: after new keys of the snapshot role what does not lead to the new policy is forgotten") {
   publish_to(3);
   const Publication honest = version(3);
   // Whoever has the online keys: another third, in force at this node, and a fifth.
@@ -177,7 +177,7 @@ TEST_CASE_FIXTURE(Fixture, "past: after new keys of the snapshot role what does 
   CHECK(past.complete({2}));
 }
 
-TEST_CASE_FIXTURE(Fixture, "past: also where the new chain meets the thief's only further back") {
+TEST_CASE_FIXTURE(PastFixture, "past: also where the new chain meets the thief's only further back") {
   publish_to(2);
   node.now_s = hq.now_s;
   node.hear(version(2));
@@ -200,7 +200,7 @@ TEST_CASE_FIXTURE(Fixture, "past: also where the new chain meets the thief's onl
   CHECK(*past.at({3})->mesh == mesh_of(version(3)));
 }
 
-TEST_CASE_FIXTURE(Fixture, "past: after a restart documents may be offered in any order, again and again") {
+TEST_CASE_FIXTURE(PastFixture, "past: after a restart documents may be offered in any order, again and again") {
   publish_to(5);
   Past past;
   past.anchor(set_of(version(5)));

@@ -6,10 +6,10 @@ using namespace dozo::policy_fixture;
 
 namespace {
 
-struct Fixture : Seeded {
+struct StandingFixture : Seeded {
   Headquarters hq;
   const std::string locking = "locked_after_days = 30\n" + country;
-  Fixture() {
+  StandingFixture() {
     hq.root_days = 3650;
     hq.publish(locking);
   }
@@ -26,7 +26,7 @@ struct Fixture : Seeded {
 }  // namespace
 
 // ---- the ladder ------------------------------------------------------------------------------------------------------
-TEST_CASE_FIXTURE(Fixture, "ladder: fresh, stale, locked, at the very second") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: fresh, stale, locked, at the very second") {
   Node node = settled();
   const auto at = [&](std::int64_t after_s) { return node.trust.ladder((begin_s + after_s) * 1000); };
   CHECK(at(0).standing == Standing::fresh);
@@ -41,7 +41,7 @@ TEST_CASE_FIXTURE(Fixture, "ladder: fresh, stale, locked, at the very second") {
   CHECK(at(30 * day_s + 1).text.find("720 hours") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "ladder: what people signed expires after 90 days, whatever HQ's machine goes on saying") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: what people signed expires after 90 days, whatever HQ's machine goes on saying") {
   hq.now_s += 30;
   hq.publish();  // nothing locks
   Node node = settled();
@@ -59,7 +59,7 @@ TEST_CASE_FIXTURE(Fixture, "ladder: what people signed expires after 90 days, wh
   CHECK(node.trust.ladder(node.now_s * 1000).may_open_locking);
 }
 
-TEST_CASE_FIXTURE(Fixture, "ladder: warnings begin 60 days before an expiry") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: warnings begin 60 days before an expiry") {
   Node node = settled();
   const auto warnings = [&](std::int64_t days) { return node.trust.ladder((begin_s + days * day_s) * 1000).warnings; };
   CHECK(warnings(29).empty());
@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Fixture, "ladder: warnings begin 60 days before an expiry") {
   CHECK(warnings(90)[0].find("has expired") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "ladder: rights never grow with age, and one word from HQ brings them back") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: rights never grow with age, and one word from HQ brings them back") {
   Node node = settled();
   std::size_t before = 2;
   for (std::int64_t hours = 0; hours < 120 * 24; ++hours) {
@@ -84,7 +84,7 @@ TEST_CASE_FIXTURE(Fixture, "ladder: rights never grow with age, and one word fro
   CHECK(node.standing() == Standing::fresh);
 }
 
-TEST_CASE_FIXTURE(Fixture, "ladder: freshness withheld makes stale, and freshness alone makes fresh again") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: freshness withheld makes stale, and freshness alone makes fresh again") {
   Node node = settled();
   node.now_s += 3 * day_s;
   CHECK(node.standing() == Standing::stale);
@@ -99,13 +99,13 @@ TEST_CASE_FIXTURE(Fixture, "ladder: freshness withheld makes stale, and freshnes
   CHECK(node.version() == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "ladder: without a policy nobody is admitted") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: without a policy nobody is admitted") {
   Node node(hq, "sapporo");
   CHECK(node.standing() == Standing::expired);
   CHECK_FALSE(node.trust.ladder(begin_s * 1000).may_admit);
 }
 
-TEST_CASE_FIXTURE(Fixture, "ladder: the first policy must be in date, later ones need not be") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: the first policy must be in date, later ones need not be") {
   Node late(hq, "sapporo");
   late.now_s = begin_s + day_s;  // freshness has expired by then
   late.hear(hq.last);
@@ -123,7 +123,7 @@ TEST_CASE_FIXTURE(Fixture, "ladder: the first policy must be in date, later ones
   CHECK(node.standing() != Standing::fresh);
 }
 
-TEST_CASE_FIXTURE(Fixture, "ladder: a first policy under a root that has expired is refused") {
+TEST_CASE_FIXTURE(StandingFixture, "ladder: a first policy under a root that has expired is refused") {
   Headquarters brief;
   brief.root_days = 1;
   brief.now_s += 1;
@@ -141,7 +141,7 @@ TEST_CASE_FIXTURE(Fixture, "ladder: a first policy under a root that has expired
 }
 
 // ---- time ------------------------------------------------------------------------------------------------------------
-TEST_CASE_FIXTURE(Fixture, "time: a clock that goes back behind HQ's word is not believed") {
+TEST_CASE_FIXTURE(StandingFixture, "time: a clock that goes back behind HQ's word is not believed") {
   Node node = settled();
   CHECK(node.trust.trusted_ms(0) == begin_s * 1000);
   CHECK(node.trust.trusted_ms((begin_s + 5) * 1000 + 7) == (begin_s + 5) * 1000 + 7);
@@ -158,7 +158,7 @@ TEST_CASE_FIXTURE(Fixture, "time: a clock that goes back behind HQ's word is not
   CHECK(node.trust.trusted_ms(0) == hq.now_s * 1000);
 }
 
-TEST_CASE_FIXTURE(Fixture, "time: an hq_time beyond what the mesh allows is ignored") {
+TEST_CASE_FIXTURE(StandingFixture, "time: an hq_time beyond what the mesh allows is ignored") {
   Node node = settled();
   const std::int64_t most = mesh_of(hq.last).hq_time_most_s;
   CHECK(most == begin_s + (90 + 365) * day_s);
@@ -177,7 +177,7 @@ TEST_CASE_FIXTURE(Fixture, "time: an hq_time beyond what the mesh allows is igno
   CHECK(node.trust.trusted_ms(0) == most * 1000);
 }
 
-TEST_CASE_FIXTURE(Fixture, "time: after new online keys the clock goes on from the root") {
+TEST_CASE_FIXTURE(StandingFixture, "time: after new online keys the clock goes on from the root") {
   Node node = settled();
   Freshness it = freshness_of(hq.last);
   it.hq_time_s = mesh_of(hq.last).hq_time_most_s;
@@ -190,7 +190,7 @@ TEST_CASE_FIXTURE(Fixture, "time: after new online keys the clock goes on from t
 }
 
 // ---- suspensions -----------------------------------------------------------------------------------------------------
-TEST_CASE_FIXTURE(Fixture, "suspend: each officer's key numbers its own, and the newest of each counts") {
+TEST_CASE_FIXTURE(StandingFixture, "suspend: each officer's key numbers its own, and the newest of each counts") {
   hq.new_keys(SigningRole::emergency, 2, 1);
   const auto before = hq.copies(SigningRole::root);
   hq.take_root(hq.make_root(before));
@@ -209,7 +209,7 @@ TEST_CASE_FIXTURE(Fixture, "suspend: each officer's key numbers its own, and the
   CHECK(node.version() == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "suspend: it ends at its time, also where the clock was put back") {
+TEST_CASE_FIXTURE(StandingFixture, "suspend: it ends at its time, also where the clock was put back") {
   Node node = settled();
   const Bytes it = hq.suspend(0, 1, {hq.id("osaka")}, 24);
   CHECK(node.take(it) == Outcome::suspended);
@@ -222,7 +222,7 @@ TEST_CASE_FIXTURE(Fixture, "suspend: it ends at its time, also where the clock w
   CHECK(other.refused(it) == Fault::stale);
 }
 
-TEST_CASE_FIXTURE(Fixture, "suspend: one officer is enough, and it is known before any policy is") {
+TEST_CASE_FIXTURE(StandingFixture, "suspend: one officer is enough, and it is known before any policy is") {
   Headquarters two(3, 2);
   two.publish();
   Node node(two, "sapporo");
@@ -230,7 +230,7 @@ TEST_CASE_FIXTURE(Fixture, "suspend: one officer is enough, and it is known befo
   CHECK(node.trust.suspensions(begin_s * 1000).size() == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "suspend: a root that drops a key drops its suspensions, and keeps those of others") {
+TEST_CASE_FIXTURE(StandingFixture, "suspend: a root that drops a key drops its suspensions, and keeps those of others") {
   hq.new_keys(SigningRole::emergency, 2, 1);
   const auto before = hq.copies(SigningRole::root);
   hq.take_root(hq.make_root(before));
@@ -261,7 +261,7 @@ struct Kept {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "keeping: what is restored is what was there, and goes on from there") {
+TEST_CASE_FIXTURE(StandingFixture, "keeping: what is restored is what was there, and goes on from there") {
   hq.new_keys(SigningRole::emergency, 2, 1);
   auto before = hq.copies(SigningRole::root);
   hq.take_root(hq.make_root(before));
@@ -317,7 +317,7 @@ TEST_CASE_FIXTURE(Fixture, "keeping: what is restored is what was there, and goe
   CHECK(same().refused(low.at("snapshot")) == Fault::stale);
 }
 
-TEST_CASE_FIXTURE(Fixture, "keeping: one suspension that two officers signed is one, before and after a restart") {
+TEST_CASE_FIXTURE(StandingFixture, "keeping: one suspension that two officers signed is one, before and after a restart") {
   hq.new_keys(SigningRole::emergency, 2, 1);
   const auto before = hq.copies(SigningRole::root);
   hq.take_root(hq.make_root(before));
@@ -330,7 +330,7 @@ TEST_CASE_FIXTURE(Fixture, "keeping: one suspension that two officers signed is 
   CHECK(again->suspensions(node.now_s * 1000).size() == node.trust.suspensions(node.now_s * 1000).size());
 }
 
-TEST_CASE_FIXTURE(Fixture, "keeping: a damaged or incomplete state is refused") {
+TEST_CASE_FIXTURE(StandingFixture, "keeping: a damaged or incomplete state is refused") {
   hq.rotate({SigningRole::emergency});
   Node node = settled();
   node.take(hq.suspend(0, 1, {hq.id("osaka")}));

@@ -20,7 +20,7 @@ struct FsckVerb {
   SecretOptions secret;
 };
 
-void show_progress(const node::FsckProgress& it) {
+void show_checked(const node::FsckProgress& it) {
   std::string line(it.step);
   if (it.bytes > 0) line += "  " + size_text(it.bytes);
   if (it.bytes > 0 && it.bytes_total > 0) line += " of " + size_text(it.bytes_total);
@@ -76,7 +76,7 @@ Result<void> check_home(const Common& common, const FsckVerb& verb) {
   options.rebuild = verb.rebuild;
   options.wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   const bool with_progress = on_terminal(STDERR_FILENO);
-  if (with_progress) options.progress = show_progress;
+  if (with_progress) options.progress = show_checked;
   const auto report = node::fsck(home, keys ? &*keys : nullptr, options);
   if (with_progress) std::fputs("\r\033[K", stderr);
   if (!report) return std::unexpected(report.error());

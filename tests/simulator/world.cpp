@@ -10,11 +10,6 @@
 namespace dozo::simulator {
 namespace {
 
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-
 constexpr std::size_t violations_most = 20;
 constexpr std::uint64_t events_most = 2'000'000;  // of one seed: more is a storm
 

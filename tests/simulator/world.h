@@ -24,6 +24,12 @@
 
 namespace dozo::simulator {
 
+/// One function of several, by the kind of a message.
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
 struct Options {
   std::uint64_t seed = 1;
   std::uint64_t operations = 300;

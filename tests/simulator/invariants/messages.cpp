@@ -3,15 +3,6 @@
 #include "tests/simulator/invariants/invariant.h"
 
 namespace dozo::simulator {
-namespace {
-
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-
-}  // namespace
-
 std::vector<node::Library::FeedState> lines_of(const node::Library& library) {
   std::vector<node::Library::FeedState> out = library.feeds();
   std::ranges::sort(out, {}, [](const node::Library::FeedState& it) { return std::tuple(it.feed, it.known, it.root); });
