@@ -1,4 +1,4 @@
-// The command itself, as people run it: HQ's folder, newcomers, publications, shares. No daemon runs here.
+// The command itself, as people run it: HQ's folder, newcomers, publications, shares. No daemon of ours runs here.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -7,15 +7,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 #include "crypto/random.h"
 #include "crypto/start.h"
 #include "node/home.h"
+#include "node/local_socket.h"
 #include "policy/authoring.h"
 #include "policy/keys.h"
 #include "policy/trust.h"
@@ -733,4 +736,33 @@ TEST_CASE_FIXTURE(Fixture, "authority: one process works on a folder at a time")
   refused(7, "another dozo", {"authority", "admit", "hq", "n-sapporo/request.json", "--key-file", "key"});
   ::close(lock);
   admit("n-sapporo/request.json");
+}
+
+TEST_CASE_FIXTURE(Fixture, "authority: what would be dated wrong is not signed") {
+  make_country();
+  // A node that goes by another time than this machine: what it says of itself is all that is asked.
+  fs::create_directory(at("there"));
+  auto opened = node::LocalServer::open(at("there"));
+  REQUIRE(opened);
+  std::atomic<std::int64_t> apart_s = 0;
+  const std::jthread there([&server = **opened, &apart_s](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      for (const auto& asked : server.receive()) {
+        node::local::Status status;
+        status.time_ms = (std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() + apart_s) * 1000;
+        const bool is_status = std::holds_alternative<node::local::StatusRequest>(asked.request);
+        (void)server.answer(asked.token, is_status ? node::local::Answer(status) : node::local::Answer(node::local::Done{}));
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  const std::vector<std::string> publish = {"authority", "publish", "hq", "--yes", "--json", "--key-file", "key", "--home", "there"};
+  apart_s = 2 * 3600;
+  refused(4, "this machine's clock is behind the time of the node of there by 120 minutes", publish);
+  apart_s = -2 * 3600;
+  refused(4, "this machine's clock is ahead of the time of the node of there by 120 minutes", publish);
+  CHECK_FALSE(fs::exists(at("hq/published/1")));
+  apart_s = 60;
+  (void)run(publish);  // signed, and then not handed over: it says of itself no realm
+  CHECK(fs::exists(at("hq/published/1")));
 }

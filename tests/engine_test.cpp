@@ -338,6 +338,49 @@ TEST_CASE_FIXTURE(Fixture, "engine: a library that could not be opened is tried 
   CHECK(head.engine->library(head.library("works")) != nullptr);
 }
 
+TEST_CASE_FIXTURE(Fixture, "engine: a library that could not be opened and is then taken away is not spoken of any more") {
+  Site naha(hq, "naha");
+  const auto says_so = [&] {
+    return std::ranges::any_of(naha.engine->notices(naha.now), [](const std::string& it) { return it.find("cannot be opened") != std::string::npos; });
+  };
+  std::uint64_t broken_from = 1;  // from when this policy is in force on
+  naha.truth_kv.set_hook(
+      [&](std::string_view) { return naha.engine->realm().policy() == nullptr || naha.engine->realm().policy()->version().value < broken_from; });
+  naha.hear(hq.last);
+  REQUIRE(says_so());
+  broken_from = 2;
+  hq.publish(replaced(writable(), "members.naha = { holding = \"blind\" }\n", ""));
+  naha.hear(hq.last);
+  REQUIRE(naha.engine->realm().policy()->version().value == 2);
+  CHECK(!says_so());
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: that a document cannot be kept here is not held against who brought it") {
+  // Each by itself, as a stranger's: answered if it is this realm's.
+  const auto answers = [&](Site& site, const Publication& documents) {
+    for (const auto& [name, envelope] : documents)
+      site.engine->on(sync::ReceivedFromStranger{bytes_of("token"), sync::encode(sync::DocumentsGiven{{envelope}})}, site.now);
+    site.take();
+    return site.taken<sync::AnswerStranger>().size();
+  };
+  Site sapporo(hq, "sapporo");
+  bool broken = true;
+  sapporo.truth_kv.set_hook([&](std::string_view) { return !broken; });
+  const std::size_t while_broken = answers(sapporo, hq.last);
+  CHECK(sapporo.engine->realm().policy() == nullptr);
+  broken = false;
+  for (int round = 0; round < 2; ++round) (void)answers(sapporo, hq.last);
+  REQUIRE(sapporo.engine->realm().policy() != nullptr);
+  Site sound(hq, "sapporo");
+  CHECK(while_broken == answers(sound, hq.last));
+  // What is another realm's is not answered, whatever the disk does.
+  Headquarters other;
+  other.publish(writable());
+  CHECK(answers(sapporo, other.last) == 0);
+  broken = true;
+  CHECK(answers(sapporo, other.last) == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "engine: a blind holder that is given keys reads also the versions that old entries name") {
   // In a library of its own osaka has keys, and with them the directory: here it has none but what comes with "works".
   const std::string without = replaced(writable(), "members.osaka = { holding = \"full\", write = true }\n", "");

@@ -69,7 +69,7 @@ void Network::take_down(const Ends& which, Link& link, bool silently_for_gone, N
   }
 }
 
-void Network::send(NodeIndex from, NodeIndex to, sync::Channel channel, Bytes bytes) {
+void Network::send(NodeIndex from, NodeIndex to, sync::Channel channel, const Bytes& bytes) {
   const Ends which = ends(from, to);
   Link& link = links_.at(which);
   const auto refuse = [&] {

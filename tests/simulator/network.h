@@ -36,7 +36,7 @@ class Network {
   void add_node(NodeIndex node, const NodeId& id);
   /// Peers, processes or partitions changed: links go and come.
   void refresh();
-  void send(NodeIndex from, NodeIndex to, sync::Channel channel, Bytes bytes);
+  void send(NodeIndex from, NodeIndex to, sync::Channel channel, const Bytes& bytes);
   /// Over no link, as an introduction or its answer: arrives some time, or never.
   bool reaches(NodeIndex a, NodeIndex b) const;
 

@@ -226,7 +226,7 @@ void request_some(World& world, Process& node) {
   const std::string library = some_library(world, node);
   const std::vector<std::string> paths = shown_paths(node, library);
   if (paths.empty()) return;
-  const std::string path = paths[world.dice.below(paths.size())];
+  const std::string& path = paths[world.dice.below(paths.size())];
   local::Request request;
   // What it makes is known only by its outcome: not while a crash, or a bit that flipped in the history, may hide that.
   const auto found = node.engine->library_named(library);

@@ -204,7 +204,7 @@ void World::pump(Process& it, bool was_input) {
     if (!it.running()) return;
   }
   if (!wake || (it.wake_ms && *it.wake_ms <= *wake)) return;
-  it.wake_ms = *wake;
+  it.wake_ms = wake;
   at(*wake, [this, index = it.index, run = it.run, when = *wake] {
     Process& node = *nodes[index];
     if (node.running() && node.run == run && node.wake_ms == when) give(index, sync::Tick{});
