@@ -174,7 +174,8 @@ TEST_CASE("feed: of two branches only that which the tail is on is taken, and th
   const ForkEvidence equal_sizes{log.heads[8], fork.heads[8], fork.tail.root(), {}};
   CHECK(verify_fork(equal_sizes, feed, key().public_key()));
 
-  const auto refused = [&](const std::string& what, ForkEvidence it, Fault fault, const FeedId& of = feed, const crypto::VerifyKey& by = key().public_key()) {
+  const auto refused = [&](const std::string& what, const ForkEvidence& it, Fault fault, const FeedId& of = feed,
+                           const crypto::VerifyKey& by = key().public_key()) {
     CAPTURE(what);
     const auto done = verify_fork(it, of, by);
     REQUIRE(!done);

@@ -61,8 +61,10 @@ class Story {
     static const std::vector<std::string> names{"a", "b", ".git", "c\nd", "\xff\xfe", "%folder", "x.", "図面"};
     return names[pick(names.size())];
   }
-  void gone(std::map<std::string, std::optional<store::TreeFile>>& changes, std::string path) {  // by value: erase ends a key
-    if (model_.erase(path) != 0) changes[path] = std::nullopt;
+  void gone(std::map<std::string, std::optional<store::TreeFile>>& changes, const std::string& path) {
+    if (!model_.contains(path)) return;
+    changes[path] = std::nullopt;  // first: path may be a key of the model, which erase ends
+    model_.erase(path);
   }
   void change(std::map<std::string, std::optional<store::TreeFile>>& changes) {
     if (pick(4) == 0 && !model_.empty()) return gone(changes, std::next(model_.begin(), static_cast<std::ptrdiff_t>(pick(model_.size())))->first);
