@@ -90,7 +90,7 @@ std::map<store::Branch, Sequence> Library::Body::fetched_to(std::set<NodeId>* be
       if (most) {
         lines.emplace_back(uncut(at->first, at->second).value == 0, at->second.first_ms, at->first.feed, at->first);
       } else {
-        out.emplace(at->first, uncut(at->first, at->second));
+        out.emplace(at->first, at->second.tail.sequence());
       }
     }
     std::ranges::sort(lines);
@@ -101,7 +101,7 @@ std::map<store::Branch, Sequence> Library::Body::fetched_to(std::set<NodeId>* be
       if (id != last) before += std::exchange(of_feed, 0), last = id;
       const auto fits = std::ranges::upper_bound(feed.listed_bytes, *most - std::min(*most, before));
       const Sequence end{before > *most ? 0 : static_cast<std::uint64_t>(fits - feed.listed_bytes.begin())};
-      if (end < feed.tail.sequence() && !cut && beyond != nullptr) beyond->insert(node);
+      if (end < feed.tail.sequence() && beyond != nullptr) beyond->insert(node);
       if (end.value > 0) of_feed = std::max(of_feed, feed.listed_bytes[end.value - 1]);
       out.emplace(branch, end);
     }

@@ -190,22 +190,6 @@ TEST_CASE_FIXTURE(Between, "library: a quota decides what is fetched, not what i
   CHECK(std::ranges::none_of(wanted, [](const Library::Missing& it) { return it.address == address(0); }));
 }
 
-TEST_CASE_FIXTURE(Between, "library: what a cut ends is not fetched, also where there is no quota") {
-  Pen pen(hq, "sapporo", head.library("works"));
-  pen.write(works(head), {{address(0), crypto::bulk_pack_bytes, crypto::PackKind::content}});
-  const Library::Point end = pen.point();
-  pen.write(works(head), {{address(1), crypto::bulk_pack_bytes, crypto::PackKind::content}});
-  REQUIRE(pen.give(works(naha))->empty());
-  CHECK(works(naha).missing(10, 0).size() == 2);
-  Changes changes;
-  changes.cuts = cuts_of(hq.id("sapporo"), {head.library("works")}, {{end.feed, {end.feed.node, end.feed.incarnation, end.sequence, end.root}}});
-  hq.publish(writable(), changes);
-  naha.hear(hq.last);
-  REQUIRE(works(naha).missing(10, 0).size() == 1);
-  CHECK(works(naha).missing(10, 0)[0].address == address(0));
-  CHECK(works(naha).beyond_quota().empty());
-}
-
 TEST_CASE_FIXTURE(Between, "library: what was within its quota is needed, also when the quota is made smaller since") {
   Pen pen(hq, "sapporo", head.library("works"));
   for (int i = 0; i < 3; ++i) pen.write(works(head), {{address(i), crypto::bulk_pack_bytes, crypto::PackKind::content}});
