@@ -100,6 +100,7 @@ Result<Realm::Taken> Objects::take_document(ByteView envelope) {
 }
 
 sync::ObjectStore::Offered Objects::offer(ByteView envelope, Now) {
+  if (!realm_.put_back()) return {false, false};  // it cannot be verified: nobody is told anything for it
   const auto taken = take_document(envelope);
   // Older than what is held, or refused by its own tests, it still is the realm's; and that this node could not keep it is not the giver's fault.
   const auto is_by = [&](Fault fault) { return !taken && taken.error().fault == fault; };

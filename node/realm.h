@@ -37,6 +37,9 @@ class Realm {
   /// Costs by the envelope alone, unless something comes of it. Faults: those of Trust::offer and Past::offer (denied: of a policy that this node can read its
   /// own tests fail), and the store's (then nothing has changed).
   Result<Taken> offer(ByteView envelope, std::int64_t wall_ms);
+  /// Back to what the truth has, if what was believed could not be kept; most often nothing. Every offer begins with it. A fault, the store's: no document
+  /// can be verified until it succeeds.
+  Result<void> put_back();
 
   const RealmId& id() const { return trust_.realm(); }
   const policy::Trust& trust() const { return trust_; }
@@ -76,7 +79,6 @@ class Realm {
   static Result<Kept> read(store::Truth& truth);
   void believe(policy::Trust trust);
   Result<void> keep(const std::vector<policy::Held>& documents);
-  Result<void> put_back();  ///< to what the truth has, if what is believed could not be kept
   Result<void> judge(const policy::DocumentSet& set) const;
   void take_in_force();
   void take_past();
