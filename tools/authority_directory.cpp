@@ -21,7 +21,6 @@ using policy::SigningRole;
 namespace {
 
 constexpr std::size_t register_bytes_most = 64U << 20, source_bytes_most = 16U << 20, share_bytes_most = 4096;
-constexpr std::int64_t day_s = 24 * 60 * 60;
 constexpr std::uint32_t role_keys_most = 20;
 
 std::string file_name(SigningRole role) { return std::string(policy::name_of(role)); }

@@ -21,6 +21,8 @@
 
 namespace dozo::tools {
 
+inline constexpr std::int64_t day_s = 24 * 60 * 60;
+
 /// What a realm begins with. Thresholds and numbers of keys by role.
 struct RealmPlan {
   std::string name;

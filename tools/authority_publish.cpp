@@ -269,7 +269,7 @@ Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& pr
 
 Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const Cutting& cutting, const std::vector<std::string>& folders,
                                              const SecretOptions& secret, std::int64_t now_s) {
-  constexpr std::int64_t seconds_of_a_day = 24 * 60 * 60, believed_after_s = 365 * seconds_of_a_day;
+  constexpr std::int64_t believed_after_s = 365 * day_s;
   const policy::Source source = TRY(good_source(directory));
   const std::optional<policy::Publication> previous = TRY(directory.newest());
   if (!previous) return fail(Fault::not_found, "nothing was published before: the first publication needs the key authority");
@@ -299,7 +299,7 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
     }
     std::sort(it.cuts.begin(), it.cuts.end(), [](const auto& a, const auto& b) { return std::pair(a.since, a.subject) < std::pair(b.since, b.subject); });
   }
-  mesh.header = {directory.realm().realm, before.header.version + 1, now_s, now_s + compiled.mesh_days * seconds_of_a_day};
+  mesh.header = {directory.realm().realm, before.header.version + 1, now_s, now_s + compiled.mesh_days * day_s};
   mesh.hq_time_most_s = mesh.header.expires_s + believed_after_s;
   const Bytes payload = policy::format(mesh);
   TRY(policy::parse_mesh(payload));
