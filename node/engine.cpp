@@ -489,7 +489,13 @@ Result<Prepared> Engine::Body::prepare(const LibraryId& id, std::span<const Act>
   const Capacity capacity = TRY(this->capacity(id, now));
   // A session is dated by what headquarters says where this machine's clock is behind that: so is what is saved in it.
   const std::int64_t session_ms = session_ ? std::min(session_->certificate.not_before_ms, realm_->trusted_ms(now.wall_ms)) : now.wall_ms;
-  return library->prepare(acts, capacity, text, std::max(now.wall_ms, session_ms), passed_over);
+  const std::int64_t wall_ms = std::max(now.wall_ms, session_ms);
+  Result<Prepared> out = library->prepare(acts, capacity, text, wall_ms, passed_over);
+  if (!out && out.error().fault == Fault::corrupt && library->mend()) {
+    if (passed_over != nullptr) passed_over->clear();
+    out = library->prepare(acts, capacity, text, wall_ms, passed_over);
+  }
+  return out;
 }
 
 Result<Sequence> Engine::commit_save(const LibraryId& library, const Prepared& prepared, std::vector<Library::StoredPack> stored,

@@ -14,7 +14,19 @@ local::Refusal refusal_of(const Error& error) { return {static_cast<std::uint8_t
 local::Answer Engine::answer(const local::Request& request, Now now) {
   Body& it = *body_;
   it.objects_.set_now(now);
-  Result<local::Answer> made = std::visit([&](const auto& asked) { return it.answer(asked, now); }, request);
+  const auto answer = [&](const auto& asked) { return it.answer(asked, now); };
+  Result<local::Answer> made = std::visit(answer, request);
+  if (!made && made.error().fault == Fault::corrupt) {
+    // Of those who ask for the folder alone it is that which is damaged: it is made anew from the truth, and asked once more.
+    const auto folder_of = [&](const auto& asked) -> Library* {
+      using Asked = std::remove_cvref_t<decltype(asked)>;
+      if constexpr (std::is_same_v<Asked, local::ListRequest> || std::is_same_v<Asked, local::ConflictsRequest>)
+        return it.named(asked.library).value_or(nullptr);
+      return nullptr;
+    };
+    Library* library = std::visit(folder_of, request);
+    if (library != nullptr && library->mend()) made = std::visit(answer, request);
+  }
   it.settle(now);
   return made ? std::move(*made) : local::Answer(refusal_of(made.error()));
 }

@@ -103,6 +103,8 @@ class Fsck {
   // ---- what is derived (fsck_derived.cpp) ----------------------------------------------------------------------------
   Result<void> open_realm();
   Result<void> check_libraries();
+  Result<void> check_view(store::Kv& stored, Library& anew);
+  Result<void> check_history_view(store::Kv& stored, Library& anew);
   Result<void> check_contents(Library& library);
   Result<void> check_index(store::Kv& stored);
   Result<void> confirm_places(std::vector<std::pair<Bytes, PackAddress>>& places, std::uint64_t& wrong);

@@ -80,9 +80,10 @@ Result<void> Fsck::check_libraries() {
       continue;
     }
     if (const auto& behind = (*library)->behind()) return std::unexpected(*behind);  // of the scratch store: nothing is wrong with the home
-    const auto refused = (*library)->refused().size();
+    const auto refused = TRY((*library)->refused()).size();
     if (refused > 0) note(FsckKind::record, name + ": " + count_text(refused, "records are stored and not accepted"));
     if (!(*library)->has_keys()) continue;
+    if (stored_) TRY(check_view(*stored_, **library));
     TRY(check_contents(**library));
     tell("history");
     const auto history = (*library)->history();
@@ -92,7 +93,9 @@ Result<void> Fsck::check_libraries() {
       continue;
     }
     report_.commits += (*history)->size();
-    if (stored_) TRY(check_history(*stored_, id, **history));
+    if (!stored_) continue;
+    TRY(check_history(*stored_, id, **history));
+    TRY(check_history_view(*stored_, **library));
   }
   if (stored_) {
     tell("index");
@@ -114,12 +117,12 @@ Result<void> Fsck::check_contents(Library& library) {
   };
   std::set<std::pair<PieceId, Digest>> seen;
   std::vector<Current> current;
-  library.folder()->walk("", [&](const std::string&, const store::Shown& shown) {
+  TRY(TRY(library.readable())->walk("", "", [&](const std::string&, const store::Shown& shown) {
     if (shown.source && seen.emplace(shown.source->manifest, shown.value.sha256).second) {
       current.push_back({shown.source->manifest, shown.document, shown.value.sha256});
     }
     return true;
-  });
+  }));
   std::uint64_t waiting = 0;
   Bytes buffer(read_bytes);
   for (const Current& it : current) {

@@ -28,40 +28,44 @@ bool Library::Body::has_keys() const {
 }
 
 // ---- what keys allow -----------------------------------------------------------------------------------------------------
-void Library::Body::derive(bool judge_all) {
-  Result<void> done = derive_now(judge_all);
+/// Rows that are damaged are made anew, all of the library's; but not again and again, where it is the truth that is damaged.
+void Library::Body::derive(Judge what) {
+  Result<void> done = derive_now(what);
+  const bool made_anew = !done && done.error().fault == Fault::corrupt && !std::exchange(made_anew_, true);
+  if (made_anew) {
+    state_is_bad_ = true;
+    folder_.reset();
+    done = derive_now(Judge::anew);
+  } else if (done) {
+    made_anew_ = false;
+  }
   behind_ = done ? std::nullopt : std::optional(std::move(done.error()));
 }
 
-Result<void> Library::Body::derive_now(bool judge_all) {
+Result<void> Library::Body::derive_now(Judge what) {
   if (!has_keys()) {
     folder_.reset();
+    unopened_.clear();
     return {};
   }
   if (!folder_ || folder_->rule() != rule()) {
-    folder_.emplace(rule());
-    history_folder_.reset();
-    history_dirty_ = store::Stamp{};
-    accepted_.clear();
-    for (auto& [id, known] : records_) known.refusal = store::Refusal::policy_not_known;  // so that each is taken in anew
-    judge_all = true;
+    TRY(open_view());
+    what = std::max(what, Judge::anew);
   }
   // Records need neither, and are judged whatever became of these.
   Result<void> noted = note_suspended();
   const std::vector<PackAddress> addresses(unindexed_.begin(), unindexed_.end());
   Result<void> indexed = index_packs(addresses);
-  std::set<RecordId> which = open_records();
-  if (judge_all) {
-    for (const auto& [id, known] : records_) which.insert(id);
+  Result<void> opened = open_records();
+  if (!opened && opened.error().fault == Fault::corrupt) return opened;
+  Result<void> judged = judge_rows(what);
+  for (Result<void>* it : {&judged, &opened, &noted}) {
+    if (!*it) return std::move(*it);
   }
-  judge(which);
-  return noted ? indexed : noted;
+  return indexed;
 }
 
 namespace {
-/// Nothing needs to be written for it to count one day.
-bool waits(store::Refusal refusal) { return refusal == store::Refusal::ahead_of_clock || refusal == store::Refusal::suspended; }
-
 std::string suspended_name(const LibraryId& library, const NodeId& node) { return "suspended/" + library.hex() + "/" + node.hex(); }
 }  // namespace
 
@@ -159,136 +163,6 @@ Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) 
   return flush();
 }
 
-/// The record that the entry commits to, if it is in one of its meta packs.
-Result<std::optional<store::SignedRecord>> Library::Body::find_record(const Unopened& entry) const {
-  for (const PackAddress& address : entry.meta) {
-    const auto opened = pieces_.open(address);
-    if (!opened) {
-      const Fault fault = opened.error().fault;
-      // A key or the pack may come, or be healed. Whatever else is wrong with it, its writer made it so, and it stops nothing but itself.
-      if (fault == Fault::denied || fault == Fault::unavailable || fault == Fault::corrupt) return std::unexpected(opened.error());
-      continue;
-    }
-    for (const store::PiecePlace& place : opened->places()) {
-      if (place.type != store::PieceType::record) continue;
-      const auto bytes = opened->piece(place.id, place.type);
-      if (!bytes) continue;
-      auto found = store::decode_signed_record(*bytes);
-      if (found && store::commitment(*found) == entry.commitment) return std::move(*found);
-    }
-  }
-  return std::nullopt;
-}
-
-std::set<RecordId> Library::Body::open_records() {
-  std::set<RecordId> out;
-  std::vector<std::pair<store::Branch, std::uint64_t>> opened;
-  for (const auto& [place, entry] : unopened_) {
-    const auto feed = feeds_.find(place.first);
-    const auto lacking = feed->second.lacking.find(place.second);
-    if (lacking != feed->second.lacking.end() && std::ranges::any_of(entry.meta, [&](const PackAddress& it) { return lacking->second.contains(it); })) continue;
-    auto found = find_record(entry);
-    if (!found) continue;  // what it needs may come
-    const auto id = *found ? know_record(**found, entry.carrier) : std::nullopt;
-    if (id) {
-      out.insert(*id);
-    } else {
-      refused_at_.insert(place);
-    }
-    opened.push_back(place);  // without a record: a lie of its writer, and nothing will change it
-  }
-  for (const auto& place : opened) unopened_.erase(place);
-  return out;
-}
-
-std::optional<RecordId> Library::Body::know_record(const store::SignedRecord& signed_record, const Carrier& carrier) {
-  const auto record = store::decode_record(signed_record.record);
-  if (!record || record->library != id_) return std::nullopt;
-  const RecordId id = store::record_id(signed_record.record);
-  Known& known = records_.try_emplace(id, Known{*record, signed_record, {}, store::Refusal::policy_not_known}).first->second;
-  Carrier& carried = known.carriers.emplace_back(carrier);
-  carried.authentic = rights_.knows(carrier.policy) && verify_record(context_.realm, carrier.policy, signed_record, *record).has_value();
-  return id;
-}
-
-std::optional<store::Refusal> Library::Body::refusal_of(const RecordId& id, const Known& known, const Carrier& carrier, CutsByLine& cuts,
-                                                        std::optional<std::int64_t> trusted_ms) const {
-  auto line = cuts.find(carrier.branch);
-  if (line == cuts.end()) line = cuts.emplace(carrier.branch, this->cuts(carrier.branch)).first;
-  store::EntryFacts facts{carrier.branch.feed, carrier.sequence, carrier.policy, carrier.highest_before, &known.record, id, true, std::nullopt};
-  if (const auto policy = context_.realm.policy_at(carrier.policy)) {
-    facts.time = {carrier.time_ms, carrier.latest_before_ms, policy->mesh().header.issued_s * 1000};
-  }
-  // The clock only holds back: when a record's time has come at all nodes they agree.
-  std::optional<store::Refusal> refusal = store::judge(facts, rights_, line->second.cuts, line->second.admits, trusted_ms);
-  if (const auto marks = suspended_.find(carrier.branch.feed.node); !refusal && marks != suspended_.end()) {
-    const auto known_then = marks->second.find(carrier.branch);
-    if (known_then == marks->second.end() || carrier.sequence > known_then->second) refusal = store::Refusal::suspended;
-  }
-  if ((!refusal || waits(*refusal)) && !carrier.authentic) refusal = store::Refusal::no_right;
-  return refusal;
-}
-
-void Library::Body::take(const RecordId& id, const Known& known) {
-  const store::Stamp stamp{known.record.hlc, id};
-  accepted_.emplace(stamp, id);
-  if (!history_dirty_ || stamp < *history_dirty_) history_dirty_ = stamp;
-}
-
-void Library::Body::judge(const std::set<RecordId>& which) {
-  const std::optional<std::int64_t> trusted_ms = context_.realm.trusted_now_ms();
-  CutsByLine in_force;
-  std::vector<store::Version> come;
-  std::set<DocumentId> left;
-  for (const RecordId& id : which) {
-    Known& known = records_.at(id);
-    std::optional<store::Refusal> refusal;
-    bool counts = false;
-    for (Carrier& carrier : known.carriers) {
-      if (!carrier.authentic && rights_.knows(carrier.policy)) {
-        carrier.authentic = verify_record(context_.realm, carrier.policy, known.signed_record, known.record).has_value();
-      }
-      carrier.refusal = refusal_of(id, known, carrier, in_force, trusted_ms);
-      const std::pair place(carrier.branch, carrier.sequence.value);
-      if (carrier.refusal && store::is_final(*carrier.refusal)) {
-        refused_at_.insert(place);
-      } else {
-        refused_at_.erase(place);
-      }
-      counts = counts || !carrier.refusal;
-      if (carrier.refusal && (!refusal || waits(*carrier.refusal))) refusal = carrier.refusal;  // what will change by itself before what may not
-    }
-    if (counts) refusal.reset();
-    const bool was = !known.refusal, is = !refusal;
-    known.refusal = refusal;
-    const std::pair due(store::time_ms(known.record.hlc) - store::lead_ms_most, id);
-    if (refusal == store::Refusal::ahead_of_clock) {
-      ahead_.insert(due);
-    } else {
-      ahead_.erase(due);
-    }
-    if (is && !was) {
-      take(id, known);
-      for (store::Version& version : store::versions_of(known.record, id)) come.push_back(std::move(version));
-    } else if (was && !is) {
-      const store::Stamp stamp{known.record.hlc, id};
-      accepted_.erase(stamp);
-      if (!history_dirty_ || stamp < *history_dirty_) history_dirty_ = stamp;
-      for (const store::Op& op : known.record.ops) left.insert(op.document);
-    }
-  }
-  folder_->apply(come);
-  for (const DocumentId& document : left) {
-    std::vector<store::Version> stay;
-    for (const auto& [stamp, id] : accepted_) {
-      for (store::Version& version : store::versions_of(records_.at(id).record, id)) {
-        if (version.op.document == document) stay.push_back(std::move(version));
-      }
-    }
-    folder_->reset(document, stay);
-  }
-}
-
 // ---- sync ----------------------------------------------------------------------------------------------------------------
 Library::Library(std::unique_ptr<Body> body) : body_(std::move(body)) {}
 Library::~Library() = default;
@@ -297,15 +171,24 @@ Result<std::unique_ptr<Library>> Library::open(const LibraryContext& context, co
   auto body = std::make_unique<Body>(context, id);
   TRY(body->load());
   TRY(body->load_suspended());
-  body->derive(true);
+  body->derive(Body::Judge::anew);
   return std::unique_ptr<Library>(new Library(std::move(body)));
 }
 
 const LibraryId& Library::id() const { return body_->id_; }
 
-void Library::judge_again() { body_->derive(true); }
+void Library::judge_again() { body_->derive(Body::Judge::anew); }
 const std::optional<Error>& Library::behind() const { return body_->behind_; }
-void Library::catch_up() { body_->derive(false); }
+void Library::catch_up() { body_->derive(Body::Judge::anew); }
+
+bool Library::mend() {
+  if (!body_->folder_ || body_->made_anew_) return false;
+  body_->made_anew_ = true;
+  body_->state_is_bad_ = true;
+  body_->folder_.reset();
+  body_->derive(Body::Judge::anew);
+  return body_->folder_.has_value();
+}
 
 std::optional<std::int64_t> Library::due_ms() const {
   return body_->folder_ && !body_->ahead_.empty() ? std::optional(body_->ahead_.begin()->first) : std::nullopt;
@@ -314,17 +197,23 @@ std::optional<std::int64_t> Library::due_ms() const {
 void Library::judge_due() {
   const auto now_ms = body_->context_.realm.trusted_now_ms();
   if (!now_ms || !body_->folder_) return;
-  std::set<RecordId> which;
-  for (const auto& [at_ms, id] : body_->ahead_) {
+  std::vector<RecordNumber> numbers;
+  for (const auto& [at_ms, number] : body_->ahead_) {
     if (at_ms > *now_ms) break;
-    which.insert(id);
+    numbers.push_back(number);
   }
-  body_->judge(which);
+  if (Result<void> done = body_->judge_rows(std::move(numbers)); !done) body_->behind_ = std::move(done.error());
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------------------
-bool Library::has_keys() const { return body_->folder_.has_value(); }
+bool Library::has_keys() const { return body_->has_keys(); }
 const store::Folder* Library::folder() const { return body_->folder_ ? &*body_->folder_ : nullptr; }
+Result<const store::Folder*> Library::readable() const {
+  if (!has_keys()) return fail(Fault::denied, "this node has no keys for the library: it holds sealed packs alone");
+  if (body_->folder_) return &*body_->folder_;
+  if (body_->behind_) return std::unexpected(*body_->behind_);
+  return fail(Fault::unavailable, "the library is not open yet");
+}
 const store::PieceIndex& Library::index() const { return body_->index_; }
 store::PieceSource& Library::pieces() { return body_->pieces_; }
 
@@ -342,79 +231,38 @@ Result<store::Manifest> Library::manifest(const PieceId& id) { return store::dec
 
 Library::Counts Library::counts() const {
   Counts out{0, body_->entry_count_, body_->missing_.size(), 0, 0};
-  for (const auto& [id, known] : body_->records_) out.refused += known.refusal ? 1 : 0;
   if (!body_->folder_) return out;
-  out.conflicts = body_->folder_->conflicts().size();
-  std::set<DocumentId> documents;
-  body_->folder_->walk("", [&](const std::string&, const store::Shown& shown) {
-    documents.insert(shown.document);
-    return true;
-  });
-  out.documents = documents.size();
+  if (const auto shown = body_->folder_->counts()) out.documents = shown->documents, out.conflicts = shown->conflicts;
+  if (const auto all = refused()) out.refused = all->size();
   return out;
 }
 
-std::map<RecordId, store::Refusal> Library::refused() const {
+Result<std::map<RecordId, store::Refusal>> Library::refused() const {
   std::map<RecordId, store::Refusal> out;
-  for (const auto& [id, known] : body_->records_) {
-    if (known.refusal) out.emplace(id, *known.refusal);
+  if (!body_->folder_) return out;
+  const auto in = TRY(body_->context_.derived.read());
+  for (const RecordNumber number : TRY(body_->rows_.not_counting(*in))) {
+    const auto row = TRY(body_->rows_.record(*in, number));
+    if (row && row->refusal) out.emplace(row->id, *row->refusal);
   }
   return out;
 }
 
-const store::Record* Library::record(const RecordId& id) const {
-  const auto known = body_->records_.find(id);
-  return known == body_->records_.end() ? nullptr : &known->second.record;
+Result<Library::DerivedState> Library::derived_state() const {
+  TRY(readable());
+  return DerivedState{body_->state_->entries, body_->state_->last.value, body_->state_->judged_by};
 }
 
-Result<store::History*> Library::history() {
-  Body& it = *body_;
-  if (!it.folder_) return fail(Fault::denied, "this node has no keys for the library");
-  if (!it.history_) {
-    it.history_.emplace(TRY(store::History::open(it.context_.derived, it.context_.local, it.id_)));
-    it.history_dirty_ = store::Stamp{};  // what it was derived from is not known: compared below
+Result<std::shared_ptr<const store::StoredRecord>> Library::record(const RecordId& id) const {
+  std::optional<RecordNumber> number;
+  {
+    const auto in = TRY(body_->context_.derived.read());
+    number = TRY(body_->rows_.number_of(*in, id));
   }
-  if (!it.history_dirty_) return &*it.history_;
-  store::History& history = *it.history_;
-  // The first commits that still stand for the first records.
-  std::uint64_t stands = it.history_folder_ ? TRY(history.count_below(it.history_dirty_->hlc, it.history_dirty_->record)) : 0;
-  auto next = it.accepted_.begin();
-  std::advance(next, static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(stands, it.accepted_.size())));
-  for (; next != it.accepted_.end() && stands < history.size() && TRY(history.record_at(stands + 1)) == next->second; ++next) ++stands;
-  if (stands < history.size()) {
-    it.history_folder_.reset();
-    TRY(history.rewind_to(stands));
-  }
-  const auto versions = [&](const RecordId& id) { return store::versions_of(it.records_.at(id).record, id); };
-  if (!it.history_folder_) {
-    it.history_folder_.emplace(it.rule());
-    for (auto done = it.accepted_.begin(); done != next; ++done) it.history_folder_->apply(versions(done->second));
-  }
-  constexpr std::size_t steps_most = 64;
-  std::vector<store::HistoryStep> steps;
-  for (; next != it.accepted_.end(); ++next) {
-    const store::Record& record = it.records_.at(next->second).record;
-    store::HistoryStep& step = steps.emplace_back(store::HistoryStep{next->second, record.hlc, record.who, record.text, {}});
-    for (const store::Change& change : it.history_folder_->apply(versions(next->second))) {
-      store::TreeChange made{change.path, std::nullopt};
-      if (change.now) {
-        const store::ContentValue& value = change.now->value;
-        const store::Source source = change.now->source.value_or(store::Source{});
-        made.now = store::TreeFile{value.kind, value.executable, value.sha256, source.manifest, source.size_bytes, change.now->document};
-      }
-      step.changes.push_back(std::move(made));
-    }
-    if (steps.size() == steps_most || std::next(next) == it.accepted_.end()) {
-      if (Result<void> done = history.extend(steps); !done) {
-        it.history_folder_.reset();
-        it.history_dirty_ = store::Stamp{};
-        return std::unexpected(std::move(done.error()));
-      }
-      steps.clear();
-    }
-  }
-  it.history_dirty_.reset();
-  return &history;
+  if (!number) return fail(Fault::not_found, "a record that is not known here");
+  auto out = TRY(body_->record(*number));
+  if (out->id != id) return fail(Fault::corrupt, "rows of the derived store do not fit each other: run dozo fsck --rebuild");
+  return out;
 }
 
 }  // namespace dozo::node

@@ -160,6 +160,8 @@ class Library {
   /// Why what is derived (index, records, folder) does not follow what is held: a fault of the store. Nothing: it does.
   const std::optional<Error>& behind() const;
   void catch_up();  ///< tries again
+  /// Reading what is derived found it damaged: makes all of it anew from the truth. False: that was done already, and did not help.
+  bool mend();
   /// Nodes whose entries list more than any policy allowed them: what more they list is not fetched.
   std::set<NodeId> beyond_quota() const;
   /// When, by the realm's trusted time, a record that is ahead of it is to be judged again. Nothing: none is.
@@ -168,7 +170,9 @@ class Library {
 
   // ---- saving and reading, with keys ---------------------------------------------------------------------------------
   bool has_keys() const;
-  const store::Folder* folder() const;  ///< null without keys
+  const store::Folder* folder() const;  ///< null without keys, and where what is derived cannot be opened (behind() says why)
+  /// The folder. Faults: denied (no keys), or what behind() says.
+  Result<const store::Folder*> readable() const;
   const store::PieceIndex& index() const;
   std::optional<Epoch> epoch() const;         ///< current; nothing: the policy does not name this library
   const crypto::EpochKey* epoch_key() const;  ///< of that epoch; null: not held
@@ -197,10 +201,16 @@ class Library {
   struct Counts {
     std::uint64_t documents{}, entries{}, packs_missing{}, conflicts{}, refused{};
   };
-  Counts counts() const;
+  Counts counts() const;  ///< of documents none, where what is derived cannot be read
   /// Records that are stored and not accepted, with the reason.
-  std::map<RecordId, store::Refusal> refused() const;
-  const store::Record* record(const RecordId& id) const;  ///< null: not known here
+  Result<std::map<RecordId, store::Refusal>> refused() const;
+  Result<std::shared_ptr<const store::StoredRecord>> record(const RecordId& id) const;  ///< Fault: not_found (not known here)
+  /// What fsck holds the rows of another derived store against.
+  struct DerivedState {
+    std::uint64_t entries{}, records{};
+    Digest judged_by;
+  };
+  Result<DerivedState> derived_state() const;
   /// With keys: every pack that is listed and here was opened, and every piece in it hashed.
   bool all_opened() const;
   /// A pack that turned out damaged: where an entry lists it, it is missing from now on, its pieces count as not here, and whoever has it may give it back.

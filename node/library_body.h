@@ -1,14 +1,16 @@
-// The inside of Library, shared by its sources. Private to library*.cpp: feeds, packs, saving, and in library.cpp what keys allow.
+// The inside of Library, shared by its sources. Private to library*.cpp: feeds, packs, records, history, saving.
 #pragma once
+#include <deque>
 #include <limits>
 #include <ranges>
 
 #include "node/library.h"
+#include "node/library_rows.h"
 #include "node/rights.h"
 
 namespace dozo::node {
 
-class Library::Body {
+class Library::Body final : public store::RecordSource {
  public:
   /// One line of a feed: of an honest node's feed there is one.
   struct Feed {
@@ -41,25 +43,24 @@ class Library::Body {
     std::vector<store::PackListing> packs;
     std::vector<bool> here;  ///< of each pack
   };
-  struct Carrier {
-    store::Branch branch;
-    Sequence sequence;
-    PolicyVersion policy, highest_before;
-    bool authentic{};
-    std::int64_t time_ms{}, latest_before_ms{};
-    std::optional<store::Refusal> refusal;  ///< as judged last
-  };
-  struct Known {
-    store::Record record;
-    store::SignedRecord signed_record;
-    std::vector<Carrier> carriers;
-    std::optional<store::Refusal> refusal;  ///< nothing: accepted
-  };
-  /// An entry whose record has not been seen yet.
+  /// An entry whose record has not been taken in yet.
   struct Unopened {
     Carrier carrier;
     Digest commitment;
     std::vector<PackAddress> meta;
+  };
+  using EntryPlace = std::pair<store::Branch, std::uint64_t>;
+  /// Such an entry with what was found for it.
+  struct Opened {
+    Carrier carrier;
+    EntryRow row;                               ///< without the record's number
+    std::optional<store::SignedRecord> record;  ///< nothing: a lie of its writer, and nothing will change it
+  };
+  /// How much is judged besides what is new.
+  enum class Judge : std::uint8_t {
+    fresh,  ///< nothing
+    anew,   ///< what another policy, key, suspension or line may have changed
+    all,
   };
 
   Body(const LibraryContext& context, const LibraryId& id)
@@ -68,10 +69,8 @@ class Library::Body {
         incarnation_(context.incarnation),
         index_(context.derived, context.local, id),
         pieces_(context.truth, context.realm, id, index_),
-        rights_(context.realm) {}
-
-  /// Cuts as they bear on one line, for as long as nothing is judged anew.
-  using CutsByLine = std::map<store::Branch, Cuts>;
+        rights_(context.realm),
+        rows_(context.local, id) {}
 
   auto lines(const FeedId& id) const { return std::ranges::subrange(feeds_.lower_bound(store::Branch(id)), feeds_.upper_bound(last_branch(id))); }
   bool is_forked(const FeedId& id) const;
@@ -95,20 +94,66 @@ class Library::Body {
   store::NameRule rule() const;
   Cuts cuts(const store::Branch& branch) const;
 
-  void derive(bool judge_all);  ///< all that keys allow: index, records, folder. A fault stays in `behind_`
-  Result<void> derive_now(bool judge_all);
+  // ---- what keys allow (library.cpp)
+  void derive(Judge what);  ///< all of it: index, records, folder. A fault stays in `behind_`
+  Result<void> derive_now(Judge what);
   Result<void> load_suspended();
   Result<void> note_suspended();
   Result<void> index_packs(std::span<const PackAddress> addresses);
-  std::set<RecordId> open_records();  ///< those whose meta packs are here; which
-  Result<std::optional<store::SignedRecord>> find_record(const Unopened& entry) const;
-  std::optional<RecordId> know_record(const store::SignedRecord& signed_record, const Carrier& carrier);
-  std::optional<store::Refusal> refusal_of(const RecordId& id, const Known& known, const Carrier& carrier, CutsByLine& cuts,
-                                           std::optional<std::int64_t> trusted_ms) const;
-  void take(const RecordId& id, const Known& known);
   std::int64_t entry_ms(std::int64_t wall_ms) const;
-  std::uint64_t last_hlc() const { return accepted_.empty() ? 0 : accepted_.rbegin()->first.hlc; }
-  void judge(const std::set<RecordId>& which);  ///< brings the accepted set and the folder to what the newest policy says of these
+
+  // ---- records (library_records.cpp)
+  /// Opens what is derived of this library; what does not fit the truth is made anew.
+  Result<void> open_view();
+  Result<bool> scan_entries(const LibraryState& state);  ///< what is not taken in; false: the rows are of other entries than the truth has
+  Result<void> erase(ByteView space);
+  Result<std::optional<store::SignedRecord>> find_record(std::span<const PackAddress> meta, const Digest& commitment) const;
+  Result<void> open_records();  ///< those whose meta packs are here
+  Result<void> take(std::span<const Opened> opened, std::span<const DerivedIndex::Pack> packs = {});
+  Result<void> judge_rows(Judge what);
+  Result<void> judge_rows(std::vector<RecordNumber> numbers);
+  /// Cuts as they bear on one line, for as long as nothing is judged anew.
+  using CutsByLine = std::map<store::Branch, Cuts>;
+  struct Judging {
+    std::optional<std::int64_t> trusted_ms;
+    CutsByLine cuts;
+  };
+  /// While it lives, rows are read in that transaction. What was remembered of records that it brought is forgotten where it was not committed.
+  class Writing {
+   public:
+    Writing(Body& body, store::WriteTransaction& out) : body_(body) { body_.writing_ = &out; }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing() {
+      body_.writing_ = nullptr;
+      if (!committed_) body_.forget_all();
+    }
+    void committed() { committed_ = true; }
+
+   private:
+    Body& body_;
+    bool committed_ = false;
+  };
+  Judging judging() const { return {context_.realm.trusted_now_ms(), {}}; }
+  std::optional<store::Refusal> refusal_of(const RecordRow& row, const Carrier& carrier, Judging& judging) const;
+  Result<void> judge(RecordRow& row, Judging& judging) const;
+  Result<void> settle(store::WriteTransaction& out, LibraryState& state, RecordNumber number, const RecordRow& row, const std::optional<RecordRow>& before,
+                      std::set<DocumentId>& left);
+  Result<void> reset(store::WriteTransaction& out, const std::set<DocumentId>& documents);
+  void note(RecordNumber number, const RecordRow& row);  ///< that the row is committed
+  Digest judged_by() const;                              ///< of all by which records are judged and that may change, but for the time
+  Result<store::SignedRecord> signed_record(const RecordRow& row) const;
+  Result<std::shared_ptr<const store::StoredRecord>> record(RecordNumber number) override;
+  void remember(RecordNumber number, std::shared_ptr<const store::StoredRecord> record);
+  void forget_some();  ///< of what was remembered
+  void forget_all();
+  Result<std::uint64_t> last_hlc() const;
+
+  // ---- history (library_history.cpp)
+  Result<void> open_history();
+  Result<void> rewind_history(std::uint64_t count);
+  Result<void> extend_history();
+  Result<void> update_history();
 
   static store::Branch last_branch(const FeedId& id) {
     store::Branch out(id);
@@ -126,24 +171,30 @@ class Library::Body {
   std::set<std::pair<store::Branch, Digest>> not_from_;   ///< entries that came for a point of that root did not continue this line
   std::map<std::pair<FeedId, Digest>, Sequence> walked_;  ///< for such a point: up to here it is the same as the first line
   std::map<PackAddress, Wanted> missing_;
-  std::set<PackAddress> unindexed_;  ///< listed, here, and not in the index: for want of a key, or since the start
-  std::set<PackAddress> unsound_;    ///< of those: opened, and not what a pack must be
-  std::map<std::pair<store::Branch, std::uint64_t>, Unopened> unopened_;
-  std::map<RecordId, Known> records_;
-  std::map<store::Stamp, RecordId> accepted_;
-  std::optional<store::Folder> folder_;
+  std::set<PackAddress> unindexed_;          ///< listed, here, and not in the index: for want of a key, or since the start
+  std::set<PackAddress> unsound_;            ///< of those: opened, and not what a pack must be
+  std::map<EntryPlace, Unopened> unopened_;  ///< with keys
+  std::optional<store::Folder> folder_;      ///< with keys, when what is derived is open
+  std::optional<LibraryState> state_;        ///< as committed; with the folder
   std::optional<Error> behind_;
-  std::set<std::pair<store::Branch, std::uint64_t>> refused_at_;  ///< entries whose record does not count, or is not there
+  bool state_is_bad_ = false;        ///< all that is derived is to be made anew
+  bool made_anew_ = false;           ///< it was, since it was last seen whole
+  std::set<EntryPlace> refused_at_;  ///< entries whose record does not count, or is not there
   /// Of nodes that are suspended: how far each of their lines was known when that was first seen here. What is beyond waits. Also in the truth.
   std::map<NodeId, std::map<store::Branch, Sequence>> suspended_;
-  std::set<NodeId> suspended_unsaved_;                 ///< of whom the truth says something else
-  std::set<std::pair<std::int64_t, RecordId>> ahead_;  ///< records that wait for their time, by when that is
+  std::set<NodeId> suspended_unsaved_;                     ///< of whom the truth says something else
+  std::set<std::pair<std::int64_t, RecordNumber>> ahead_;  ///< records that wait for their time, by when that is
   std::uint64_t entry_count_ = 0;
+
+  LibraryRows rows_;
+  store::ReadTransaction* writing_ = nullptr;  ///< in which rows are to be read while one is open
+  std::map<RecordNumber, std::shared_ptr<const store::StoredRecord>> remembered_;
+  std::deque<RecordNumber> remembered_order_;
+  std::size_t remembered_ops_ = 0;
 
   // History, and the folder as its last commit shows it; both only once somebody asked.
   std::optional<store::History> history_;
   std::optional<store::Folder> history_folder_;
-  std::optional<store::Stamp> history_dirty_;  ///< the lowest stamp at which it may differ from the accepted records
 };
 
 }  // namespace dozo::node

@@ -122,14 +122,18 @@ Result<std::vector<Library::Point>> Library::heads_of(const store::CutSubject& s
       if (branch.fork.is_zero() && (node == nullptr || branch.feed.node == *node)) ends[branch.feed] = feed.tail.sequence();
     }
   }
-  for (const auto& [id, known] : body_->records_) {
-    if (!body_->folder_ || known.refusal) continue;
-    for (const Body::Carrier& carrier : known.carriers) {
-      const bool is_its = node != nullptr ? carrier.branch.feed.node == *node || known.record.device == *node : known.record.person == *person;
-      if (!is_its || carrier.refusal || !carrier.branch.fork.is_zero()) continue;
-      Sequence& end = ends[carrier.branch.feed];
-      end = std::max(end, carrier.sequence);
-    }
+  if (body_->folder_) {
+    const auto in = TRY(body_->context_.derived.read());
+    TRY(body_->rows_.each_record(*in, {0}, [&](RecordNumber, const RecordRow& row) -> Result<bool> {
+      if (row.refusal) return true;
+      for (const Carrier& carrier : row.carriers) {
+        const bool is_its = node != nullptr ? carrier.branch.feed.node == *node || row.device == *node : row.person == *person;
+        if (!is_its || carrier.refusal || !carrier.branch.fork.is_zero()) continue;
+        Sequence& end = ends[carrier.branch.feed];
+        end = std::max(end, carrier.sequence);
+      }
+      return true;
+    }));
   }
   std::vector<Point> out;
   for (const auto& [feed, end] : ends) out.push_back({feed, end, TRY(root_at(TRY(first_line(feed)), end))});
@@ -294,8 +298,8 @@ Result<Library::Lists> Library::Body::put_batch(const store::Branch& branch, sto
   feed.proof = batch.proof;
   for (Fresh& entry : fresh) know_entry(branch, feed, std::move(entry));
   settle(feed);
-  const bool cut = mesh() != nullptr && !mesh()->cuts.empty() && is_forked(branch.feed);
-  derive(cut);  // entries whose packs are all here already; and which line a cut means may only now be known
+  const bool cut = mesh() != nullptr && !mesh()->cuts.empty();
+  derive(cut ? Judge::anew : Judge::fresh);  // entries whose packs are all here already; and which line a cut means may only now be known
   return lists;
 }
 

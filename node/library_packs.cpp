@@ -28,7 +28,7 @@ void Library::Body::know_entry(const store::Branch& branch, Feed& feed, Fresh fr
   const Entry& entry = fresh.entry;
   ++entry_count_;
   context_.realm.need(entry.policy);
-  Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false, entry.time_ms, feed.latest_ms, {}}, entry.record, {}};
+  Unopened unopened{{branch, entry.sequence, entry.policy, feed.highest, false, entry.time_ms, feed.latest_ms, std::nullopt}, entry.record, {}};
   if (feed.listed_bytes.empty()) feed.first_ms = entry.time_ms;
   feed.listed_bytes.push_back(feed.listed_bytes.empty() ? 0 : feed.listed_bytes.back());
   feed.highest = std::max(feed.highest, entry.policy);
@@ -47,7 +47,7 @@ void Library::Body::know_entry(const store::Branch& branch, Feed& feed, Fresh fr
     wanted.by.emplace(branch, entry.sequence.value);
     if (wanted.claims.insert({pack.size_bytes, pack.kind, entry.epoch}).second) wanted.not_before_ms = wanted.step_ms = 0;
   }
-  if (entry.is(store::EntryKind::change)) unopened_.emplace(std::pair(branch, entry.sequence.value), std::move(unopened));
+  if (folder_ && entry.is(store::EntryKind::change)) unopened_.emplace(std::pair(branch, entry.sequence.value), std::move(unopened));
 }
 
 /// Of packs that a node's entries list: what its quota is for. Of a feed with several lines the longest counts: they begin alike.
@@ -207,7 +207,7 @@ bool Library::packs_durable(std::span<const PackAddress> addresses) {
     changed = true;
   }
   for (const store::Branch& branch : touched) body_->settle(body_->feeds_.at(branch));
-  if (changed) body_->derive(false);
+  if (changed) body_->derive(Body::Judge::fresh);
   return changed;
 }
 

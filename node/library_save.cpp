@@ -35,94 +35,79 @@ class Operations {
   Result<void> add(const PutAct& act) {
     if (!store::good_path(act.path)) return fail(Fault::malformed, bad_path);
     const bool dir = act.content.value.kind == store::ContentKind::dir;
-    if (const auto shown = find(act.path, dir)) {
-      if (shown->value != act.content.value) take(store::save(*shown, act.content));
-      return {};
+    if (const auto shown = TRY(find(act.path, dir))) {
+      return shown->value != act.content.value ? take(store::save(*shown, act.content)) : Result<void>();
     }
     // A folder that is shown because others lie in it needs no document, and a file does not push one aside.
-    if (is_folder(act.path)) return dir ? Result<void>() : fail(Fault::exists, "a folder has this name");
-    for (std::size_t slash = act.path.find('/'); slash != std::string::npos; slash = act.path.find('/', slash + 1)) {
-      if (folder_.find(act.path.substr(0, slash))) return fail(Fault::exists, "a file has the name of a folder on the way");
-    }
-    if (dir && folder_.find(act.path)) return fail(Fault::exists, "a file has the name of the folder");
-    DocumentId document;
-    crypto::random_bytes(document.bytes);
-    take(store::create(document, act.path, act.content));
+    if (TRY(folder_.is_folder(act.path))) return dir ? Result<void>() : fail(Fault::exists, "a folder has this name");
+    const std::size_t slash = act.path.rfind('/');
+    if (slash != std::string::npos && !TRY(is_way(act.path.substr(0, slash)))) return fail(Fault::exists, "a file has the name of a folder on the way");
+    if (dir && TRY(folder_.find(act.path))) return fail(Fault::exists, "a file has the name of the folder");
+    const DocumentId document = new_document();
+    for (Op& op : store::create(document, act.path, act.content)) ops.push_back(std::move(op));  // nobody has replaced anything of it
     return {};
   }
 
   Result<void> add(const MoveAct& act) {
     if (!store::good_path(act.to)) return fail(Fault::malformed, bad_path);
-    if (const auto shown = folder_.find(act.from)) {
+    if (const auto shown = TRY(folder_.find(act.from))) {
       // Only by the spelling of its name it may meet itself.
-      const auto there = folder_.find(act.to);
-      if ((there && there->document != shown->document) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
-      take(store::rename(folder_.view(), *shown, act.to));
-      return {};
+      const auto there = TRY(folder_.find(act.to));
+      if ((there && there->document != shown->document) || TRY(folder_.is_folder(act.to))) return fail(Fault::exists, "something has the new name already");
+      return take(store::rename(TRY(folder_.registers(shown->document)), *shown, act.to));
     }
     for (const Act& one : TRY(parts(act))) TRY(add(std::get<MoveOneAct>(one)));
     return {};
   }
 
   Result<void> add(const MoveOneAct& act) {
-    const std::vector<Shown> shown = folder_.of(act.document);
+    const std::vector<Shown> shown = TRY(folder_.of(act.document));
     if (shown.empty()) return fail(Fault::not_found, "nothing is shown there");
-    take(store::rename(folder_.view(), shown.front(), act.to));
-    return {};
+    return take(store::rename(TRY(folder_.registers(act.document)), shown.front(), act.to));
   }
 
   Result<void> add(const RemoveAct& act) {
-    if (const auto shown = folder_.find(act.path)) {
-      if (shown->side) {
-        take(store::drop(folder_, *shown));
-      } else {
-        take(store::remove(folder_.view(), *shown));
-      }
-      return {};
+    if (const auto shown = TRY(folder_.find(act.path))) {
+      return take(shown->side ? store::drop(TRY(folder_.of(shown->document)), *shown) : store::remove(TRY(folder_.registers(shown->document)), *shown));
     }
     for (const Act& one : TRY(parts(act))) TRY(add(std::get<RemoveOneAct>(one)));
     return {};
   }
 
   Result<void> add(const RemoveOneAct& act) {
-    const std::vector<Shown> shown = folder_.of(act.document);
+    const std::vector<Shown> shown = TRY(folder_.of(act.document));
     if (shown.empty()) return fail(Fault::not_found, "nothing is shown there");
-    take(store::remove(folder_.view(), shown.front()));
-    return {};
+    return take(store::remove(TRY(folder_.registers(act.document)), shown.front()));
   }
 
   Result<void> add(const ResolveAct& act) {
-    auto shown = find(act.path, false);
-    if (!shown) shown = find(act.path, true);
+    auto shown = TRY(find(act.path, false));
+    if (!shown) shown = TRY(find(act.path, true));
     if (!shown) return fail(Fault::not_found, "nothing is shown there");
     std::optional<Shown> use = shown;
-    if (act.use && is_other_path(*shown, *act.use)) {
-      take(store::rename(folder_.view(), *shown, *act.use));
-      return {};
-    }
+    const store::Registers registers = TRY(folder_.registers(shown->document));
+    if (act.use && is_other_path(registers, *shown, *act.use)) return take(store::rename(registers, *shown, *act.use));
     if (act.use) {
-      use = find(*act.use, false);
+      use = TRY(find(*act.use, false));
       if (!use) return fail(Fault::not_found, "nothing is shown where the other side should be: " + *act.use);
     }
     if (use->document != shown->document) {
-      if (!meet(*use, *shown)) return fail(Fault::malformed, "another document, which is in no conflict with this one: " + *act.use);
-      take(store::keep(folder_.view(), *use, *shown));
-      return {};
+      if (!TRY(meet(*use, *shown))) return fail(Fault::malformed, "another document, which is in no conflict with this one: " + *act.use);
+      return take(store::keep(TRY(folder_.registers(use->document)), *use, registers, *shown));
     }
-    const std::vector<store::Conflict> conflicts = folder_.conflicts_of(shown->document);
+    const std::vector<store::Conflict> conflicts = TRY(folder_.conflicts_of(shown->document));
     if (conflicts.empty()) return fail(Fault::not_found, "no conflict there");
-    std::vector<Op> resolved = store::resolve(folder_.view(), *shown, {use->value, use->source});
+    std::vector<Op> resolved = store::resolve(registers, *shown, {use->value, use->source});
     if (resolved.empty()) return fail(Fault::exists, "two documents have this name: keep one with --use PATH, or rename one of them");
-    take(std::move(resolved));
-    return {};
+    return take(std::move(resolved));
   }
 
   /// The documents of a folder that moves: folders before what is in them.
   Result<std::vector<Act>> parts(const MoveAct& act) const {
     if (!store::good_path(act.to)) return fail(Fault::malformed, bad_path);
     if (act.from.empty()) return fail(Fault::malformed, "a library cannot be moved, but what is in it");
-    if (!is_folder(act.from)) return fail(Fault::not_found, "nothing is shown there");
-    if (folder_.find(act.to) || is_folder(act.to)) return fail(Fault::exists, "something has the new name already");
+    if (!TRY(folder_.is_folder(act.from))) return fail(Fault::not_found, "nothing is shown there");
+    if (TRY(folder_.find(act.to)) || TRY(folder_.is_folder(act.to))) return fail(Fault::exists, "something has the new name already");
     // As typed, the folder's name may have other bytes than as shown: parts count.
     const std::vector<std::string_view> from = store::parts_of(act.from), to_parts = store::parts_of(act.to);
     const auto same = [&](std::string_view a, std::string_view b) { return store::name_key(folder_.rule(), a) == store::name_key(folder_.rule(), b); };
@@ -135,7 +120,10 @@ class Operations {
       return path.substr(std::min(path.find('/', at), path.size()));
     };
     std::map<std::string, Shown> all;
-    below(act.from, [&](const std::string& path, const Shown& shown) { all.emplace(path, shown); });
+    TRY(folder_.walk(act.from, "", [&](const std::string& path, const Shown& shown) {
+      all.emplace(path, shown);
+      return true;
+    }));
     std::set<DocumentId> moved;
     std::vector<Act> out;
     for (const auto& [path, shown] : all) {
@@ -156,10 +144,13 @@ class Operations {
 
   /// The documents of a folder that goes: what is in folders before them.
   Result<std::vector<Act>> parts(const RemoveAct& act) const {
-    if (!is_folder(act.path)) return fail(Fault::not_found, "nothing is shown there");
+    if (!TRY(is_any(act.path))) return fail(Fault::not_found, "nothing is shown there");
     if (!act.recursive) return fail(Fault::exists, "a folder: to remove it with all in it say so (-r)");
     std::map<std::string, DocumentId, std::greater<>> all;
-    below(act.path, [&](const std::string& path, const Shown& shown) { all.emplace(path, shown.document); });
+    TRY(folder_.walk(act.path, "", [&](const std::string& path, const Shown& shown) {
+      all.emplace(path, shown.document);
+      return true;
+    }));
     std::set<DocumentId> removed;
     std::vector<Act> out;
     for (const auto& [path, document] : all) {
@@ -171,57 +162,63 @@ class Operations {
   std::vector<Op> ops;
 
  private:
-  void take(std::vector<Op> made) {
-    for (Op& op : made) ops.push_back(store::anew(folder_.view(), std::move(op)));
+  /// Random. What is made together has the last half in common, and so lies together in the view (View::key).
+  DocumentId new_document() {
+    DocumentId out;
+    if (!last_) crypto::random_bytes(out.bytes), last_ = out;
+    const ByteSpan first = ByteSpan(out.bytes).first(DocumentId::size / 2);
+    out = *last_;
+    crypto::random_bytes(first);
+    return out;
+  }
+  Result<void> take(std::vector<Op> made) {
+    for (Op& op : made) ops.push_back(TRY(store::anew(folder_, std::move(op))));
+    return {};
   }
   /// One of the names that were given to the document apart, and not the one that is shown.
-  bool is_other_path(const Shown& shown, const std::string& path) const {
-    const std::vector<store::View::Group> groups = folder_.view().groups(shown.document, store::Register::path);
+  static bool is_other_path(const store::Registers& registers, const Shown& shown, const std::string& path) {
+    const auto groups = registers.groups(store::Register::path);
     return groups.size() > 1 && path != shown.at &&
-           std::ranges::any_of(groups, [&](const store::View::Group& group) { return std::get<std::string>(group.front()->op.value) == path; });
+           std::ranges::any_of(groups, [&](const store::Registers::Group& group) { return std::get<std::string>(group.front()->op.value) == path; });
   }
   /// The two documents ask for one name.
-  bool meet(const Shown& one, const Shown& other) const {
-    const auto asks = [&](const Shown& who, const Shown& holder) {
-      return std::ranges::any_of(folder_.conflicts_of(who.document), [&](const store::Conflict& it) { return it.holder == holder.document; });
-    };
-    return asks(one, other) || asks(other, one);
-  }
-  bool is_folder(const std::string& path) const {
-    bool any = false;
-    folder_.walk(path, [&](const std::string&, const Shown&) {
-      any = true;
-      return false;
-    });
-    return any;
-  }
-  void below(const std::string& folder, const std::function<void(const std::string&, const Shown&)>& each) const {
-    folder_.walk(folder, [&](const std::string& path, const Shown& shown) {
-      each(path, shown);
-      return true;
-    });
-  }
-  /// As shown; or, where the name was made over because another document has it, by the document's own path.
-  std::optional<Shown> find(const std::string& path, bool dir) {
-    if (auto shown = folder_.find(dir ? path + "/" : path)) return shown;
-    const std::size_t slash = path.rfind('/');
-    const std::string parent = slash == std::string::npos ? "" : path.substr(0, slash);
-    auto named = by_own_path_.find(parent);
-    if (named == by_own_path_.end()) {
-      named = by_own_path_.try_emplace(parent).first;
-      for (const store::Conflict& conflict : folder_.conflicts()) {
-        if (conflict.kind != store::ConflictKind::name) continue;
-        for (Shown& shown : folder_.of(conflict.document)) {
-          if (!shown.side) named->second.emplace(shown.at, std::move(shown));
-        }
+  Result<bool> meet(const Shown& one, const Shown& other) const {
+    for (const auto& [who, holder] : {std::pair(one.document, other.document), std::pair(other.document, one.document)}) {
+      for (const store::Conflict& it : TRY(folder_.conflicts_of(who))) {
+        if (it.holder == holder) return true;
       }
     }
-    const auto found = named->second.find(path);
-    return found != named->second.end() && is_dir(found->second) == dir ? std::optional(found->second) : std::nullopt;
+    return false;
+  }
+  /// No file has the name of this folder, or of one on the way to it.
+  Result<bool> is_way(const std::string& folder) {
+    if (ways_.contains(folder)) return true;
+    if (!TRY(folder_.is_folder(folder))) {
+      if (TRY(folder_.find(folder))) return false;
+      const std::size_t slash = folder.rfind('/');
+      if (slash != std::string::npos && !TRY(is_way(folder.substr(0, slash)))) return false;
+    }
+    ways_.insert(folder);
+    return true;
+  }
+  /// Something is shown below it. An empty library is none.
+  Result<bool> is_any(const std::string& folder) const {
+    bool any = false;
+    TRY(folder_.walk(folder, "", [&](const std::string&, const Shown&) {
+      any = true;
+      return false;
+    }));
+    return any;
+  }
+  /// As shown; or, where the name was made over because another document has it, by the document's own path.
+  Result<std::optional<Shown>> find(const std::string& path, bool dir) const {
+    if (auto shown = TRY(folder_.find(dir ? path + "/" : path))) return shown;
+    return dir ? std::optional<Shown>() : TRY(folder_.displaced(path));
   }
 
   const store::Folder& folder_;
-  std::map<std::string, std::map<std::string, Shown>> by_own_path_;
+  std::optional<DocumentId> last_;
+  std::set<std::string> ways_;  ///< folders that is_way() found to be one
 };
 
 }  // namespace
@@ -246,12 +243,11 @@ std::int64_t Library::Body::entry_ms(std::int64_t wall_ms) const {
 }
 
 Result<std::vector<Act>> Library::plan(const Act& act) const {
-  const store::Folder* folder = this->folder();
-  if (folder == nullptr) return fail(Fault::denied, "this node has no keys for the library");
+  const store::Folder* folder = TRY(readable());
   const Operations operations(*folder);
   Result<std::vector<Act>> out = std::vector<Act>{act};
-  if (const auto* move = std::get_if<MoveAct>(&act); move != nullptr && !folder->find(move->from)) out = operations.parts(*move);
-  if (const auto* remove = std::get_if<RemoveAct>(&act); remove != nullptr && !folder->find(remove->path)) out = operations.parts(*remove);
+  if (const auto* move = std::get_if<MoveAct>(&act); move != nullptr && !TRY(folder->find(move->from))) out = operations.parts(*move);
+  if (const auto* remove = std::get_if<RemoveAct>(&act); remove != nullptr && !TRY(folder->find(remove->path))) out = operations.parts(*remove);
   if (!out) out.error().text += ": " + about(act, out.error().fault);
   return out;
 }
@@ -259,10 +255,16 @@ Result<std::vector<Act>> Library::plan(const Act& act) const {
 Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& capacity, std::string text, std::int64_t wall_ms, PassedOver* passed_over) {
   Body& it = *body_;
   const auto policy = it.context_.realm.policy();
-  if (!it.folder_ || !policy || it.mesh() == nullptr) return fail(Fault::denied, "this node has no keys for the library");
+  if (!policy || it.mesh() == nullptr) return fail(Fault::denied, "this node has no keys for the library");
+  TRY(readable());
   it.context_.realm.set_wall_ms(wall_ms);
   // The clock was put back: what is ahead of it now waits, like what comes anew, instead of pulling this node's stamps along.
-  if (store::time_ms(it.last_hlc()) > it.context_.realm.trusted_ms(wall_ms) + store::lead_ms_most) it.derive(true);
+  std::uint64_t last_hlc = TRY(it.last_hlc());
+  if (store::time_ms(last_hlc) > it.context_.realm.trusted_ms(wall_ms) + store::lead_ms_most) {
+    it.derive(Body::Judge::all);
+    TRY(readable());
+    last_hlc = TRY(it.last_hlc());
+  }
   Operations operations(*it.folder_);
   for (std::size_t i = 0; i < acts.size(); ++i) {
     Result<void> added = std::visit([&](const auto& act) { return operations.add(act); }, acts[i]);
@@ -275,7 +277,7 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   if (operations.ops.empty()) return out;
   store::Record& record = out.record;
   record.library = it.id_;
-  record.hlc = std::max(static_cast<std::uint64_t>(it.entry_ms(wall_ms)) << 16, it.last_hlc() + 1);  // above all that was shown
+  record.hlc = std::max(static_cast<std::uint64_t>(it.entry_ms(wall_ms)) << 16, last_hlc + 1);  // above all that was shown
   record.device = it.context_.node.id;
   record.person = capacity.person;
   record.role = capacity.role;
@@ -359,20 +361,29 @@ Result<Sequence> Library::commit(const Prepared& prepared, std::vector<StoredPac
   const Sequence sequence = feed.tail.sequence();
   std::vector<DerivedIndex::Pack> places;
   for (StoredPack& pack : stored) places.push_back({pack.listing.address, std::move(pack.places)});
-  const bool indexed = it.index_.put(places).has_value();
-  it.know_entry(id, feed, std::move(fresh));
-  if (indexed) {
-    for (const DerivedIndex::Pack& pack : places) it.unindexed_.erase(pack.address);
+  std::vector<PackAddress> indexed;
+  std::size_t puts = 0;
+  for (const DerivedIndex::Pack& pack : places) puts += pack.places.size() + 1;
+  // A large save's are written by themselves, and what that cannot do is done when the rest is derived.
+  const bool apart = puts > DerivedIndex::puts_most / 2;
+  if (apart && it.index_.put(places)) {
+    for (const DerivedIndex::Pack& pack : places) indexed.push_back(pack.address);
   }
+  it.know_entry(id, feed, std::move(fresh));
+  for (const PackAddress& address : indexed) it.unindexed_.erase(address);
   it.settle(feed);
   // The record needs no reading back.
   const auto unopened = it.unopened_.find({id, sequence.value});
   if (unopened != it.unopened_.end()) {
-    const auto signed_record = store::decode_signed_record(prepared.signed_record);
+    auto signed_record = store::decode_signed_record(prepared.signed_record);
     INVARIANT(signed_record.has_value());
-    const auto known = it.know_record(*signed_record, unopened->second.carrier);
-    it.unopened_.erase(unopened);
-    if (known) it.judge({*known});
+    const Body::Opened opened{unopened->second.carrier, LibraryRows::entry_row({}, appended.entry), std::move(*signed_record)};
+    const auto with_it = apart ? std::span<const DerivedIndex::Pack>() : std::span<const DerivedIndex::Pack>(places);
+    if (Result<void> taken = it.take({&opened, 1}, with_it); !taken) {
+      const bool damaged = taken.error().fault == Fault::corrupt;
+      it.behind_ = std::move(taken.error());
+      if (damaged) it.derive(Body::Judge::fresh);  // which makes it anew
+    }
   }
   return sequence;
 }

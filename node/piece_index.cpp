@@ -10,7 +10,7 @@ constexpr std::size_t name_bytes = 20;  // of a piece's keyed name
 }  // namespace
 
 std::span<const std::string> derived_tables() {
-  static const std::array<std::string, 4> names{"history", "pieces", "indexed", "owner"};  // history takes the first (history_rows.h)
+  static const std::array<std::string, 5> names{"history", "pieces", "indexed", "owner", "view"};  // history takes the first (history_rows.h)
   return names;
 }
 
@@ -20,7 +20,7 @@ Result<bool> own_derived(store::Kv& derived, const crypto::LocalKey& local) {
   {
     const auto in = TRY(derived.read());
     if (const auto found = TRY(in->get(owner_table, row))) return equal(*found, mark.view());
-    for (const store::Table table : {history_table, pieces_table, indexed_table})
+    for (const store::Table table : {history_table, pieces_table, indexed_table, view_table})
       if (TRY(in->count(table)) != 0) return false;
   }
   const auto out = TRY(derived.write());
@@ -80,6 +80,13 @@ Result<void> DerivedIndex::put(const std::vector<Pack>& packs) {
     ++puts;
   }
   return transaction ? transaction->commit() : Result<void>();
+}
+
+Result<void> DerivedIndex::put(store::WriteTransaction& out, const Pack& pack) const {
+  for (const store::PiecePlace& place : pack.places) {
+    if (place.type != store::PieceType::record) TRY(out.put(pieces_table, key_of(place.id), pack.address.bytes));
+  }
+  return out.put(indexed_table, pack.address.bytes, {});
 }
 
 Result<store::OpenPack> IndexedPieces::open(const PackAddress& address) const {

@@ -20,7 +20,7 @@ namespace dozo::node {
 
 /// Tables of the derived store, to open its Kv with.
 std::span<const std::string> derived_tables();
-inline constexpr store::Table history_table{0}, pieces_table{1}, indexed_table{2}, owner_table{3};
+inline constexpr store::Table history_table{0}, pieces_table{1}, indexed_table{2}, owner_table{3}, view_table{4};
 
 /// Marks a derived store that is empty as this node's. False: it is another's, or says not whose, and is to be made anew.
 Result<bool> own_derived(store::Kv& derived, const crypto::LocalKey& local);
@@ -39,7 +39,8 @@ class DerivedIndex final : public store::PieceIndex {
     PackAddress address;
     std::vector<store::PiecePlace> places;
   };
-  Result<void> put(const std::vector<Pack>& packs);
+  Result<void> put(const std::vector<Pack>& packs);  ///< in transactions of its own
+  Result<void> put(store::WriteTransaction& out, const Pack& pack) const;
   /// A pack that is in the index, and is damaged: what lies in it is not found until it is healed. Held in memory, from any thread.
   void set_absent(const PackAddress& pack, bool absent);
   /// The row's key: the piece's keyed name. Its value is the pack's address.

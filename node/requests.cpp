@@ -9,12 +9,6 @@ namespace {
 
 using store::Shown;
 
-Result<const store::Folder*> folder_of(Library& library) {
-  const store::Folder* folder = library.folder();
-  if (folder == nullptr) return fail(Fault::denied, "this node has no keys for the library: it holds sealed packs alone");
-  return folder;
-}
-
 std::string_view name_of(store::ContentKind kind) {
   switch (kind) {
     case store::ContentKind::file: return "file";
@@ -37,12 +31,6 @@ local::ListRow row_of(const std::string& path, const Shown& shown, bool in_confl
   return row;
 }
 
-std::set<DocumentId> in_conflict(const store::Folder& folder) {
-  std::set<DocumentId> out;
-  for (const store::Conflict& conflict : folder.conflicts()) out.insert(conflict.document);
-  return out;
-}
-
 std::string_view name_of(store::ConflictKind kind) {
   switch (kind) {
     case store::ConflictKind::content: return "content";
@@ -58,49 +46,36 @@ std::string_view name_of(store::ConflictKind kind) {
 }  // namespace
 
 Result<local::Listing> list(Library& library, const local::ListRequest& request) {
-  const store::Folder* folder = TRY(folder_of(library));
+  const store::Folder* folder = TRY(library.readable());
   std::string top = request.folder;
   while (top.ends_with('/')) top.pop_back();
   const std::size_t limit = std::clamp<std::size_t>(request.limit, 1, 10'000);
-  const std::set<DocumentId> conflicted = in_conflict(*folder);
   if (!top.empty()) {
-    if (const auto shown = folder->find(top)) {
+    if (const auto shown = TRY(folder->find(top))) {
       local::Listing out;
-      if (request.after < top) out.rows.push_back(row_of(top, *shown, conflicted.contains(shown->document)));
+      if (request.after < top) out.rows.push_back(row_of(top, *shown, TRY(folder->is_in_conflict(shown->document))));
       return out;
     }
   }
-  // The walk has no order: the least `limit` paths above `after` are kept.
-  std::map<std::string, local::ListRow> rows;
-  bool any = top.empty(), more = false;
-  const std::size_t prefix = top.empty() ? 0 : top.size() + 1;
-  folder->walk(top, [&](const std::string& path, const Shown& shown) {
-    any = true;
-    std::string shown_path = path;
-    bool below = false;
-    if (!request.recursive) {
-      const std::size_t slash = path.size() > prefix ? path.find('/', prefix) : std::string::npos;
-      below = slash != std::string::npos;
-      if (below) shown_path = path.substr(0, slash + 1);
-    }
-    if (shown_path.size() <= prefix || shown_path <= request.after) return true;
-    const bool own = !below || shown_path == path;
-    const auto found = rows.find(shown_path);
-    if (found != rows.end() && !own) return true;
-    local::ListRow row = own ? row_of(shown_path, shown, conflicted.contains(shown.document)) : local::ListRow{};
-    row.path = shown_path;
-    if (shown_path.ends_with('/')) row.kind = "folder";
-    rows.insert_or_assign(shown_path, std::move(row));
-    if (rows.size() > limit) {
-      rows.erase(std::prev(rows.end()));
-      more = true;
-    }
-    return true;
-  });
-  if (!any) return fail(Fault::not_found, "nothing is shown there: " + request.folder);
+  if (!TRY(folder->is_folder(top))) return fail(Fault::not_found, "nothing is shown there: " + request.folder);
   local::Listing out;
-  for (auto& [path, row] : rows) out.rows.push_back(std::move(row));
-  out.more = more;
+  const auto take = [&](const std::string& path, const std::optional<Shown>& shown) {
+    if (out.rows.size() == limit) return out.more = true, false;
+    local::ListRow row = shown ? row_of(path, *shown, false) : local::ListRow{};
+    row.path = path;
+    if (path.ends_with('/')) row.kind = "folder";
+    out.rows.push_back(std::move(row));
+    return true;
+  };
+  if (!request.recursive) {
+    TRY(folder->list(top, request.after, take));
+  } else {
+    // A folder's own document is no row below itself.
+    TRY(folder->walk(top, request.after, [&](const std::string& path, const Shown& shown) { return path.size() <= top.size() + 1 || take(path, shown); }));
+  }
+  for (local::ListRow& row : out.rows) {
+    if (!row.document.is_zero()) row.in_conflict = TRY(folder->is_in_conflict(row.document));
+  }
   return out;
 }
 
@@ -122,10 +97,10 @@ Result<local::Log> log(Library& library, const local::LogRequest& request) {
     row.commit = commit.id.hex();
     row.author = std::move(commit.author);
     row.text = std::move(commit.text);
-    if (const store::Record* record = library.record(commit.record)) {
-      row.person = record->person;
-      row.device = record->device;
-      row.role = record->role;
+    if (const auto found = library.record(commit.record)) {
+      row.person = (*found)->record.person;
+      row.device = (*found)->record.device;
+      row.role = (*found)->record.role;
     }
     row.time_ms = store::time_ms(commit.hlc);
     row.paths_cut = commit.changed_count > std::min(commit.changed.size(), paths_most);
@@ -136,31 +111,32 @@ Result<local::Log> log(Library& library, const local::LogRequest& request) {
 }
 
 Result<local::Conflicts> conflicts(Library& library) {
-  const store::Folder* folder = TRY(folder_of(library));
-  const std::vector<store::Conflict> found = folder->conflicts();
+  const store::Folder* folder = TRY(library.readable());
+  const std::vector<store::Conflict> found = TRY(folder->conflicts());
   std::map<DocumentId, std::vector<std::string>> paths;
   for (const store::Conflict& conflict : found) {
     paths[conflict.document];
     if (conflict.holder) paths[*conflict.holder];
   }
   if (!paths.empty()) {
-    folder->walk("", [&](const std::string& path, const Shown& shown) {
+    TRY(folder->walk("", "", [&](const std::string& path, const Shown& shown) {
       if (const auto it = paths.find(shown.document); it != paths.end()) it->second.push_back(path);
       return true;
-    });
+    }));
   }
   for (auto& [document, list] : paths) std::ranges::sort(list);
   local::Conflicts out;
   for (const store::Conflict& conflict : found) {
     local::ConflictRow row{std::string(name_of(conflict.kind)), {}, conflict.document, paths[conflict.document]};
     for (const std::string& path : row.paths) {
-      const auto shown = folder->find(path);
+      const auto shown = TRY(folder->find(path));
       if (shown && !shown->side) row.path = path;
     }
     if (row.path.empty() && !row.paths.empty()) row.path = row.paths.front();
     if (conflict.kind == store::ConflictKind::path) {
       // The names that were given to it apart. One is shown; resolve --use takes any of them.
-      for (const store::View::Group& group : folder->view().groups(conflict.document, store::Register::path)) {
+      const store::Registers registers = TRY(folder->registers(conflict.document));
+      for (const store::Registers::Group& group : registers.groups(store::Register::path)) {
         const auto& path = std::get<std::string>(group.front()->op.value);
         const auto is_shown = [&](const std::string& it) { return it == path || it == path + "/"; };
         if (std::ranges::none_of(row.paths, is_shown)) row.paths.push_back(path);
@@ -176,24 +152,20 @@ Result<local::Conflicts> conflicts(Library& library) {
 }
 
 Result<local::Stat> stat(Library& library, const local::StatRequest& request) {
-  const store::Folder* folder = TRY(folder_of(library));
+  const store::Folder* folder = TRY(library.readable());
   std::string path = request.path;
   while (path.ends_with('/')) path.pop_back();
-  auto shown = path.empty() ? std::nullopt : folder->find(path);
-  if (!shown && !path.empty()) shown = folder->find(path + "/");
+  std::optional<Shown> shown;
+  if (!path.empty()) shown = TRY(folder->find(path));
+  if (!shown && !path.empty()) shown = TRY(folder->find(path + "/"));
   if (!shown) {
-    bool any = path.empty();
-    folder->walk(path, [&](const std::string&, const Shown&) {
-      any = true;
-      return false;
-    });
-    if (!any) return fail(Fault::not_found, "nothing is shown there: " + request.path);
+    if (!TRY(folder->is_folder(path))) return fail(Fault::not_found, "nothing is shown there: " + request.path);
     local::Stat out;
     out.row.path = path + "/";
     out.row.kind = "folder";
     return out;
   }
-  local::Stat out{row_of(path, *shown, !folder->conflicts_of(shown->document).empty()), 0, 0};
+  local::Stat out{row_of(path, *shown, TRY(folder->is_in_conflict(shown->document))), 0, 0};
   if (shown->source) {
     const store::Manifest manifest = TRY(library.manifest(shown->source->manifest));
     out.row.size = manifest.size;
@@ -204,7 +176,7 @@ Result<local::Stat> stat(Library& library, const local::StatRequest& request) {
 }
 
 Result<local::Data> read(Library& library, const local::ReadRequest& request) {
-  TRY(folder_of(library));
+  TRY(library.readable());
   if (request.length > local::read_bytes_most) return fail(Fault::over_limit, "more than one read gives");
   store::ContentReader reader(TRY(library.manifest(request.manifest)), library.pieces());
   local::Data out{Bytes(request.length)};

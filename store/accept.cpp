@@ -67,7 +67,7 @@ std::optional<Refusal> judge(const EntryFacts& entry, const Rights& rights, std:
   if (!entry.record) return Refusal::malformed;
   const Record& record = *entry.record;
   if (!rights.allows(entry.policy, entry.feed.node, record)) return Refusal::no_right;
-  if (!well_formed(record, entry.record_id)) return Refusal::malformed;
+  if (!entry.well_formed) return Refusal::malformed;
   if (entry.time && !fits(*entry.time, entry.feed, record)) return Refusal::wrong_time;
   for (const Cut& cut : cuts) {
     if (entry.policy < cut.since && concerns(cut.subject, entry.feed.node, record) && entry.sequence > end_of(cut, entry.feed, admits)) return Refusal::cut;

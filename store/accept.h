@@ -43,9 +43,9 @@ struct EntryFacts {
   FeedId feed;
   Sequence sequence;
   PolicyVersion policy;
-  PolicyVersion highest_before;  ///< of the entries before it in its feed; 0 for the first
-  const Record* record{};        ///< null: cannot be decoded
-  RecordId record_id;
+  PolicyVersion highest_before;   ///< of the entries before it in its feed; 0 for the first
+  const Record* record{};         ///< null: cannot be decoded. Its operations are not asked for
+  bool well_formed{};             ///< the record, by itself (record.h)
   bool packs_held{};              ///< its meta packs
   std::optional<EntryTime> time;  ///< nothing: is not asked
 };

@@ -1,459 +1,275 @@
 #include "store/folder.h"
 
 #include <algorithm>
-#include <ranges>
-#include <set>
 
-#include "base/invariant.h"
-#include "store/placement.h"
-
-// Keys are folded paths: "" is the top, "ab/c" a name or folder below it, "ab/" the own document of folder "ab". So all below a folder is one range.
-// Of a document a few keys are kept, never one for each folder on its way: folders hang below each other, each by its own name.
-// Which name a document gets is settled key by key; only conflict names, which look for a free name, are given out anew for a whole folder, and
-// only when one of them, or a name that they looked at, has changed.
+#include "store/folder_update.h"
 
 namespace dozo::store {
-namespace {
-
-using Key = std::string;
-
-Key parent_of(const Key& key) {
-  const std::size_t slash = key.rfind('/');
-  return slash == Key::npos ? Key() : key.substr(0, slash);
-}
-std::string below(const std::string& folder, std::string_view name) { return folder.empty() ? std::string(name) : folder + '/' + std::string(name); }
-std::string_view last_part(std::string_view path) { return path.substr(path.rfind('/') + 1); }  // npos + 1 is 0
-
-/// One document's word on how a folder is spelt; the least counts.
-struct Spelling {
-  Age age;
-  std::string name;
-  DocumentId document;
-  friend auto operator<=>(const Spelling&, const Spelling&) = default;
-};
-
-/// A folder, or one that was there before this update: it is there while somebody spells it.
-struct Spelt {
-  Spelt* parent{};
-  std::string_view name;  ///< folded; its bytes are the parent's
-  std::map<std::string, std::unique_ptr<Spelt>, std::less<>> below;
-  std::set<Spelling> spellings;
-  bool touched{};  ///< by this update
-
-  std::optional<std::string> spelling() const { return spellings.empty() ? std::nullopt : std::optional(spellings.begin()->name); }
-  Key key() const { return parent == nullptr ? Key() : store::below(parent->key(), name); }
-};
-
-using Turn = std::pair<Age, DocumentId>;  ///< among documents at one name
-
-struct BesideKey {
-  VersionId tag;
-  DocumentId document;
-  std::vector<VersionId> replaces;
-  friend auto operator<=>(const BesideKey&, const BesideKey&) = default;
-};
-struct Beside {
-  std::string text;
-  Shown shown;
-};
-
-struct Contender {
-  std::string text;
-  Shown shown;
-};
-struct Name {
-  std::map<Turn, Contender> contenders;
-  std::vector<BesideKey> displaced;  ///< those that stand beside, as settled last
-};
-
-struct ConflictNames {
-  std::map<BesideKey, Beside> besides;
-  std::set<Key> looked_at;     ///< every key that was tried
-  std::vector<Key> given_out;  ///< the slots that they have
-};
-
-struct Slot {
-  std::string name;  ///< last component as shown; empty for a folder's own document
-  std::string path;
-  Shown shown;
-};
-
-}  // namespace
 
 class Folder::Body {
  public:
-  explicit Body(NameRule rule) : rule_(rule) {}
+  Body(Place place, NameRule rule, RecordSource& source)
+      : kv_(place.kv), rule_(rule), source_(source), view_(place.table, place.space, source), rows_(std::move(place)) {}
 
-  std::vector<Change> update(const std::set<DocumentId>& documents);
+  FolderState state(ReadTransaction& in) const { return {rows_, view_, rule_, in}; }
+  Result<FolderState::Placements> placements(ReadTransaction& in, const std::set<DocumentId>& documents) const;
+  Result<bool> list(const FolderState& state, const std::string& folder, std::string_view after, const TakeOne& take) const;
+  Result<bool> walk(const FolderState& state, const std::string& folder, std::string_view after, const Take& take) const;
 
+  Kv& kv_;
   NameRule rule_;
+  RecordSource& source_;
   View view_;
-  std::map<DocumentId, Placement> placements_;
-  std::map<DocumentId, std::vector<ConflictKind>> own_conflicts_;
-  std::map<DocumentId, std::optional<DocumentId>> displaced_;  ///< document -> who has its name; nothing: a folder
-  std::map<Key, Slot> slots_;
-  std::map<DocumentId, std::set<Key>> slots_of_;
-
- private:
-  /// What one update has touched, with what was there before.
-  struct Touched {
-    std::vector<std::pair<Spelt*, std::optional<std::string>>> folders;  ///< with their spelling before
-    std::set<Key> names;
-    std::set<Key> dirs;
-    std::set<Key> conflict_names;  ///< folders whose conflict names are given out anew
-    std::map<Key, std::optional<Slot>> slots;
-  };
-
-  void enter(const DocumentId& document, const Placement& it, bool in);
-  void enter_beside(const Key& folder, const BesideKey& key, std::optional<Beside> it);
-  void unsettle(const Key& key);
-  void settle(const Key& key);
-  void give_out(const Key& folder);
-  void touch(const Key& slot);
-  void set(const Key& key, std::string name, Shown shown);
-  void clear(const Key& key);
-  bool is_folder(const Key& key) const;
-  std::string spelt(const Key& folder) const;
-  void settle_folders();
-  bool is_taken(const Key& key) const { return is_folder(key) || names_.contains(key); }
-
-  Spelt top_;
-  std::map<Key, Name> names_;  ///< only with contenders
-  std::map<Key, std::map<Turn, Shown>> dirs_;
-  std::map<Key, ConflictNames> conflict_names_;
-  Touched touched_;
+  FolderRows rows_;
 };
 
-bool Folder::Body::is_folder(const Key& key) const {
-  const Spelt* at = &top_;
-  for (const std::string_view part : parts_of(key)) {
-    const auto it = at->below.find(part);
-    if (it == at->below.end()) return false;
-    at = it->second.get();
-  }
-  return !at->spellings.empty();
-}
-
-std::string Folder::Body::spelt(const Key& folder) const {
-  std::string out;
-  if (folder.empty()) return out;
-  const Spelt* at = &top_;
-  for (const std::string_view part : parts_of(folder)) {
-    const auto it = at->below.find(part);
-    INVARIANT(it != at->below.end() && !it->second->spellings.empty());  // whoever shows something in a folder has spelt it
-    at = it->second.get();
-    if (!out.empty()) out += '/';
-    out += at->spellings.begin()->name;
-  }
-  return out;
-}
-
-/// What follows for names and slots where a folder came, went or is spelt otherwise; then folders that nobody spells are let go.
-void Folder::Body::settle_folders() {
-  for (const auto& [folder, before] : touched_.folders) {
-    const auto now = folder->spelling();
-    if (now == before) continue;
-    const Key key = folder->key();
-    // A name that nobody asks for, and that no conflict name looked at, does not depend on the folder.
-    if (now.has_value() != before.has_value()) {
-      const auto conflict_names = conflict_names_.find(parent_of(key));
-      if (names_.contains(key) || (conflict_names != conflict_names_.end() && conflict_names->second.looked_at.contains(key))) touched_.names.insert(key);
-    }
-    for (auto it = slots_.lower_bound(key + '/'); it != slots_.end() && it->first.starts_with(key + '/'); ++it) touch(it->first);
-  }
-  // Whoever spells a folder spells those on the way to it too, from the top: so what lies in a folder was touched after it, and goes before it.
-  for (const auto& [folder, before] : touched_.folders | std::views::reverse) {
-    folder->touched = false;
-    if (!folder->spellings.empty()) continue;
-    INVARIANT(folder->below.empty());
-    folder->parent->below.erase(folder->parent->below.find(folder->name));
-  }
-  touched_.folders.clear();
-}
-
-void Folder::Body::touch(const Key& slot) {
-  if (touched_.slots.contains(slot)) return;
-  const auto it = slots_.find(slot);
-  touched_.slots.emplace(slot, it == slots_.end() ? std::nullopt : std::optional(it->second));
-}
-
-void Folder::Body::set(const Key& key, std::string name, Shown shown) {
-  clear(key);
-  slots_of_[shown.document].insert(key);
-  slots_.emplace(key, Slot{std::move(name), {}, std::move(shown)});
-}
-
-void Folder::Body::clear(const Key& key) {
-  touch(key);
-  const auto it = slots_.find(key);
-  if (it == slots_.end()) return;
-  const auto own = slots_of_.find(it->second.shown.document);
-  own->second.erase(key);
-  if (own->second.empty()) slots_of_.erase(own);
-  slots_.erase(it);
-}
-
-void Folder::Body::enter_beside(const Key& folder, const BesideKey& key, std::optional<Beside> it) {
-  ConflictNames& names = conflict_names_[folder];
-  if (it) {
-    names.besides.insert_or_assign(key, std::move(*it));
-  } else {
-    names.besides.erase(key);
-  }
-  touched_.conflict_names.insert(folder);
-}
-
-/// Puts in, or takes out, all that a document asks for.
-void Folder::Body::enter(const DocumentId& document, const Placement& it, bool in) {
-  const auto parts = parts_of(it.at);
-  const Turn turn{it.age, document};
-  Spelt* at = &top_;
-  Key folder;  // of the document's name
-  Key key;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    folder = key;
-    key = below(key, name_key(rule_, parts[i]));
-    if (i + 1 == parts.size() && !it.dir) break;
-    const std::string_view name = std::string_view(key).substr(folder.empty() ? 0 : folder.size() + 1);
-    const auto [place, is_new] = at->below.try_emplace(std::string(name));
-    if (is_new) place->second = std::make_unique<Spelt>(Spelt{at, place->first, {}, {}, false});
-    at = place->second.get();
-    if (!at->touched) {
-      at->touched = true;
-      touched_.folders.emplace_back(at, at->spelling());
-    }
-    const Spelling own{it.age, std::string(parts[i]), document};
-    if (in) {
-      at->spellings.insert(own);
-    } else {
-      at->spellings.erase(own);
-    }
-  }
-  if (it.dir) {
-    auto& all = dirs_[key];
-    if (in) {
-      all.insert_or_assign(turn, *it.dir);
-    } else {
-      all.erase(turn);
-    }
-    if (all.empty()) dirs_.erase(key);
-    touched_.dirs.insert(key);
-  }
-  if (it.first) {
-    auto& name = names_[key];  // settle() removes what has become empty
-    if (in) {
-      name.contenders.insert_or_assign(turn, Contender{it.first_text, *it.first});
-    } else {
-      name.contenders.erase(turn);
-    }
-    touched_.names.insert(key);
-  }
-  for (const Shown& shown : it.beside) {
-    const BesideKey own{shown.side->tag, document, shown.replaces};
-    enter_beside(folder, own, in ? std::optional(Beside{shown.side->text, shown}) : std::nullopt);
-  }
-}
-
-/// Takes back what was settled about a name. For all touched names before any is settled anew: a document may go from one to the other.
-void Folder::Body::unsettle(const Key& key) {
-  const auto it = names_.find(key);
-  if (it == names_.end()) return;
-  for (const BesideKey& old : it->second.displaced) {
-    enter_beside(parent_of(key), old, std::nullopt);
-    displaced_.erase(old.document);
-  }
-  it->second.displaced.clear();
-}
-
-/// Who has this name, and who must stand beside.
-void Folder::Body::settle(const Key& key) {
-  const Key folder = parent_of(key);
-  const auto conflict_names = conflict_names_.find(folder);
-  if (conflict_names != conflict_names_.end() && conflict_names->second.looked_at.contains(key)) touched_.conflict_names.insert(folder);
-  const auto it = names_.find(key);
-  if (it == names_.end()) return;
-  Name& name = it->second;
-  std::optional<DocumentId> holder;
-  bool is_free = !is_folder(key);
-  for (const auto& [turn, contender] : name.contenders) {
-    if (is_free) {
-      is_free = false;
-      holder = contender.shown.document;
-      continue;
-    }
-    const DocumentId& document = contender.shown.document;
-    name.displaced.push_back({tag_id(document), document, contender.shown.replaces});
-    enter_beside(folder, name.displaced.back(), Beside{contender.text, contender.shown});
-    displaced_[document] = holder;
-  }
-  if (name.contenders.empty()) names_.erase(it);
-}
-
-void Folder::Body::give_out(const Key& folder) {
-  ConflictNames& names = conflict_names_[folder];
-  names.looked_at.clear();
-  names.given_out.clear();
-  std::set<Key> given;
-  for (const auto& [own, beside] : names.besides) {
-    const std::string tag = tag_of(own.tag);
-    for (std::uint64_t attempt = 0;; ++attempt) {
-      std::string name = conflict_name(last_part(beside.shown.at), beside.text, tag, attempt);
-      const Key key = below(folder, name_key(rule_, name));
-      names.looked_at.insert(key);
-      if (is_taken(key) || !given.insert(key).second) continue;
-      names.given_out.push_back(key);
-      set(key, std::move(name), beside.shown);
-      break;
-    }
-  }
-  if (names.besides.empty()) conflict_names_.erase(folder);
-}
-
-std::vector<Change> Folder::Body::update(const std::set<DocumentId>& documents) {
-  touched_ = {};
-  for (const DocumentId& document : documents) {
-    auto now = place(view_, document);
-    const auto conflicts = now ? own_conflicts(view_, document) : std::vector<ConflictKind>{};
-    if (conflicts.empty()) {
-      own_conflicts_.erase(document);
-    } else {
-      own_conflicts_[document] = conflicts;
-    }
-    const auto old = placements_.find(document);
-    if (old != placements_.end()) {
-      if (now && *now == old->second) continue;
-      enter(document, old->second, false);
-      placements_.erase(old);
-    }
-    if (!now) continue;
-    enter(document, *now, true);
-    placements_.emplace(document, std::move(*now));
-  }
-
-  settle_folders();
-  for (const Key& key : touched_.names) unsettle(key);
-  for (const Key& key : touched_.names) settle(key);
-
-  // Conflict names give way before plain names are written, and look for free ones after.
-  for (const Key& folder : touched_.conflict_names) {
-    for (const Key& key : conflict_names_[folder].given_out) clear(key);
-  }
-  for (const Key& key : touched_.names) {
-    clear(key);
-    const auto it = names_.find(key);
-    if (it == names_.end() || is_folder(key)) continue;
-    const Shown& shown = it->second.contenders.begin()->second.shown;
-    set(key, std::string(last_part(shown.at)), shown);
-  }
-  for (const Key& key : touched_.dirs) {
-    clear(key + '/');
-    const auto it = dirs_.find(key);
-    if (it == dirs_.end()) continue;
-    Shown all = it->second.begin()->second;  // several documents may be one folder
-    for (auto other = std::next(it->second.begin()); other != it->second.end(); ++other) {
-      all.replaces.insert(all.replaces.end(), other->second.replaces.begin(), other->second.replaces.end());
-    }
-    set(key + '/', {}, std::move(all));
-  }
-  for (const Key& folder : touched_.conflict_names) give_out(folder);
-
-  std::map<std::string, std::optional<Shown>> changed;
-  std::map<Key, std::string> spelt_now;  // of this update: many slots lie in few folders
-  for (const auto& [key, old] : touched_.slots) {
-    const auto it = slots_.find(key);
-    if (it != slots_.end()) {
-      const Key folder = parent_of(key);
-      auto known = spelt_now.find(folder);
-      if (known == spelt_now.end()) known = spelt_now.emplace(folder, spelt(folder)).first;
-      it->second.path = below(known->second, it->second.name);
-      if (old && old->path == it->second.path && old->shown == it->second.shown) continue;
-      changed[it->second.path] = it->second.shown;
-    }
-    if (old) changed.try_emplace(old->path, std::nullopt);
-  }
-  touched_ = {};
-  std::vector<Change> out;
-  for (auto& [path, now] : changed) out.push_back({path, std::move(now)});
-  return out;
-}
-
-Folder::Folder(NameRule rule) : body_(std::make_unique<Body>(rule)) {}
+Folder::Folder(Place place, NameRule rule, RecordSource& source) : body_(std::make_unique<Body>(std::move(place), rule, source)) {}
 Folder::Folder(Folder&&) noexcept = default;
 Folder& Folder::operator=(Folder&&) noexcept = default;
 Folder::~Folder() = default;
 
-std::vector<Change> Folder::apply(std::span<const Version> versions) {
+// ---- writing -------------------------------------------------------------------------------------------------------------
+Result<FolderState::Placements> Folder::Body::placements(ReadTransaction& in, const std::set<DocumentId>& documents) const {
+  FolderState::Placements out;
+  for (const DocumentId& document : documents) out.emplace(document, place(TRY(view_.load(in, document))));
+  return out;
+}
+
+Result<void> Folder::apply(WriteTransaction& out, RecordNumber number, std::vector<Change>* changes) {
+  Body& it = *body_;
+  const auto record = TRY(it.source_.record(number));
   std::set<DocumentId> documents;
-  for (const Version& version : versions) {
-    body_->view_.apply(version);
-    documents.insert(version.op.document);
-  }
-  return body_->update(documents);
+  for (const Op& op : record->record.ops) documents.insert(op.document);
+  const auto before = TRY(it.placements(out, documents));
+  TRY(it.view_.apply(out, number, *record));
+  return FolderUpdate(it.rows_, it.view_, it.rule_, out).run(before, TRY(it.placements(out, documents)), changes);
 }
 
-std::vector<Change> Folder::reset(const DocumentId& document, std::span<const Version> versions) {
-  body_->view_.forget(document);
-  for (const Version& version : versions) {
-    if (version.op.document == document) body_->view_.apply(version);
-  }
-  return body_->update({document});
+Result<void> Folder::reset(WriteTransaction& out, const DocumentId& document, std::span<const RecordNumber> stay, std::vector<Change>* changes) {
+  Body& it = *body_;
+  const auto before = TRY(it.placements(out, {document}));
+  TRY(it.view_.forget(out, document));
+  for (const RecordNumber number : stay) TRY(it.view_.apply(out, number, *TRY(it.source_.record(number)), &document));
+  return FolderUpdate(it.rows_, it.view_, it.rule_, out).run(before, TRY(it.placements(out, {document})), changes);
 }
 
+Result<std::set<RecordNumber>> Folder::makers(ReadTransaction& in, const DocumentId& document) const { return body_->view_.makers(in, document); }
+
+// ---- reading -------------------------------------------------------------------------------------------------------------
 NameRule Folder::rule() const { return body_->rule_; }
-const View& Folder::view() const { return body_->view_; }
 
-std::optional<Shown> Folder::find(std::string_view path) const {
-  const auto it = body_->slots_.find(name_key(body_->rule_, path));
-  if (it == body_->slots_.end() || it->second.path != path) return std::nullopt;
-  return it->second.shown;
+Result<Registers> Folder::registers(const DocumentId& document) const {
+  const auto in = TRY(body_->kv_.read());
+  return body_->view_.load(*in, document);
 }
 
-std::vector<Shown> Folder::of(const DocumentId& document) const {
-  std::vector<Shown> out;
-  if (const auto it = body_->slots_of_.find(document); it != body_->slots_of_.end()) {
-    for (const Key& key : it->second) out.push_back(body_->slots_.at(key).shown);
+Result<bool> Folder::is_replaced(const DocumentId& document, Register reg, const VersionId& id) const {
+  const auto in = TRY(body_->kv_.read());
+  return body_->view_.is_replaced(*in, document, reg, id);
+}
+
+Result<std::optional<Shown>> Folder::find(std::string_view path) const {
+  const auto in = TRY(body_->kv_.read());
+  const FolderState state = body_->state(*in);
+  const bool dir = path.ends_with('/');
+  const std::string folded = name_key(body_->rule_, dir ? path.substr(0, path.size() - 1) : path);
+  if (dir) {
+    auto own = TRY(state.own(folded));
+    if (!own || TRY(state.shown(folded)) + '/' != path) return std::optional<Shown>{};
+    return own;
   }
+  // How its folders are spelt is asked last: mostly nothing is there.
+  std::optional<Shown> found = TRY(state.plain(folded));
+  const std::string folder = parent_of(folded);
+  const std::string_view name = last_part(path);
+  if (found && last_part(found->at) != name) found.reset();
+  if (!found && name.find(conflict_mark) != std::string_view::npos) {
+    for (FolderState::Slot& slot : TRY(state.conflict_names(folder))) {
+      if (slot.name == name) found = std::move(slot.shown);
+    }
+  }
+  if (found && !folder.empty() && TRY(state.shown(folder)) != path.substr(0, path.rfind('/'))) found.reset();
+  return found;
+}
+
+Result<std::optional<Shown>> Folder::displaced(std::string_view path) const {
+  const auto in = TRY(body_->kv_.read());
+  const FolderState state = body_->state(*in);
+  const std::string folded = name_key(body_->rule_, path);
+  const std::vector<DocumentId> wanting = TRY(state.wanting(folded));
+  if (wanting.empty()) return std::optional<Shown>{};
+  bool is_free = !TRY(state.is_folder(folded));
+  if (is_free && wanting.size() == 1) return std::optional<Shown>{};
+  for (FolderState::Contender& it : TRY(state.contenders(wanting))) {
+    if (!std::exchange(is_free, false) && it.shown.at == path) return std::optional(std::move(it.shown));
+  }
+  return std::optional<Shown>{};
+}
+
+Result<std::vector<Shown>> Folder::of(const DocumentId& document) const {
+  const auto in = TRY(body_->kv_.read());
+  const FolderState state = body_->state(*in);
+  auto placed = TRY(state.placement(document));
+  std::vector<Shown> out;
+  if (!placed) return out;
+  if (placed->dir) {
+    auto own = TRY(state.own(name_key(body_->rule_, placed->at)));
+    if (own && own->document == document) out.push_back(std::move(*own));
+  }
+  if (placed->first) out.push_back(std::move(*placed->first));
+  for (Shown& shown : placed->beside) out.push_back(std::move(shown));
   std::ranges::stable_sort(out, [](const Shown& a, const Shown& b) {
     return std::tuple(!a.side, a.rank, a.value == dir_value) > std::tuple(!b.side, b.rank, b.value == dir_value);
   });
   return out;
 }
 
-bool Folder::shows(const DocumentId& document) const { return body_->placements_.contains(document); }
-
-void Folder::walk(std::string_view folder, const std::function<bool(const std::string&, const Shown&)>& each) const {
-  const Key prefix = folder.empty() ? Key() : name_key(body_->rule_, folder) + '/';
-  for (auto it = body_->slots_.lower_bound(prefix); it != body_->slots_.end() && it->first.starts_with(prefix); ++it) {
-    if (!each(it->second.path, it->second.shown)) return;
-  }
+Result<bool> Folder::shows(const DocumentId& document) const {
+  const auto in = TRY(body_->kv_.read());
+  return TRY(body_->state(*in).placement(document)).has_value();
 }
 
-std::map<std::string, Shown> Folder::entries() const {
+Result<bool> Folder::is_folder(std::string_view path) const {
+  if (path.empty()) return true;
+  const auto in = TRY(body_->kv_.read());
+  return body_->state(*in).is_folder(name_key(body_->rule_, path));
+}
+
+/// A part of a folder at a time, so that its size does not matter. False: `take` wants no more.
+Result<bool> Folder::Body::list(const FolderState& state, const std::string& folder, std::string_view after, const TakeOne& take) const {
+  constexpr std::size_t part_most = 4096;
+  if (!folder.empty() && !TRY(state.is_folder(folder))) return true;
+  const std::string at = TRY(state.shown(folder));
+  std::string last(after);
+  for (bool more = true; more;) {
+    more = false;
+    std::map<std::string, std::optional<Shown>> part;
+    const auto offer = [&](std::string path, std::optional<Shown> shown) {
+      if (path <= last || (part.size() == part_most && path > part.rbegin()->first)) return more = more || path > last, void();
+      part.insert_or_assign(std::move(path), std::move(shown));
+      if (part.size() <= part_most) return;
+      part.erase(std::prev(part.end()));
+      more = true;
+    };
+    TRY(state.each_plain(folder, [&](FolderState::Slot slot) -> Result<bool> {
+      offer(below(at, slot.name), std::move(slot.shown));
+      return true;
+    }));
+    for (FolderState::Slot& slot : TRY(state.conflict_names(folder))) offer(below(at, slot.name), std::move(slot.shown));
+    for (const std::string& inner : TRY(state.folders_in(folder))) offer(TRY(state.shown(inner)) + '/', TRY(state.own(inner)));
+    for (const auto& [path, shown] : part) {
+      if (!take(path, shown)) return false;
+    }
+    if (more) last = part.rbegin()->first;
+  }
+  return true;
+}
+
+/// In the order of paths: all that is in a folder begins with its path and a slash, and so stands where that does among its neighbours.
+Result<bool> Folder::Body::walk(const FolderState& state, const std::string& folder, std::string_view after, const Take& take) const {
+  std::optional<Error> fault;
+  // What lies in the folder that `after` is in comes after it, though the folder's own path comes before.
+  std::string from(after);
+  const std::string at = TRY(state.shown(folder));
+  const std::size_t prefix = at.empty() ? 0 : at.size() + 1;
+  if (after.size() > prefix && after.starts_with(prefix == 0 ? at : at + '/')) {
+    const std::size_t slash = after.find('/', prefix);
+    if (slash != std::string_view::npos) from = after.substr(0, slash);  // below the folder's own path, which ends in the slash
+  }
+  const bool all = TRY(list(state, folder, from, [&](const std::string& path, const std::optional<Shown>& shown) {
+    if (shown && path > after && !take(path, *shown)) return false;
+    if (!path.ends_with('/') || (path < after && !after.starts_with(path))) return true;
+    auto inner = walk(state, name_key(rule_, path.substr(0, path.size() - 1)), after, take);
+    if (!inner) fault = std::move(inner.error());
+    return inner && *inner;
+  }));
+  if (fault) return std::unexpected(std::move(*fault));
+  return all;
+}
+
+Result<void> Folder::walk(std::string_view folder, std::string_view after, const Take& take) const {
+  const auto in = TRY(body_->kv_.read());
+  const FolderState state = body_->state(*in);
+  const std::string folded = name_key(body_->rule_, folder);
+  if (!folded.empty()) {
+    if (!TRY(state.is_folder(folded))) return {};
+    if (const auto own = TRY(state.own(folded))) {
+      const std::string path = TRY(state.shown(folded)) + '/';
+      if (path > after && !take(path, *own)) return {};
+    }
+  }
+  TRY(body_->walk(state, folded, after, take));
+  return {};
+}
+
+Result<void> Folder::list(std::string_view folder, std::string_view after, const TakeOne& take) const {
+  const auto in = TRY(body_->kv_.read());
+  TRY(body_->list(body_->state(*in), name_key(body_->rule_, folder), after, take));
+  return {};
+}
+
+Result<std::map<std::string, Shown>> Folder::entries() const {
   std::map<std::string, Shown> out;
-  for (const auto& [key, slot] : body_->slots_) out.emplace(slot.path, slot.shown);
+  TRY(walk("", "", [&](const std::string& path, const Shown& shown) {
+    out.emplace(path, shown);
+    return true;
+  }));
   return out;
 }
 
-std::vector<Conflict> Folder::conflicts_of(const DocumentId& document) const {
+// ---- conflicts -----------------------------------------------------------------------------------------------------------
+Result<std::vector<Conflict>> Folder::conflicts_of(const DocumentId& document) const {
+  const auto in = TRY(body_->kv_.read());
+  const FolderState state = body_->state(*in);
+  const Registers registers = TRY(body_->view_.load(*in, document));
+  const auto placed = place(registers);
   std::vector<Conflict> out;
-  if (const auto it = body_->own_conflicts_.find(document); it != body_->own_conflicts_.end()) {
-    for (const ConflictKind kind : it->second) out.push_back({kind, document, {}});
+  if (!placed) return out;
+  for (const ConflictKind kind : own_conflicts(registers)) out.push_back({kind, document, {}});
+  if (placed->first) {
+    const std::string path = name_key(body_->rule_, placed->at);
+    const std::vector<DocumentId> wanting = TRY(state.wanting(path));
+    if (TRY(state.is_folder(path))) {
+      out.push_back({ConflictKind::name, document, {}});
+    } else if (wanting.size() > 1) {
+      const DocumentId holder = TRY(state.contenders(wanting)).front().document;
+      if (holder != document) out.push_back({ConflictKind::name, document, holder});
+    }
   }
-  if (const auto it = body_->displaced_.find(document); it != body_->displaced_.end()) out.push_back({ConflictKind::name, document, it->second});
   std::ranges::sort(out);
   return out;
 }
 
-std::vector<Conflict> Folder::conflicts() const {
-  std::set<DocumentId> documents;
-  for (const auto& [document, kinds] : body_->own_conflicts_) documents.insert(document);
-  for (const auto& [document, holder] : body_->displaced_) documents.insert(document);
+Result<std::vector<Conflict>> Folder::conflicts() const {
+  std::vector<DocumentId> documents;
+  {
+    const auto in = TRY(body_->kv_.read());
+    TRY(body_->rows_.each_in_conflict(*in, [&](const DocumentId& document) -> Result<bool> {
+      documents.push_back(document);
+      return true;
+    }));
+  }
   std::vector<Conflict> out;
   for (const DocumentId& document : documents) {
-    for (const Conflict& conflict : conflicts_of(document)) out.push_back(conflict);
+    for (const Conflict& conflict : TRY(conflicts_of(document))) out.push_back(conflict);
   }
   std::ranges::sort(out);
   return out;
+}
+
+Result<bool> Folder::is_in_conflict(const DocumentId& document) const {
+  const auto in = TRY(body_->kv_.read());
+  return body_->rows_.in_conflict(*in, document);
+}
+
+Result<void> Folder::check_versions() const {
+  const auto in = TRY(body_->kv_.read());
+  return body_->view_.check(*in);
+}
+
+Result<Folder::Counts> Folder::counts() const {
+  const auto in = TRY(body_->kv_.read());
+  return body_->rows_.counts(*in);
 }
 
 }  // namespace dozo::store

@@ -242,7 +242,7 @@ std::string conflict_name(std::string_view name, std::string_view text, std::str
   }
   std::string shown(attempt == 0 ? tag.substr(0, 6) : tag);
   if (attempt >= 2) shown += fmt::format("-{}", attempt);
-  const std::string tail = text.empty() ? fmt::format(" (conflict, {})", shown) : fmt::format(" (conflict, {} {})", text, shown);
+  const std::string tail = text.empty() ? fmt::format("{}{})", conflict_mark, shown) : fmt::format("{}{} {})", conflict_mark, text, shown);
   const std::size_t spent = tail.size() + ext.size();
   return cut(stem, spent < name_bytes_most ? name_bytes_most - spent : 0) + tail + std::string(ext);
 }

@@ -57,6 +57,7 @@ std::string tag_of(const Id& id) {
 
 /// `name (conflict, TEXT TAG).ext` in at most 255 bytes: the stem is cut, never the extension (at most 16 bytes with its dot, a `.tar`
 /// before it apart). `tag` has 26 characters: attempt 0 shows six of them, 1 all, from 2 on the attempt's number too.
+inline constexpr std::string_view conflict_mark = " (conflict, ";  ///< in every such name
 std::string conflict_name(std::string_view name, std::string_view text, std::string_view tag, std::uint64_t attempt);
 
 }  // namespace dozo::store

@@ -6,7 +6,7 @@
 namespace dozo::store {
 namespace {
 
-Shown shown_of(const View::Group& group, const std::string& at, const std::vector<VersionId>& instead) {
+Shown shown_of(const Registers::Group& group, const std::string& at, const std::vector<VersionId>& instead) {
   const Version& version = *group.front();
   Shown out{version.op.document, std::get<ContentValue>(version.op.value), version.op.source, at, instead, {}, version.rank()};
   if (instead.empty()) {
@@ -35,23 +35,24 @@ std::vector<Shown> beside_of(std::vector<std::pair<const Version*, Shown>> files
 
 }  // namespace
 
-std::optional<Placement> place(const View& view, const DocumentId& document) {
-  const auto paths = view.groups(document, Register::path);
-  auto contents = view.groups(document, Register::content);
+std::optional<Placement> place(const Registers& registers) {
+  const auto paths = registers.groups(Register::path);
+  auto contents = registers.groups(Register::content);
   std::vector<VersionId> instead;
   if (!paths.empty() && contents.empty()) {  // its path outlived a delete
-    if (const Version* last = view.last(document, Register::content)) {
-      contents = {{last}};
-      instead = view.live_ids(document, Register::content);
+    if (const auto& last = registers.last[static_cast<std::size_t>(Register::content)]) {
+      contents = {{&*last}};
+      instead = registers.live_ids(Register::content);
     }
   }
   if (contents.empty()) return std::nullopt;
-  const Version* path = paths.empty() ? view.last(document, Register::path) : paths.front().front();
+  const auto& last_path = registers.last[static_cast<std::size_t>(Register::path)];
+  const Version* path = paths.empty() ? (last_path ? &*last_path : nullptr) : paths.front().front();
   Placement out;
-  out.age = path ? Age{paths.empty() ? 1 : 0, view.age(*path), {}} : Age{2, {}, document};
+  out.age = path ? Age{paths.empty() ? 1 : 0, registers.age, {}} : Age{2, {}, registers.document};
   out.at = path ? std::get<std::string>(path->op.value) : contents.front().front()->op.at;
   std::vector<std::pair<const Version*, Shown>> files;
-  for (const View::Group& group : contents) {
+  for (const Registers::Group& group : contents) {
     Shown shown = shown_of(group, out.at, instead);
     if (shown.value == dir_value) {
       out.dir = std::move(shown);
@@ -68,13 +69,13 @@ std::optional<Placement> place(const View& view, const DocumentId& document) {
   return out;
 }
 
-std::vector<ConflictKind> own_conflicts(const View& view, const DocumentId& document) {
+std::vector<ConflictKind> own_conflicts(const Registers& registers) {
   std::vector<ConflictKind> out;
-  if (view.groups(document, Register::content).size() > 1) out.push_back(ConflictKind::content);
-  if (view.is_deleted_live(document, Register::path) || view.is_deleted_live(document, Register::content)) out.push_back(ConflictKind::deleted);
-  if (view.groups(document, Register::label).size() > 1) out.push_back(ConflictKind::label);
-  if (view.groups(document, Register::path).size() > 1) out.push_back(ConflictKind::path);
-  if (!view.is_made(document, Register::path)) out.push_back(ConflictKind::pathless);
+  if (registers.groups(Register::content).size() > 1) out.push_back(ConflictKind::content);
+  if (registers.is_deleted_live(Register::path) || registers.is_deleted_live(Register::content)) out.push_back(ConflictKind::deleted);
+  if (registers.groups(Register::label).size() > 1) out.push_back(ConflictKind::label);
+  if (registers.groups(Register::path).size() > 1) out.push_back(ConflictKind::path);
+  if (!registers.is_made(Register::path)) out.push_back(ConflictKind::pathless);
   return out;
 }
 

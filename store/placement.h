@@ -29,10 +29,10 @@ struct Placement {
 };
 
 /// Nothing: the document is deleted, or none of its content is accepted.
-std::optional<Placement> place(const View& view, const DocumentId& document);
+std::optional<Placement> place(const Registers& registers);
 
 /// Conflicts that lie inside the document: all kinds but `name`. Needs: the document has a placement.
-std::vector<ConflictKind> own_conflicts(const View& view, const DocumentId& document);
+std::vector<ConflictKind> own_conflicts(const Registers& registers);
 
 /// A document's id as the tag of its conflict name.
 inline VersionId tag_id(const DocumentId& document) { return {document.bytes}; }

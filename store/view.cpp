@@ -1,140 +1,355 @@
 #include "store/view.h"
 
 #include <algorithm>
+#include <map>
 
+#include "base/invariant.h"
 #include "store/names.h"
 
+// Rows, all keys after the space:
+//   'd' document            made bits (1), then for each live version and maker: register (1), version id (16), record (4), operation (2)
+//   'v' document register version    of a dead version: for each maker record (4), operation (2)
+// A document stands there by the last half of its id, then the first: those that were made together have the last in common, and a save of many
+// writes few pages.
+// What no record says again, the made bits, is also there turned over, in the upper half of the byte.
 namespace dozo::store {
 namespace {
 
-bool is_older(const Version* a, const Version* b) { return std::tie(a->stamp, a->id) < std::tie(b->stamp, b->id); }
+constexpr std::size_t place_bytes = 6, live_bytes = 1 + VersionId::size + place_bytes;
 
-void rank(View::Group& versions) {
-  std::ranges::sort(versions, [](const Version* a, const Version* b) {
-    if (a->rank() != b->rank()) return a->rank() > b->rank();
-    return is_older(a, b);
-  });
-}
+bool is_older(const Version* a, const Version* b) { return std::tie(a->stamp, a->id) < std::tie(b->stamp, b->id); }
+bool is_before(const Version* a, const Version* b) { return a->rank() != b->rank() ? a->rank() > b->rank() : is_older(a, b); }
+
+std::uint8_t doubled(std::uint8_t value) { return static_cast<std::uint8_t>(value | (~value & 0xf) << 4); }
+bool is_doubled(std::uint8_t byte) { return byte == doubled(byte & 0xf); }
+
+Error damaged() { return {Fault::corrupt, "a row of the view is damaged: run dozo fsck --rebuild"}; }
+std::size_t number_of(Register reg) { return static_cast<std::size_t>(reg); }
 
 }  // namespace
 
-std::vector<Version> versions_of(const Record& record, const RecordId& id) {
-  const std::string text = clean(record.who) + time_text(record.hlc);
-  std::vector<Version> out;
-  out.reserve(record.ops.size());
-  for (const Op& op : record.ops) out.push_back({op, version_id(op), {record.hlc, id}, text});
+StoredRecord::StoredRecord(const RecordId& its_id, Record its_record)
+    : id(its_id), record(std::move(its_record)), text(clean(record.who) + time_text(record.hlc)) {
+  for (const Op& op : record.ops) versions.push_back(version_id(op));
+}
+
+// ---- registers -----------------------------------------------------------------------------------------------------------
+std::vector<VersionId> Registers::live_ids(Register reg) const {
+  std::vector<VersionId> out;
+  for (const Version& version : live(reg)) out.push_back(version.id);
+  std::ranges::sort(out);
   return out;
 }
 
-void View::apply(const Version& version) {
-  Slot& slot = documents_[version.op.document][static_cast<std::size_t>(version.op.reg)];
-  for (const VersionId& replaced : version.op.replaces) {
-    slot.dead.insert(replaced);
-    slot.live.erase(replaced);
-  }
-  const auto [it, is_new] = slot.made.try_emplace(version.id, version);
-  if (is_new && !slot.dead.contains(version.id)) slot.live.insert(version.id);
-  if (!is_new && version.stamp < it->second.stamp) it->second = version;
-}
-
-void View::forget(const DocumentId& document) { documents_.erase(document); }
-
-const View::Slot* View::slot_of(const DocumentId& document, Register reg) const {
-  const auto it = documents_.find(document);
-  return it == documents_.end() ? nullptr : &it->second[static_cast<std::size_t>(reg)];
-}
-
-View::Group View::live(const DocumentId& document, Register reg) const {
-  Group out;
-  if (const Slot* slot = slot_of(document, reg)) {
-    for (const VersionId& id : slot->live) out.push_back(&slot->made.at(id));
-  }
-  rank(out);
-  return out;
-}
-
-std::vector<VersionId> View::live_ids(const DocumentId& document, Register reg) const {
-  const Slot* slot = slot_of(document, reg);
-  return slot ? std::vector<VersionId>(slot->live.begin(), slot->live.end()) : std::vector<VersionId>{};
-}
-
-std::vector<View::Group> View::groups(const DocumentId& document, Register reg) const {
+std::vector<Registers::Group> Registers::groups(Register reg) const {
   std::vector<Group> out;
   std::map<Value, std::size_t> place;
-  for (const Version* version : live(document, reg)) {
-    if (is_deleted(version->op.value)) continue;
-    const auto [it, is_new] = place.try_emplace(version->op.value, out.size());
+  for (const Version& version : live(reg)) {
+    if (is_deleted(version.op.value)) continue;
+    const auto [it, is_new] = place.try_emplace(version.op.value, out.size());
     if (is_new) out.emplace_back();
-    out[it->second].push_back(version);
+    out[it->second].push_back(&version);
   }
   return out;
 }
 
-bool View::is_deleted_live(const DocumentId& document, Register reg) const {
-  return std::ranges::any_of(live(document, reg), [](const Version* version) { return is_deleted(version->op.value); });
+bool Registers::is_deleted_live(Register reg) const {
+  return std::ranges::any_of(live(reg), [](const Version& version) { return is_deleted(version.op.value); });
 }
 
-bool View::is_made(const DocumentId& document, Register reg) const {
-  const Slot* slot = slot_of(document, reg);
-  return slot && !slot->made.empty();
-}
-
-bool View::is_replaced(const DocumentId& document, Register reg, const VersionId& id) const {
-  const Slot* slot = slot_of(document, reg);
-  return slot && slot->dead.contains(id);
-}
-
-const Version* View::last(const DocumentId& document, Register reg) const {
-  const Slot* slot = slot_of(document, reg);
-  if (!slot) return nullptr;
-  Group undone;
-  for (const VersionId& id : slot->live) {
-    const Version& version = slot->made.at(id);
-    if (!is_deleted(version.op.value)) continue;
-    for (const VersionId& replaced : version.op.replaces) {
-      const auto it = slot->made.find(replaced);
-      if (it != slot->made.end() && !is_deleted(it->second.op.value)) undone.push_back(&it->second);
-    }
-  }
-  rank(undone);
-  if (!undone.empty()) return undone.front();
-  const Version* newest = nullptr;
-  for (const auto& [id, version] : slot->made) {
-    if (!is_deleted(version.op.value) && (!newest || is_older(newest, &version))) newest = &version;
-  }
-  return newest;
-}
-
-Stamp View::age(const Version& path) const {
-  const Slot* slot = slot_of(path.op.document, path.op.reg);
-  Stamp oldest = path.stamp;
-  std::set<VersionId> seen{path.id};
-  Group todo{&path};
-  while (slot && !todo.empty()) {
-    const Version* version = todo.back();
-    todo.pop_back();
-    oldest = std::min(oldest, version->stamp);
-    for (const VersionId& replaced : version->op.replaces) {
-      const auto it = slot->made.find(replaced);
-      if (it != slot->made.end() && it->second.op.value == path.op.value && seen.insert(replaced).second) todo.push_back(&it->second);
-    }
-  }
-  return oldest;
-}
-
-std::uint32_t View::label(const DocumentId& document) const {
+std::uint32_t Registers::label() const {
   std::uint32_t highest = 0;
-  for (const Version* version : live(document, Register::label)) {
-    if (const auto* label = std::get_if<Label>(&version->op.value)) highest = std::max(highest, label->number);
+  for (const Version& version : live(Register::label)) {
+    if (const auto* label = std::get_if<Label>(&version.op.value)) highest = std::max(highest, label->number);
   }
   return highest;
 }
 
-std::vector<DocumentId> View::documents() const {
-  std::vector<DocumentId> out;
-  out.reserve(documents_.size());
-  for (const auto& [document, slots] : documents_) out.push_back(document);
+// ---- rows ----------------------------------------------------------------------------------------------------------------
+namespace {
+
+constexpr std::size_t half = DocumentId::size / 2;
+
+void append_turned(Bytes& to, const DocumentId& document) {
+  append(to, document.view().subspan(half));
+  append(to, document.view().first(half));
+}
+DocumentId turned_back(ByteView bytes) {
+  DocumentId out;
+  std::ranges::copy(bytes.subspan(half), out.bytes.begin());
+  std::ranges::copy(bytes.first(half), out.bytes.begin() + half);
   return out;
+}
+
+}  // namespace
+
+Bytes View::key(const DocumentId& document) const {
+  Bytes out = space_;
+  out.push_back('d');
+  append_turned(out, document);
+  return out;
+}
+
+Bytes View::key(const DocumentId& document, Register reg, const VersionId& id) const {
+  Bytes out = space_;
+  out.push_back('v');
+  append_turned(out, document);
+  out.push_back(static_cast<std::uint8_t>(reg));
+  append(out, id.view());
+  return out;
+}
+
+namespace {
+
+void put(Bytes& to, std::uint32_t record, std::uint16_t op) {
+  const std::size_t at = to.size();
+  to.resize(at + place_bytes);
+  for (std::size_t i = 0; i < 4; ++i) to[at + i] = static_cast<std::uint8_t>(record >> (24 - 8 * i));
+  to[at + 4] = static_cast<std::uint8_t>(op >> 8);
+  to[at + 5] = static_cast<std::uint8_t>(op);
+}
+
+std::pair<std::uint32_t, std::uint16_t> place_at(const std::uint8_t* from) {
+  std::uint32_t record = 0;
+  for (std::size_t i = 0; i < 4; ++i) record = record << 8 | from[i];
+  return {record, static_cast<std::uint16_t>(from[4] << 8 | from[5])};
+}
+
+}  // namespace
+
+Bytes View::encode(const Row& row) {
+  Bytes out{doubled(row.made)};
+  for (const Live& live : row.live) {
+    for (const Place& place : live.makers) {
+      out.push_back(static_cast<std::uint8_t>(live.reg));
+      append(out, live.id.view());
+      put(out, place.record.value, place.op);
+    }
+  }
+  return out;
+}
+
+Bytes View::encode(const Dead& dead) {
+  Bytes out;
+  for (const Place& place : dead.makers) put(out, place.record.value, place.op);
+  return out;
+}
+
+Result<View::Row> View::decode_row(ByteView bytes) {
+  if (bytes.size() % live_bytes != 1 || !is_doubled(bytes.front())) return std::unexpected(damaged());
+  Row out{static_cast<std::uint8_t>(bytes.front() & 0xf), {}};
+  for (bytes = bytes.subspan(1); !bytes.empty(); bytes = bytes.subspan(live_bytes)) {
+    if (bytes.front() >= register_count) return std::unexpected(damaged());
+    const auto reg = static_cast<Register>(bytes.front());
+    const VersionId id = *VersionId::from(bytes.subspan(1, VersionId::size));
+    const auto [record, op] = place_at(bytes.data() + 1 + VersionId::size);
+    if (out.live.empty() || out.live.back().id != id || out.live.back().reg != reg) out.live.push_back({reg, id, {}});
+    out.live.back().makers.push_back({{record}, op});
+  }
+  return out;
+}
+
+Result<View::Dead> View::decode_dead(ByteView bytes) {
+  if (bytes.size() % place_bytes != 0) return std::unexpected(damaged());
+  Dead out;
+  for (; !bytes.empty(); bytes = bytes.subspan(place_bytes)) {
+    const auto [record, op] = place_at(bytes.data());
+    out.makers.push_back({{record}, op});
+  }
+  return out;
+}
+
+Result<View::Row> View::row(ReadTransaction& in, const DocumentId& document) const {
+  const auto found = TRY(in.get(table_, key(document)));
+  if (!found) return Row{};
+  return decode_row(*found);
+}
+
+Result<std::optional<View::Dead>> View::dead(ReadTransaction& in, const DocumentId& document, Register reg, const VersionId& id) const {
+  const auto found = TRY(in.get(table_, key(document, reg, id)));
+  if (!found) return std::optional<Dead>{};
+  return std::optional<Dead>(TRY(decode_dead(*found)));
+}
+
+Result<void> View::each_dead(ReadTransaction& in, const DocumentId& document, const EachDead& take) const {
+  const Bytes first = key(document, Register{}, VersionId{});
+  const std::size_t common = first.size() - VersionId::size - 1;
+  const auto rows = TRY(in.cursor(table_));
+  for (bool found = TRY(rows->seek(first)); found; found = TRY(rows->next())) {
+    if (rows->key().size() != first.size() || !equal(rows->key().first(common), ByteView(first).first(common))) break;
+    if (rows->key()[common] >= register_count) return std::unexpected(damaged());
+    TRY(take(static_cast<Register>(rows->key()[common]), *VersionId::from(rows->key().subspan(common + 1)), TRY(decode_dead(rows->value()))));
+  }
+  return {};
+}
+
+// ---- taking in -----------------------------------------------------------------------------------------------------------
+/// The smallest-stamped stands first; the order of the others means nothing.
+Result<void> View::add_maker(std::vector<Place>& makers, const Place& place, const Stamp& stamp) const {
+  // A record that makes it twice makes it by its first operation.
+  if (std::ranges::any_of(makers, [&](const Place& it) { return it.record == place.record; })) return {};
+  const bool first = makers.empty() || stamp < TRY(source_.record(makers.front().record))->stamp();
+  makers.insert(first ? makers.begin() : makers.end(), place);
+  return {};
+}
+
+Result<std::set<DocumentId>> View::apply(WriteTransaction& out, RecordNumber number, const StoredRecord& record, const DocumentId* only) {
+  std::map<DocumentId, Row> rows;
+  std::set<DocumentId> documents;
+  for (std::size_t i = 0; i < record.record.ops.size(); ++i) {
+    const Op& op = record.record.ops[i];
+    if (only != nullptr && op.document != *only) continue;
+    auto at = rows.find(op.document);
+    if (at == rows.end()) at = rows.emplace(op.document, TRY(row(out, op.document))).first;
+    Row& row = at->second;
+    documents.insert(op.document);
+    for (const VersionId& replaced : op.replaces) {
+      const auto was = std::ranges::find_if(row.live, [&](const Live& live) { return live.reg == op.reg && live.id == replaced; });
+      if (was != row.live.end()) {
+        TRY(out.put(table_, key(op.document, op.reg, replaced), encode(Dead{was->makers})));
+        row.live.erase(was);
+      } else if (!TRY(out.get(table_, key(op.document, op.reg, replaced)))) {
+        TRY(out.put(table_, key(op.document, op.reg, replaced), {}));
+      }
+    }
+    const VersionId& id = record.versions[i];
+    const Place place{number, static_cast<std::uint16_t>(i)};
+    row.made = static_cast<std::uint8_t>(row.made | 1U << number_of(op.reg));
+    if (auto dead = TRY(this->dead(out, op.document, op.reg, id))) {
+      TRY(add_maker(dead->makers, place, record.stamp()));
+      TRY(out.put(table_, key(op.document, op.reg, id), encode(*dead)));
+      continue;
+    }
+    auto live = std::ranges::find_if(row.live, [&](const Live& it) { return it.reg == op.reg && it.id == id; });
+    if (live == row.live.end()) live = row.live.insert(live, Live{op.reg, id, {}});
+    TRY(add_maker(live->makers, place, record.stamp()));
+  }
+  for (const auto& [document, row] : rows) TRY(out.put(table_, key(document), encode(row)));
+  return documents;
+}
+
+Result<std::set<RecordNumber>> View::makers(ReadTransaction& in, const DocumentId& document) const {
+  std::set<RecordNumber> out;
+  for (const Live& live : TRY(row(in, document)).live) {
+    for (const Place& place : live.makers) out.insert(place.record);
+  }
+  TRY(each_dead(in, document, [&](Register, const VersionId&, const Dead& dead) -> Result<void> {
+    for (const Place& place : dead.makers) out.insert(place.record);
+    return {};
+  }));
+  return out;
+}
+
+Result<void> View::forget(WriteTransaction& out, const DocumentId& document) {
+  std::vector<std::pair<Register, VersionId>> all;
+  TRY(each_dead(out, document, [&](Register reg, const VersionId& id, const Dead&) -> Result<void> {
+    all.emplace_back(reg, id);
+    return {};
+  }));
+  for (const auto& [reg, id] : all) TRY(out.erase(table_, key(document, reg, id)));
+  TRY(out.erase(table_, key(document)));
+  return {};
+}
+
+// ---- reading -------------------------------------------------------------------------------------------------------------
+Result<Version> View::version(const DocumentId& document, Register reg, const VersionId& id, const Place& place) const {
+  const auto record = TRY(source_.record(place.record));
+  if (place.op >= record->record.ops.size()) return std::unexpected(damaged());
+  const Op& op = record->record.ops[place.op];
+  if (op.document != document || op.reg != reg || record->versions[place.op] != id) return std::unexpected(damaged());
+  return Version{op, id, record->stamp(), record->text};
+}
+
+Result<Registers> View::load(ReadTransaction& in, const DocumentId& document) const {
+  Registers out;
+  out.document = document;
+  const Row row = TRY(this->row(in, document));
+  for (std::size_t i = 0; i < register_count; ++i) out.made[i] = (row.made >> i & 1U) != 0;
+  for (const Live& live : row.live) {
+    if (live.makers.empty()) return std::unexpected(damaged());
+    out.versions[number_of(live.reg)].push_back(TRY(version(document, live.reg, live.id, live.makers.front())));
+  }
+  for (auto& versions : out.versions) std::ranges::sort(versions, [](const Version& a, const Version& b) { return is_before(&a, &b); });
+  const auto paths = out.groups(Register::path), contents = out.groups(Register::content);
+  if (paths.empty() && !contents.empty()) out.last[number_of(Register::path)] = TRY(last(in, document, Register::path, out));
+  if (contents.empty() && !paths.empty()) out.last[number_of(Register::content)] = TRY(last(in, document, Register::content, out));
+  if (!paths.empty()) {
+    out.age = TRY(age(in, *paths.front().front()));
+  } else if (const auto& path = out.last[number_of(Register::path)]) {
+    out.age = TRY(age(in, *path));
+  }
+  return out;
+}
+
+Result<std::optional<Version>> View::last(ReadTransaction& in, const DocumentId& document, Register reg, const Registers& known) const {
+  std::optional<Version> undone, newest;
+  const auto consider = [&](const VersionId& id, const Dead& dead) -> Result<std::optional<Version>> {
+    if (dead.makers.empty()) return std::optional<Version>{};
+    Version found = TRY(version(document, reg, id, dead.makers.front()));
+    return is_deleted(found.op.value) ? std::nullopt : std::optional(std::move(found));
+  };
+  for (const Version& live : known.live(reg)) {
+    if (!is_deleted(live.op.value)) continue;
+    for (const VersionId& replaced : live.op.replaces) {
+      const auto dead = TRY(this->dead(in, document, reg, replaced));
+      auto found = dead ? TRY(consider(replaced, *dead)) : std::nullopt;
+      if (found && (!undone || is_before(&*found, &*undone))) undone = std::move(found);
+    }
+  }
+  if (undone) return undone;
+  TRY(each_dead(in, document, [&](Register of, const VersionId& id, const Dead& dead) -> Result<void> {
+    if (of != reg) return {};
+    auto found = TRY(consider(id, dead));
+    if (found && (!newest || is_older(&*newest, &*found))) newest = std::move(found);
+    return {};
+  }));
+  return newest;
+}
+
+Result<Stamp> View::age(ReadTransaction& in, const Version& path) const {
+  Stamp oldest = path.stamp;
+  std::set<VersionId> seen{path.id};
+  std::vector<VersionId> todo = path.op.replaces;
+  while (!todo.empty()) {
+    const VersionId id = todo.back();
+    todo.pop_back();
+    if (!seen.insert(id).second) continue;
+    const auto dead = TRY(this->dead(in, path.op.document, Register::path, id));
+    if (!dead || dead->makers.empty()) continue;
+    const Version found = TRY(version(path.op.document, Register::path, id, dead->makers.front()));
+    if (found.op.value != path.op.value) continue;
+    oldest = std::min(oldest, found.stamp);
+    todo.insert(todo.end(), found.op.replaces.begin(), found.op.replaces.end());
+  }
+  return oldest;
+}
+
+Result<bool> View::is_replaced(ReadTransaction& in, const DocumentId& document, Register reg, const VersionId& id) const {
+  return TRY(in.get(table_, key(document, reg, id))).has_value();
+}
+
+Result<void> View::check(ReadTransaction& in) const {
+  return each(in, [&](const DocumentId& document) -> Result<bool> {
+    for (const Live& live : TRY(row(in, document)).live) {
+      for (const Place& place : live.makers) TRY(version(document, live.reg, live.id, place));
+    }
+    TRY(each_dead(in, document, [&](Register reg, const VersionId& id, const Dead& dead) -> Result<void> {
+      for (const Place& place : dead.makers) TRY(version(document, reg, id, place));
+      return {};
+    }));
+    return true;
+  });
+}
+
+Result<void> View::each(ReadTransaction& in, const std::function<Result<bool>(const DocumentId&)>& take) const {
+  const Bytes first = key(DocumentId{});
+  const std::size_t common = first.size() - DocumentId::size;
+  const auto rows = TRY(in.cursor(table_));
+  for (bool found = TRY(rows->seek(first)); found; found = TRY(rows->next())) {
+    if (rows->key().size() != first.size() || !equal(rows->key().first(common), ByteView(first).first(common))) break;
+    if (!TRY(take(turned_back(rows->key().subspan(common))))) break;
+  }
+  return {};
 }
 
 }  // namespace dozo::store

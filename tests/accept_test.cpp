@@ -28,8 +28,7 @@ class SomeRights : public Rights {
 
 struct Question {
   Record record = change(0, create(document(1), "a", file(1)));
-  RecordId id = record_id(record);
-  EntryFacts facts{feed, {4}, {3}, {3}, &record, id, true};
+  EntryFacts facts{feed, {4}, {3}, {3}, &record, true, true, std::nullopt};
   std::vector<Cut> cuts;
   std::vector<Admit> admits;
   std::optional<std::int64_t> trusted_ms = static_cast<std::int64_t>(begin_ms);
@@ -58,7 +57,7 @@ TEST_CASE("accept: each reason refuses by itself, under its own name") {
     CHECK(q.answer() == Refusal::malformed);
   }
   SUBCASE("a record that is not well formed") {
-    q.record.ops.clear();
+    q.facts.well_formed = false;
     CHECK(q.answer() == Refusal::malformed);
   }
   SUBCASE("a person, a sequencer, a device without the right") {

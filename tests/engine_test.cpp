@@ -78,7 +78,7 @@ struct Writer {
 };
 
 std::optional<store::Refusal> refusal(const Site& at, const std::string& library, const RecordId& id) {
-  const auto refused = at.engine->library(at.library(library))->refused();
+  const auto refused = at.engine->library(at.library(library))->refused().value();
   const auto found = refused.find(id);
   return found == refused.end() ? std::nullopt : std::optional(found->second);
 }
@@ -274,7 +274,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: a session outlives a change of its person's 
   head.hear(hq.last);
   REQUIRE(head.save("works", {"b"}));
   CHECK(newest(head, "works").person == sato);
-  CHECK(head.engine->library(head.library("works"))->refused().empty());
+  CHECK(head.engine->library(head.library("works"))->refused().value().empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "engine: where the clock is behind headquarters' by hours a person saves all the same, and that is said") {
@@ -301,7 +301,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: where the clock is behind headquarters' by h
   REQUIRE(std::holds_alternative<node::local::Done>(login(status().time_ms)));
   REQUIRE(head.save("works", {"late"}));
   CHECK(newest(head, "works").person == sato);
-  CHECK(head.engine->library(head.library("works"))->refused().empty());
+  CHECK(head.engine->library(head.library("works"))->refused().value().empty());
 
   // A word of headquarters' that comes as freshness alone, not as a policy.
   hq.now_s += 20 * 3600;
@@ -312,7 +312,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: where the clock is behind headquarters' by h
   REQUIRE(std::holds_alternative<node::local::Done>(login(status().time_ms)));
   REQUIRE(head.save("works", {"later"}));
   CHECK(newest(head, "works").person == sato);
-  CHECK(head.engine->library(head.library("works"))->refused().empty());
+  CHECK(head.engine->library(head.library("works"))->refused().value().empty());
 
   // A clock that steps back a little denies nobody, one that is put right does not either.
   head.now.wall_ms = hq.now_s * 1000 + 60'000;
@@ -463,7 +463,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: an entry's time goes forward in its feed and
 TEST_CASE_FIXTURE(Fixture, "engine: whatever its clock says, an honest node's saves count") {
   Site head(hq, "head");
   head.hear(hq.last);
-  const auto refused = [&] { return head.engine->library(head.library("works"))->refused(); };
+  const auto refused = [&] { return head.engine->library(head.library("works"))->refused().value(); };
   head.now.wall_ms -= 400 * day_s * 1000;  // long before there was a policy
   REQUIRE(head.save("works", {"slow"}));
   CHECK(refused().empty());
@@ -475,8 +475,8 @@ TEST_CASE_FIXTURE(Fixture, "engine: whatever its clock says, an honest node's sa
   REQUIRE(head.save("works", {"right"}));
   REQUIRE(head.save("works", {"right too"}));
   CHECK(refused().size() == 1);
-  CHECK(head.engine->library(head.library("works"))->folder()->find("right too/"));
-  CHECK(!head.engine->library(head.library("works"))->folder()->find("fast/"));
+  CHECK(head.engine->library(head.library("works"))->folder()->find("right too/").value());
+  CHECK(!head.engine->library(head.library("works"))->folder()->find("fast/").value());
 }
 
 TEST_CASE_FIXTURE(Fixture, "engine: what a suspended node writes waits, by whatever way it comes, and its receipts do not count") {
@@ -505,7 +505,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: what a suspended node writes waits, by whate
   const auto replicas = std::get<node::local::Replicas>(head.ask(node::local::ReplicasRequest{"works"}));
   CHECK(std::ranges::any_of(replicas.rows, [](const auto& row) { return row.name == "sapporo" && row.statement == "suspended"; }));
   REQUIRE(head.save("works", {"others go on"}));
-  CHECK(head.engine->library(works)->folder()->find("others go on/"));
+  CHECK(head.engine->library(works)->folder()->find("others go on/").value());
 
   // A cut leaves what is in the view, and not what waits behind it.
   const auto heads = [&] { return std::get<node::local::Heads>(head.ask(node::local::HeadsRequest{sapporo.feed.node, {}})).rows; };
@@ -530,7 +530,7 @@ TEST_CASE_FIXTURE(Fixture, "engine: a suspended node is told so, and sees its ow
   sapporo.hear(hq.last);
   (void)sapporo.ask(node::local::OfferRequest{{hq.suspend(0, 1, {hq.id("sapporo")}, 4)}});
   REQUIRE(sapporo.save("works", {"meanwhile"}));
-  CHECK(sapporo.engine->library(sapporo.library("works"))->folder()->find("meanwhile/"));
+  CHECK(sapporo.engine->library(sapporo.library("works"))->folder()->find("meanwhile/").value());
   const auto notices = sapporo.engine->notices(sapporo.now);
   CHECK(std::ranges::any_of(notices, [](const std::string& it) { return it.find("suspended this node") != std::string::npos; }));
 }

@@ -11,6 +11,7 @@
 using namespace dozo;
 using namespace dozo::store;
 using namespace dozo::record_fixture;
+using namespace dozo::folder_fixture;
 
 namespace {
 
@@ -25,7 +26,7 @@ class Crowd {
     for (const Record& record : records) {
       if (pick(8) != 0) seen.push_back(record);
     }
-    const Folder folder = folder_of(seen, rule_);
+    const TestFolder folder = folder_of(seen, rule_);
     std::vector<Shown> all;
     for (const auto& [path, shown] : folder.entries()) all.push_back(shown);
     std::vector<Op> ops;
@@ -34,16 +35,16 @@ class Crowd {
     } else {
       const Shown& shown = all[pick(all.size())];
       switch (pick(7)) {
-        case 0: ops = rename(folder.view(), shown, path()); break;
-        case 1: ops = store::remove(folder.view(), shown); break;
-        case 2: ops = resolve(folder.view(), shown, file(pick(30))); break;
+        case 0: ops = rename(folder, shown, path()); break;
+        case 1: ops = folder_fixture::remove(folder, shown); break;
+        case 2: ops = resolve(folder, shown, file(pick(30))); break;
         case 3: ops = drop(folder, shown); break;
-        case 4: ops = set_label(folder.view(), shown, static_cast<std::uint32_t>(pick(3))); break;
+        case 4: ops = set_label(folder, shown, static_cast<std::uint32_t>(pick(3))); break;
         default: ops = save(shown, file(pick(30)));
       }
       if (ops.empty()) ops = save(shown, file(pick(30)));
     }
-    for (Op& op : ops) op = anew(folder.view(), std::move(op));
+    for (Op& op : ops) op = anew(folder, std::move(op));
     records.push_back(change(pick(1000), ops, pick(4), pick(3) == 0 ? "札幌 林" : "大阪 佐藤"));
     return records.back();
   }
@@ -62,18 +63,16 @@ class Crowd {
   NameRule rule_;
 };
 
-std::vector<Version> all_versions(const std::vector<Record>& records) {
-  std::vector<Version> out;
-  for (const Record& record : records) {
-    for (Version& version : versions(record)) out.push_back(std::move(version));
-  }
+std::vector<RecordId> ids_of(const std::vector<Record>& records) {
+  std::vector<RecordId> out;
+  for (const Record& record : records) out.push_back(record_id(record));
   return out;
 }
 
-void same(const Folder& a, const Folder& b) {
+void same(const TestFolder& a, const TestFolder& b) {
   CHECK((a.entries() == b.entries()));
   CHECK((a.conflicts() == b.conflicts()));
-  for (const DocumentId& document : b.view().documents()) {
+  for (const DocumentId& document : b.documents()) {
     CHECK((a.of(document) == b.of(document)));
     CHECK(a.shows(document) == b.shows(document));
   }
@@ -86,7 +85,7 @@ TEST_CASE("folder: kept up to date in batches of any size it is what building af
     CAPTURE(seed);
     const NameRule rule = seed % 2 == 0 ? NameRule::bytes : NameRule::portable;
     Crowd crowd(seed, rule);
-    Folder kept(rule);
+    TestFolder kept(rule);
     std::map<std::string, Shown> shown;
     const auto follow = [&](const std::vector<Change>& changes) {
       CHECK((std::ranges::adjacent_find(changes, std::ranges::greater_equal{}, &Change::path) == changes.end()));
@@ -102,12 +101,13 @@ TEST_CASE("folder: kept up to date in batches of any size it is what building af
     for (int step = 0; step < 160; ++step) {
       batch.push_back(crowd.next());
       if (crowd.pick(3) != 0) continue;
-      follow(kept.apply(all_versions(batch)));
+      for (const Record& record : batch) follow(kept.apply(record));
       batch.clear();
-      const Folder afresh = folder_of(crowd.records, rule);
+      const TestFolder afresh = folder_of(crowd.records, rule);
       CHECK((shown == afresh.entries()));
       same(kept, afresh);
     }
+    for (const Record& record : batch) follow(kept.apply(record));
     // Some records are accepted no longer.
     auto rest = crowd.records;
     std::set<DocumentId> documents;
@@ -116,13 +116,9 @@ TEST_CASE("folder: kept up to date in batches of any size it is what building af
       for (const Op& op : out->ops) documents.insert(op.document);
       rest.erase(out);
     }
-    const auto left = all_versions(rest);
-    for (const Op& op : batch.empty() ? std::vector<Op>{} : batch.back().ops) documents.insert(op.document);
-    for (const Record& record : batch) {
-      for (const Op& op : record.ops) documents.insert(op.document);
-    }
+    const auto left = ids_of(rest);
     for (const DocumentId& document : documents) follow(kept.reset(document, left));
-    const Folder afresh = folder_of(rest, rule);
+    const TestFolder afresh = folder_of(rest, rule);
     CHECK((shown == afresh.entries()));
     CHECK((kept.entries() == afresh.entries()));
     CHECK((kept.conflicts() == afresh.conflicts()));
@@ -135,18 +131,18 @@ TEST_CASE("folder: a change costs the same among a thousand documents and among 
     for (std::uint64_t i = 1; i <= count; ++i) {
       for (Op& op : create(document(i), "b" + std::to_string(i % 10) + "/d" + std::to_string(i % 100) + "/f" + std::to_string(i), file(i))) ops.push_back(op);
     }
-    Folder folder = folder_of({change(0, ops)});
+    TestFolder folder = folder_of({change(0, ops)});
     REQUIRE(folder.entries().size() == count);
     const auto spent = [&](const std::vector<Op>& what) {
-      const auto made = versions(change(1, what));
+      const Record made = change(1, what);
       const std::size_t before = allocations::so_far();
       CHECK(folder.apply(made).size() <= 3);
       return allocations::so_far() - before;
     };
     std::size_t sum = spent(save(folder.of(document(7))[0], file(100'000)));
-    sum += spent(rename(folder.view(), folder.of(document(8))[0], "b1/d1/new"));
+    sum += spent(rename(folder, folder.of(document(8))[0], "b1/d1/new"));
     sum += spent(create(document(900'000), "B2/d2/F2", file(1)));  // displaced: a conflict name in a full folder
-    sum += spent(store::remove(folder.view(), folder.of(document(9))[0]));
+    sum += spent(folder_fixture::remove(folder, folder.of(document(9))[0]));
     return sum;
   };
   const std::size_t small = cost(1000), large = cost(20'000);
@@ -166,8 +162,8 @@ TEST_CASE("folder: a deep path costs bytes in proportion to its length, not a co
     path_bytes += path.size();
     for (Op& op : create(document(i), path, file(i))) ops.push_back(std::move(op));
   }
-  const auto made = versions(change(0, ops));
-  Folder folder(NameRule::portable);
+  const Record made = change(0, ops);
+  TestFolder folder(NameRule::portable);
   const std::size_t before = allocations::bytes_live();
   CHECK(folder.apply(made).size() == count);
   const std::size_t spent = allocations::bytes_live() - before;
@@ -176,21 +172,20 @@ TEST_CASE("folder: a deep path costs bytes in proportion to its length, not a co
   // Gone, it leaves nothing of the folders behind.
   std::vector<Op> gone;
   for (std::uint64_t i = 1; i <= count; ++i) {
-    for (Op& op : store::remove(folder.view(), folder.of(document(i))[0])) gone.push_back(std::move(op));
+    for (Op& op : folder_fixture::remove(folder, folder.of(document(i))[0])) gone.push_back(std::move(op));
   }
-  folder.apply(versions(change(1, gone)));
+  folder.apply(change(1, gone));
   CHECK(folder.entries().empty());
-  const auto again = folder.apply(versions(change(2, create(document(count + 1), "D1/x", file(1)))));
+  const auto again = folder.apply(change(2, create(document(count + 1), "D1/x", file(1))));
   REQUIRE(again.size() == 1);
   CHECK(again[0].path == "D1/x");  // spelt by nobody before it
 }
 
 TEST_CASE("folder: what changes nothing tells nothing, and a new document tells itself alone") {
-  Folder folder = folder_of({change(0, create(document(1), "a", file(1)))});
-  CHECK(folder.apply({}).empty());
-  const auto same_again = folder.apply(versions(change(0, create(document(1), "a", file(1)))));
+  TestFolder folder = folder_of({change(0, create(document(1), "a", file(1)))});
+  const auto same_again = folder.apply(change(0, create(document(1), "a", file(1))));
   CHECK(same_again.empty());
-  const auto changes = folder.apply(versions(change(1, create(document(2), "b", file(2)))));
+  const auto changes = folder.apply(change(1, create(document(2), "b", file(2))));
   REQUIRE(changes.size() == 1);
   CHECK(changes[0].path == "b");
   CHECK(changes[0].now->document == document(2));
@@ -198,5 +193,5 @@ TEST_CASE("folder: what changes nothing tells nothing, and a new document tells 
   const auto gone = folder.reset(document(1), {});
   REQUIRE(gone.size() == 1);
   CHECK(!gone[0].now);
-  CHECK(folder.view().documents().size() == 1);
+  CHECK(!folder.registers(document(1)).is_made(Register::path));
 }

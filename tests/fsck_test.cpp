@@ -191,7 +191,7 @@ actions = ["read", "write"]
     sapporo.save({{"photo", noise(4, 1'500'000)}}, now_ms + 3000);
     for (int i = 0; i < 5; ++i) other.save({{"sheet " + std::to_string(i), prose(10 + static_cast<std::uint64_t>(i), 4'000)}}, now_ms + 4000 + i);
     fetch(*sapporo.library, *sapporo.truth, other);
-    REQUIRE(sapporo.library->folder()->entries().size() == 8);
+    REQUIRE(sapporo.library->folder()->entries()->size() == 8);
     const auto history = sapporo.library->history();
     REQUIRE(history);
     REQUIRE((*history)->size() == 8);
@@ -544,9 +544,9 @@ TEST_CASE("fsck: what a rebuild drops comes back from a peer, and all is as befo
       const auto truth = *store::Truth::open(*truth_kv, seal);
       const auto realm = *Realm::open(*truth, it.keys.node, it.home.realm.first_root, {});
       const auto library = *Library::open({*truth, *derived_kv, it.keys.local, it.keys.node, *realm, crypto::random_id<IncarnationId>()}, it.from.library);
-      CHECK(library->folder()->entries().size() == (what == 0 ? 5 : what == 1 ? 3 : 7));
+      CHECK(library->folder()->entries()->size() == (what == 0 ? 5 : what == 1 ? 3 : 7));
       fetch(*library, *truth, *it.from.peer);
-      CHECK(library->folder()->entries().size() == 8);
+      CHECK(library->folder()->entries()->size() == 8);
     }
     INFO(what);
     CHECK(it.check().sound());
@@ -683,6 +683,42 @@ TEST_CASE("fsck: every row of the history, damaged or gone") {
   }
 }
 
+TEST_CASE("fsck: every row of records and folder, damaged or gone") {
+  std::size_t rows = 0;
+  {
+    Fixture it;
+    it.derived([&](store::WriteTransaction& write) { rows = keys_of(write, view_table).size(); });
+  }
+  REQUIRE(rows > 60);
+  std::set<std::uint8_t> kinds;
+  for (std::size_t i = 0; i < rows; i += 3) {
+    for (const bool missing : {true, false}) {
+      Fixture it;
+      bool done = true, state = false, of_history = false;
+      it.derived([&](store::WriteTransaction& write) {
+        const Bytes key = keys_of(write, view_table).at(i);
+        kinds.insert(key.at(8));
+        // Two spaces, and that of the library alone has its state.
+        const auto all = keys_of(write, view_table);
+        of_history =
+            std::ranges::none_of(all, [&](const Bytes& other) { return other.at(8) == 'l' && std::equal(key.begin(), key.begin() + 8, other.begin()); });
+        state = missing && key.at(8) == 'l';
+        if (missing) {
+          REQUIRE(*write.erase(view_table, key));
+        } else if ((**write.get(view_table, key)).empty()) {
+          done = false;
+        } else {
+          flip(write, view_table, key, 5);
+        }
+      });
+      if (!done || state) continue;  // without its state nothing is derived yet
+      INFO(i, missing);
+      damaged(it, of_history ? FsckKind::history : FsckKind::index, FsckState::mended, of_history ? "the folder of its history" : "the folder as it is stored");
+    }
+  }
+  CHECK(kinds.size() >= 9);
+}
+
 TEST_CASE("fsck: a derived store that is gone is made again, one that nobody can read too") {
   Fixture it;
   SUBCASE("gone") {
@@ -803,7 +839,7 @@ TEST_CASE("fsck: a record that names another content than its manifest") {
     const auto truth = *store::Truth::open(*truth_kv, seal);
     const auto realm = *Realm::open(*truth, it.keys.node, it.home.realm.first_root, {});
     const auto library = *Library::open({*truth, *derived_kv, it.keys.local, it.keys.node, *realm, crypto::random_id<IncarnationId>()}, it.from.library);
-    store::Content content{library->folder()->find("photo")->value, library->folder()->find("photo")->source};
+    store::Content content{library->folder()->find("photo").value()->value, library->folder()->find("photo").value()->source};
     content.value.sha256.bytes[3] ^= 1;
     std::vector<store::SealedPack> meta;
     store::IngestOptions how;

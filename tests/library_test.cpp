@@ -324,14 +324,14 @@ TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing
   give_entries(sapporo, head);
   give_packs(sapporo, head);
   REQUIRE(works(head).behind());
-  CHECK(names(head) == "of sapporo/; ");  // records do not need the index
+  CHECK(names(head).empty());  // the folder is derived too
   CHECK_FALSE(works(head).all_opened());
   head.pass(1'000);
   CHECK(std::ranges::any_of(head.engine->notices(head.now), [](const std::string& it) { return it.find("does not follow") != std::string::npos; }));
-  // A cut that comes now is obeyed.
   head.derived_kv.set_hook(nullptr);
   head.pass(2 * Engine::catch_up_every_ms);
   CHECK_FALSE(works(head).behind());
+  CHECK(names(head) == "of sapporo/; ");
   CHECK(works(head).all_opened());
   CHECK(head.receipt("works")->opened);  // and that is told
 }
@@ -387,4 +387,74 @@ TEST_CASE_FIXTURE(Between, "library: a pack that is damaged counts as not here, 
   head.pass(2'000);
   CHECK(works(head).missing_count() == 0);
   CHECK(works(head).pieces().piece(piece.id, store::PieceType::content));
+}
+
+TEST_CASE_FIXTURE(Between, "library: a start goes on from what is derived, and takes in only what is not in it") {
+  for (int i = 0; i < 20; ++i) REQUIRE(head.save("works", {"plan " + std::to_string(i)}));
+  const store::MemoryDisk older = head.derived_disk;
+  const std::string before = names(head);
+  REQUIRE(head.save("works", {"one more"}));
+  const auto calls_of_start = [&] {
+    const std::uint64_t calls = head.truth_kv.calls();
+    head.restart();
+    return head.truth_kv.calls() - calls;
+  };
+  const std::uint64_t kept = calls_of_start();
+  CHECK(names(head) == "one more/; " + before);
+  SUBCASE("none of it is there") {
+    for (auto& rows : head.derived_disk.tables) rows.clear();
+    CHECK(calls_of_start() > kept + 20);
+    CHECK(names(head) == "one more/; " + before);
+  }
+  SUBCASE("it is older") {
+    head.engine.reset();
+    head.derived_disk.tables = older.tables;
+    head.restart();
+    CHECK(names(head) == "one more/; " + before);
+  }
+}
+
+TEST_CASE_FIXTURE(Between, "library: what is derived from entries that the truth does not have any more is made anew") {
+  REQUIRE(head.save("works", {"stays"}));
+  head.engine.reset();
+  const store::MemoryDisk older = head.truth_disk;
+  head.restart();
+  REQUIRE(head.save("works", {"is lost"}));
+  CHECK(names(head) == "is lost/; stays/; ");
+  head.engine.reset();
+  head.truth.reset();
+  head.truth_disk.tables = older.tables;
+  head.restart();
+  CHECK(names(head) == "stays/; ");
+}
+
+TEST_CASE_FIXTURE(Between, "library: whatever is damaged in what is derived, the folder shows what it showed, or it is made anew") {
+  REQUIRE(head.save("works", {"plans", "plans/old", "photos"}));
+  REQUIRE(sapporo.save("works", {"Plans", "reports"}));
+  give_entries(sapporo, head);
+  give_packs(sapporo, head);
+  REQUIRE(std::holds_alternative<node::local::Saved>(head.ask(node::local::MoveRequest{"works", "photos", "pictures", ""})));
+  const std::string before = names(head);
+  REQUIRE(before.size() > 30);
+  head.engine.reset();
+  const auto image = head.derived_disk.tables, truth_image = head.truth_disk.tables;
+  std::size_t made_anew = 0;
+  for (const auto& [key, value] : image.at(node::view_table.number)) {
+    if (value.empty()) continue;
+    head.engine.reset();
+    head.truth.reset();
+    head.derived_disk.tables = image;
+    head.truth_disk.tables = truth_image;
+    for (std::uint64_t bit : {3U, 77U}) REQUIRE(head.derived_disk.flip_bit(node::view_table, key, bit));
+    const auto damaged = head.derived_disk.tables.at(node::view_table.number).at(key);
+    head.restart();
+    INFO(to_hex(key));
+    CHECK(names(head) == before);
+    CHECK(head.save("works", {"A new one"}));
+    CHECK(names(head) == "A new one/; " + before);
+    const auto& rows = head.derived_disk.tables.at(node::view_table.number);
+    const auto now = rows.find(key);
+    made_anew += now == rows.end() || now->second != damaged ? 1 : 0;
+  }
+  CHECK(made_anew > 10);
 }

@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "crypto/start.h"
-#include "store/acts.h"
-#include "store/folder.h"
+#include "tests/folder_fixture.h"
 
 namespace dozo::record_fixture {
 
@@ -45,34 +44,30 @@ inline store::Record change(std::uint64_t minute, std::vector<store::Op> ops, st
   return out;
 }
 
-inline std::vector<store::Version> versions(const store::Record& record) { return store::versions_of(record, store::record_id(record)); }
+using folder_fixture::TestFolder;
 
 /// What all these records make.
-inline store::Folder folder_of(const std::vector<store::Record>& records, store::NameRule rule = store::NameRule::portable) {
-  store::Folder out(rule);
-  std::vector<store::Version> all;
-  for (const store::Record& record : records) {
-    for (store::Version& version : versions(record)) all.push_back(std::move(version));
-  }
-  out.apply(all);
+inline TestFolder folder_of(const std::vector<store::Record>& records, store::NameRule rule = store::NameRule::portable) {
+  TestFolder out(rule);
+  out.apply_all(records);
   return out;
 }
 inline std::vector<store::Record> with(std::vector<store::Record> records, std::initializer_list<store::Record> more) {
   records.insert(records.end(), more);
   return records;
 }
-inline std::vector<std::string> paths_of(const store::Folder& folder) {
+inline std::vector<std::string> paths_of(const TestFolder& folder) {
   std::vector<std::string> out;
   for (const auto& [path, shown] : folder.entries()) out.push_back(path);
   return out;
 }
 /// The numbers of the contents that a document shows, the first first.
-inline std::vector<std::uint64_t> contents_of(const store::Folder& folder, const DocumentId& document) {
+inline std::vector<std::uint64_t> contents_of(const TestFolder& folder, const DocumentId& document) {
   std::vector<std::uint64_t> out;
   for (const store::Shown& shown : folder.of(document)) out.push_back(get_u64(shown.value.sha256.bytes.data() + Digest::size - 8));
   return out;
 }
-inline std::vector<store::ConflictKind> kinds_of(const store::Folder& folder, const DocumentId& document) {
+inline std::vector<store::ConflictKind> kinds_of(const TestFolder& folder, const DocumentId& document) {
   std::vector<store::ConflictKind> out;
   for (const store::Conflict& it : folder.conflicts_of(document)) out.push_back(it.kind);
   return out;

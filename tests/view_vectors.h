@@ -89,8 +89,13 @@ inline store::Op op_of(const json& it) {
 struct Held {
   store::Record record;
   RecordId id;
-  std::vector<store::Version> versions;
+  std::vector<VersionId> versions;  ///< that its operations make
   store::Stamp stamp() const { return {record.hlc, id}; }
+  store::StoredRecord stored() const {
+    store::StoredRecord out(id, record);
+    out.versions = versions;
+    return out;
+  }
 };
 
 struct Realm {
@@ -116,18 +121,10 @@ inline Realm realm_of(json given) {
     held.record.person = id_from<PersonId>(it["person"]);
     held.record.who = it["who"];
     for (const json& op : it["ops"]) held.record.ops.push_back(op_of(op));
-    held.versions = store::versions_of(held.record, held.id);
-    for (std::size_t i = 0; i < held.versions.size(); ++i) held.versions[i].id = id_from_hex<VersionId>(it["ops"][i]["vid"]);
+    for (const json& op : it["ops"]) held.versions.push_back(id_from_hex<VersionId>(op["vid"]));
     out.records.emplace(id, std::move(held));
   }
   out.given = std::move(given);
-  return out;
-}
-
-/// The versions of some records, in this order.
-inline std::vector<store::Version> versions_of(const std::vector<const Held*>& records) {
-  std::vector<store::Version> out;
-  for (const Held* held : records) out.insert(out.end(), held->versions.begin(), held->versions.end());
   return out;
 }
 

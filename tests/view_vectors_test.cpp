@@ -4,12 +4,14 @@
 #include <random>
 
 #include "crypto/hash.h"
+#include "tests/folder_fixture.h"
 #include "tests/vectors.h"
 #include "tests/view_vectors.h"
 
 using namespace dozo;
 using namespace dozo::store;
 using namespace dozo::view_vectors;
+using namespace dozo::folder_fixture;
 
 namespace {
 
@@ -51,7 +53,7 @@ FeedId feed_of(const std::string& name) {
 Digest digest_of(const json& it) { return crypto::sha256(view_of(it.dump(-1, ' ', true))); }
 
 /// The model's hash of a folder.
-std::string hash_of(const Folder& folder) {
+std::string hash_of(const TestFolder& folder) {
   json list = json::array();
   for (const auto& [path, shown] : folder.entries()) {
     const bool is_dir = shown.value.kind == ContentKind::dir;
@@ -61,7 +63,7 @@ std::string hash_of(const Folder& folder) {
   return digest_of(list).hex();
 }
 
-std::set<json> conflicts_of(const Folder& folder) {
+std::set<json> conflicts_of(const TestFolder& folder) {
   static const std::map<ConflictKind, std::string> names{{ConflictKind::content, "content"}, {ConflictKind::deleted, "deleted"},
                                                          {ConflictKind::label, "label"},     {ConflictKind::name, "name"},
                                                          {ConflictKind::path, "path"},       {ConflictKind::pathless, "pathless"}};
@@ -74,7 +76,7 @@ std::set<json> conflicts_of(const Folder& folder) {
   return out;
 }
 
-void check_folder(const Folder& folder, const json& given) {
+void check_folder(const TestFolder& folder, const json& given) {
   const auto entries = folder.entries();
   CHECK(entries.size() == given["tree"].size());
   for (const auto& [hex, it] : given["tree"].items()) {
@@ -98,10 +100,10 @@ void check_folder(const Folder& folder, const json& given) {
   CHECK((conflicts_of(folder) == waits));
 }
 
-void check_view(const View& view, const json& given) {
+void check_view(const TestFolder& folder, const json& given) {
   std::size_t known = 0;
-  for (const DocumentId& document : view.documents()) {
-    for (const Register reg : {Register::path, Register::content, Register::label}) known += view.is_made(document, reg) ? 1 : 0;
+  for (const DocumentId& document : folder.documents()) {
+    for (const Register reg : {Register::path, Register::content, Register::label}) known += folder.registers(document).is_made(reg) ? 1 : 0;
   }
   CHECK(known == given["live"].size());
   for (const auto& [key, ids] : given["live"].items()) {
@@ -110,9 +112,15 @@ void check_view(const View& view, const json& given) {
     const Register reg = name == "path" ? Register::path : name == "content" ? Register::content : Register::label;
     std::vector<VersionId> live;
     for (const json& id : ids) live.push_back(id_from_hex<VersionId>(id));
-    CHECK((view.live_ids(document, reg) == live));
+    CHECK((folder.registers(document).live_ids(reg) == live));
   }
-  for (const auto& [document, label] : given["labels"].items()) CHECK(view.label(*DocumentId::parse(document)) == label.get<std::uint32_t>());
+  for (const auto& [document, label] : given["labels"].items()) CHECK(folder.registers(*DocumentId::parse(document)).label() == label.get<std::uint32_t>());
+}
+
+std::vector<RecordId> ids_of(const std::vector<const Held*>& records) {
+  std::vector<RecordId> out;
+  for (const Held* held : records) out.push_back(held->id);
+  return out;
 }
 
 /// What changes say must lead from what was shown to what is.
@@ -161,7 +169,9 @@ TEST_CASE("view: realms of all kinds: the same entries are accepted, and the oth
       std::uint64_t sequence = 0;
       for (const json& it : entries) {
         const Held& held = realm.records.at(it["record"]);
-        const EntryFacts facts{feed_of(name), {++sequence}, {it["policy"].get<std::uint64_t>()}, highest, &held.record, held.id, it["held"].get<bool>()};
+        const EntryFacts facts{
+            feed_of(name),          {++sequence}, {it["policy"].get<std::uint64_t>()}, highest, &held.record, well_formed(held.record, held.id).has_value(),
+            it["held"].get<bool>(), std::nullopt};
         if (const auto why = judge(facts, rights, cuts, admits, realm.given["now"].get<std::int64_t>())) {
           refused[name + "#" + std::to_string(sequence)] = name_of(*why);
         } else {
@@ -182,9 +192,9 @@ TEST_CASE("view: realms of all kinds: view, labels, folder and conflicts are the
     const auto records = realm.accepted();
     std::mt19937_64 dice(realm.given["vector"].get<std::uint64_t>());
     {
-      Folder at_once(realm.rule);
-      at_once.apply(view_vectors::versions_of(records));
-      check_view(at_once.view(), realm.given);
+      TestFolder at_once(realm.rule);
+      for (const Held* held : records) at_once.apply(held->stored());
+      check_view(at_once, realm.given);
       check_folder(at_once, realm.given);
     }
     for (int turn = 0; turn < 4; ++turn) {
@@ -195,11 +205,11 @@ TEST_CASE("view: realms of all kinds: view, labels, folder and conflicts are the
       } else {
         std::shuffle(order.begin(), order.end(), dice);
       }
-      Folder folder(realm.rule);
+      TestFolder folder(realm.rule);
       std::map<std::string, Shown> shown;
-      for (const Held* held : order) follow(shown, folder.apply(held->versions));
+      for (const Held* held : order) follow(shown, folder.apply(held->stored()));
       CHECK((shown == folder.entries()));
-      check_view(folder.view(), realm.given);
+      check_view(folder, realm.given);
       check_folder(folder, realm.given);
     }
   });
@@ -207,11 +217,11 @@ TEST_CASE("view: realms of all kinds: view, labels, folder and conflicts are the
 
 TEST_CASE("view: realms of all kinds: after each record in the order of stamps the folder is the one that the model's history hashes") {
   replay([](const Realm& realm) {
-    Folder folder(realm.rule);
+    TestFolder folder(realm.rule);
     std::string last;
     std::size_t k = 0;
     for (const Held* held : realm.accepted()) {
-      folder.apply(held->versions);
+      folder.apply(held->stored());
       last = digest_of({last, hash_of(folder), held->id.hex()}).hex();
       REQUIRE(last == realm.given["history"][k++].get<std::string>());
     }
@@ -225,19 +235,19 @@ TEST_CASE("view: realms of all kinds: taking a record out and back in gives what
     const auto records = realm.accepted();
     if (records.empty()) return;
     std::mt19937_64 dice(realm.given["vector"].get<std::uint64_t>() + 1);
-    Folder folder(realm.rule);
-    folder.apply(view_vectors::versions_of(records));
+    TestFolder folder(realm.rule);
+    for (const Held* held : records) folder.apply(held->stored());
     auto shown = folder.entries();
     for (int turn = 0; turn < 3; ++turn) {
       const Held* out = records[static_cast<std::size_t>(dice() % records.size())];
       auto rest = records;
       std::erase(rest, out);
       std::set<DocumentId> documents;
-      for (const Version& version : out->versions) documents.insert(version.op.document);
-      const auto all = view_vectors::versions_of(records), left = view_vectors::versions_of(rest);
+      for (const Op& op : out->record.ops) documents.insert(op.document);
+      const auto all = ids_of(records), left = ids_of(rest);
       for (const DocumentId& document : documents) follow(shown, folder.reset(document, left));
-      Folder afresh(realm.rule);
-      afresh.apply(left);
+      TestFolder afresh(realm.rule);
+      for (const Held* held : rest) afresh.apply(held->stored());
       CHECK((shown == afresh.entries()));
       CHECK((folder.entries() == afresh.entries()));
       CHECK((folder.conflicts() == afresh.conflicts()));
@@ -251,9 +261,8 @@ TEST_CASE("view: realms of all kinds: taking a record out and back in gives what
 TEST_CASE("view: realms of all kinds: acts replace what was shown, as the model's do") {
   std::map<std::string, std::size_t> done;
   for_each(std::string(DOZO_SOURCE_DIR) + "/tests/vectors/view.jsonl", [&](const Realm& realm) {
-    Folder folder(realm.rule);
-    folder.apply(view_vectors::versions_of(realm.accepted()));
-    const View& view = folder.view();
+    TestFolder folder(realm.rule);
+    for (const Held* held : realm.accepted()) folder.apply(held->stored());
     const ContentValue value = content_of({"file", "00000000000000aa", false});
     const Content content{value, source_of(value)};
     for (const json& it : realm.given["acts"]) {
@@ -263,16 +272,16 @@ TEST_CASE("view: realms of all kinds: acts replace what was shown, as the model'
       if (act == "keep") {
         const auto kept = folder.of(id_from_hex<DocumentId>(it["doc"])), gone = folder.of(id_from_hex<DocumentId>(it["other"]));
         REQUIRE((!kept.empty() && !gone.empty()));
-        ops = keep(view, kept.front(), gone.front());
+        ops = keep(folder, kept.front(), gone.front());
       } else {
         const auto shown = folder.find(text_from_hex(it["path"]));
         REQUIRE(shown);
         ops = act == "save"      ? save(*shown, content)
-              : act == "rename"  ? rename(view, *shown, "new/name")
-              : act == "remove"  ? store::remove(view, *shown)
-              : act == "resolve" ? resolve(view, *shown, content)
+              : act == "rename"  ? rename(folder, *shown, "new/name")
+              : act == "remove"  ? folder_fixture::remove(folder, *shown)
+              : act == "resolve" ? resolve(folder, *shown, content)
               : act == "drop"    ? drop(folder, *shown)
-                                 : set_label(view, *shown, 7);
+                                 : set_label(folder, *shown, 7);
       }
       std::vector<Op> wanted;
       for (const json& op : it["ops"]) wanted.push_back(op_of(op));

@@ -58,7 +58,9 @@ std::vector<std::string> shown_paths(Process& node, const std::string& library) 
   const auto found = node.engine->library_named(library);
   std::vector<std::string> out;
   if (!found || (*found)->folder() == nullptr) return out;
-  for (const auto& [path, shown] : (*found)->folder()->entries()) out.push_back(path);
+  const auto entries = (*found)->folder()->entries();
+  if (!entries) return out;
+  for (const auto& [path, shown] : *entries) out.push_back(path);
   return out;
 }
 
@@ -378,7 +380,9 @@ std::string read_all(World& world, Process& node, const std::string& library) {
   const auto found = node.engine->library_named(library);
   if (!found) return "no such library: " + found.error().text;
   if ((*found)->folder() == nullptr) return "no keys";
-  for (const auto& [path, shown] : (*found)->folder()->entries()) {
+  const auto entries = (*found)->folder()->entries();
+  if (!entries) return "no folder: " + entries.error().text;
+  for (const auto& [path, shown] : *entries) {
     if (shown.value.kind != store::ContentKind::file) continue;
     if (!shown.source) return "no source of a file";
     Bytes content;

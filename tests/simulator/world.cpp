@@ -379,7 +379,9 @@ std::string World::unsettled() {
     for (const auto& [name, id] : authority->libraries()) {
       const node::Library* library = it->engine->library(id);
       if (library == nullptr || library->folder() == nullptr) continue;
-      for (const auto& [record, why] : library->refused()) {
+      const auto refused = library->refused();
+      if (!refused) return fmt::format("{} cannot read its records of {}: {}", it->name, name, refused.error().text);
+      for (const auto& [record, why] : *refused) {
         if (why == store::Refusal::ahead_of_clock && made.contains(record)) return fmt::format("at {} a record of {} waits for its time", it->name, name);
       }
     }

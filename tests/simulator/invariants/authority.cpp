@@ -92,7 +92,9 @@ void AuthorityHolds::end(World& world) const {
           }
         }
         if (made == world.made.end()) {
-          const store::Record* found = library->record(*record);
+          const auto stored = library->record(*record);
+          if (!stored) continue;
+          const store::Record* found = &(*stored)->record;
           world.violate("authority", fmt::format("{} counts a record in {} that nobody made: as {} of {}, dated {} before now, \"{}\"", node->name, name,
                                                  found->role, found->who, world.now_of(*node).wall_ms - store::time_ms(found->hlc), found->text));
           break;

@@ -32,11 +32,19 @@ void Convergence::end(World& world) const {
         world.violate("convergence", fmt::format("{} has no keys of {}", node->name, name));
         continue;
       }
-      here.folder = library->folder()->entries();
-      here.conflicts = library->folder()->conflicts();
+      const auto folder = library->folder()->entries();
+      const auto conflicts = library->folder()->conflicts();
+      const auto refused = library->refused();
+      if (!folder || !conflicts || !refused) {
+        const Error& why = !folder ? folder.error() : !conflicts ? conflicts.error() : refused.error();
+        world.violate("convergence", fmt::format("{} cannot read its folder of {}: {}", node->name, name, why.text));
+        continue;
+      }
+      here.folder = *folder;
+      here.conflicts = *conflicts;
       world.coverage.note(Seen::conflict_shown, here.conflicts.size());
       world.coverage.note(Seen::feed_forked, library->forked_count());
-      world.coverage.note(Seen::record_refused, library->refused().size());
+      world.coverage.note(Seen::record_refused, refused->size());
       const auto history = library->history();
       if (!history) {
         world.violate("convergence", fmt::format("{} has no history of {}: {}", node->name, name, history.error().text));

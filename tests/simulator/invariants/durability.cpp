@@ -62,8 +62,9 @@ void Durability::end(World& world) const {
       const node::Library* held = node->engine->library(save.feed.library);
       if (held == nullptr || held->folder() == nullptr) continue;
       const auto refused = held->refused();
-      const auto found = refused.find(save.record);
-      if (found == refused.end()) continue;
+      if (!refused) continue;  // convergence says so
+      const auto found = refused->find(save.record);
+      if (found == refused->end()) continue;
       world.violate("durability", fmt::format("the save of operation {} by {} in {} is refused by {}: {}", save.operation, world.node(save.origin).name,
                                               library, node->name, store::name_of(found->second)));
       return;
