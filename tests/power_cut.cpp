@@ -274,15 +274,8 @@ ssize_t writev(int fd, const iovec* parts, int count) {
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) {
   return around_write<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite", fd, at, size, fd, bytes, size, at);
 }
-ssize_t pwrite64(int fd, const void* bytes, size_t size, off_t at) {
-  return around_write<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite64", fd, at, size, fd, bytes, size, at);
-}
 ssize_t pwritev(int fd, const iovec* parts, int count, off_t at) {
   return around_write<ssize_t (*)(int, const iovec*, int, off_t)>("pwritev", fd, at, size_of(parts, count), fd, parts, count, at);
-}
-
-ssize_t pwritev64(int fd, const iovec* parts, int count, off_t at) {
-  return around_write<ssize_t (*)(int, const iovec*, int, off_t)>("pwritev64", fd, at, size_of(parts, count), fd, parts, count, at);
 }
 
 #define DOZO_SYNC(name)                                 \
@@ -336,17 +329,11 @@ int open(const char* path, int flags, ...) {
   return openat(AT_FDCWD, path, flags, mode);
 }
 
-int open64(const char* path, int flags, ...) {
-  mode_t mode = 0;
-  if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
-    va_list rest;
-    va_start(rest, flags);
-    mode = va_arg(rest, mode_t);
-    va_end(rest);
-  }
-  return openat(AT_FDCWD, path, flags, mode);
-}
-int ftruncate64(int fd, off_t size) { return ftruncate(fd, size); }
+// The same on a machine of 64 bits.
+int open64(const char* path, int flags, ...) __attribute__((alias("open")));
+int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
+ssize_t pwrite64(int fd, const void* bytes, size_t size, off_t at) __attribute__((alias("pwrite")));
+ssize_t pwritev64(int fd, const iovec* parts, int count, off_t at) __attribute__((alias("pwritev")));
 
 int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
   static const auto real = next<int (*)(int, const char*, int, const char*, unsigned)>("renameat2");
