@@ -432,6 +432,7 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
   for (const auto& [id, fault] : unopened_) out.push_back("library " + id.hex() + " cannot be opened: " + fault.text);
   for (const auto& [id, library] : libraries_) {
     if (library->behind()) out.push_back("library " + id.hex() + " does not follow what is held: " + library->behind()->text);
+    if (library->was_damaged()) out.push_back("what was derived of library " + id.hex() + " was damaged, and has been made anew: look at the disk");
     for (const NodeId& node : library->beyond_quota())
       out.push_back("node " + node.hex() + " lists more in library " + id.hex() + " than its quota: what is beyond is not fetched");
   }

@@ -31,9 +31,8 @@ bool Library::Body::has_keys() const {
 /// Rows that are damaged are made anew, all of the library's; but not again and again, where it is the truth that is damaged.
 void Library::Body::derive(Judge what) {
   Result<void> done = derive_now(what);
-  const bool made_anew = !done && done.error().fault == Fault::corrupt && !std::exchange(made_anew_, true);
-  if (made_anew) {
-    state_is_bad_ = true;
+  if (!done && done.error().fault == Fault::corrupt && !made_anew_) {
+    made_anew_ = was_damaged_ = state_is_bad_ = true;
     folder_.reset();
     done = derive_now(Judge::anew);
   } else if (done) {
@@ -183,12 +182,14 @@ void Library::catch_up() { body_->derive(Body::Judge::anew); }
 
 bool Library::mend() {
   if (!body_->folder_ || body_->made_anew_) return false;
-  body_->made_anew_ = true;
-  body_->state_is_bad_ = true;
+  body_->was_damaged_ = body_->state_is_bad_ = true;
   body_->folder_.reset();
   body_->derive(Body::Judge::anew);
+  body_->made_anew_ = true;  // until something is derived without a fault
   return body_->folder_.has_value();
 }
+
+bool Library::was_damaged() const { return body_->was_damaged_; }
 
 std::optional<std::int64_t> Library::due_ms() const {
   return body_->folder_ && !body_->ahead_.empty() ? std::optional(body_->ahead_.begin()->first) : std::nullopt;

@@ -162,6 +162,7 @@ class Library {
   void catch_up();  ///< tries again
   /// Reading what is derived found it damaged: makes all of it anew from the truth. False: that was done already, and did not help.
   bool mend();
+  bool was_damaged() const;  ///< in this run what is derived was found damaged, and made anew: the disk is to be looked at
   /// Nodes whose entries list more than any policy allowed them: what more they list is not fetched.
   std::set<NodeId> beyond_quota() const;
   /// When, by the realm's trusted time, a record that is ahead of it is to be judged again. Nothing: none is.

@@ -107,6 +107,7 @@ class Library::Body final : public store::RecordSource {
   Result<void> open_view();
   Result<bool> scan_entries(const LibraryState& state);  ///< what is not taken in; false: the rows are of other entries than the truth has
   Result<void> erase(ByteView space);
+  Result<void> put_state(LibraryState state);  ///< in a transaction of its own
   Result<std::optional<store::SignedRecord>> find_record(std::span<const PackAddress> meta, const Digest& commitment) const;
   Result<void> open_records();  ///< those whose meta packs are here
   Result<void> take(std::span<const Opened> opened, std::span<const DerivedIndex::Pack> packs = {});
@@ -179,6 +180,7 @@ class Library::Body final : public store::RecordSource {
   std::optional<Error> behind_;
   bool state_is_bad_ = false;        ///< all that is derived is to be made anew
   bool made_anew_ = false;           ///< it was, since it was last seen whole
+  bool was_damaged_ = false;         ///< in this run
   std::set<EntryPlace> refused_at_;  ///< entries whose record does not count, or is not there
   /// Of nodes that are suspended: how far each of their lines was known when that was first seen here. What is beyond waits. Also in the truth.
   std::map<NodeId, std::map<store::Branch, Sequence>> suspended_;

@@ -18,24 +18,14 @@ Result<void> Library::Body::open_history() {
   if (!history_folder_) history_folder_.emplace(store::Folder::Place{context_.derived, view_table, rows_.history_space(), context_.local}, rule(), *this);
   if (state_->in_history == history_->size()) return {};
   // What was between the two when a run ended, or has failed, is not known. What is erased in part must not be taken for whole.
-  {
-    LibraryState state = *state_;
-    state.in_history = in_history_unknown;
-    const auto out = TRY(context_.derived.write());
-    TRY(rows_.put_state(*out, state));
-    TRY(out->commit());
-    state_ = std::move(state);
-  }
+  LibraryState state = *state_;
+  state.in_history = in_history_unknown;
+  TRY(put_state(state));
   TRY(erase(rows_.history_space()));
   if (history_->size() > 0) TRY(history_->rewind_to(0));
-  LibraryState state = *state_;
   state.in_history = 0;
   state.history_dirty = store::Stamp{};
-  const auto out = TRY(context_.derived.write());
-  TRY(rows_.put_state(*out, state));
-  TRY(out->commit());
-  state_ = std::move(state);
-  return {};
+  return put_state(std::move(state));
 }
 
 /// Takes the history's folder, and then the history, back to its first `count` records.
@@ -79,10 +69,7 @@ Result<void> Library::Body::rewind_history(std::uint64_t count) {
   }
   TRY(history_->rewind_to(count));
   state.in_history = count;
-  const auto out = TRY(context_.derived.write());
-  TRY(rows_.put_state(*out, state));
-  TRY(out->commit());
-  state_ = std::move(state);
+  TRY(put_state(std::move(state)));
   forget_some();
   return {};
 }
@@ -154,6 +141,7 @@ Result<store::History*> Library::history() {
   if (!done && done.error().fault == Fault::corrupt && body_->state_->in_history != in_history_unknown) {
     // Its folder is damaged, or does not fit the commits: both are made anew.
     body_->state_->in_history = in_history_unknown;
+    body_->was_damaged_ = true;
     done = body_->update_history();
   }
   if (!done) return std::unexpected(std::move(done.error()));

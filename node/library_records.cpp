@@ -37,6 +37,14 @@ Result<void> Library::Body::erase(ByteView space) {
   return {};
 }
 
+Result<void> Library::Body::put_state(LibraryState state) {
+  const auto out = TRY(context_.derived.write());
+  TRY(rows_.put_state(*out, state));
+  TRY(out->commit());
+  state_ = std::move(state);
+  return {};
+}
+
 Result<void> Library::Body::open_view() {
   folder_.reset();
   state_.reset();
@@ -60,9 +68,7 @@ Result<void> Library::Body::open_view() {
     state = LibraryState{};
     state->portable_names = portable;
     state->in_history = in_history_unknown;
-    const auto out = TRY(context_.derived.write());
-    TRY(rows_.put_state(*out, *state));
-    TRY(out->commit());
+    TRY(put_state(*state));
     TRY(scan_entries(*state));
     state_is_bad_ = false;
   }
@@ -423,11 +429,7 @@ Result<void> Library::Body::judge_rows(Judge what) {
   if (passed_over) return std::unexpected(std::move(*passed_over));  // and all are judged again
   LibraryState state = *state_;
   state.judged_by = by;
-  const auto out = TRY(context_.derived.write());
-  TRY(rows_.put_state(*out, state));
-  TRY(out->commit());
-  state_ = std::move(state);
-  return {};
+  return put_state(std::move(state));
 }
 
 // ---- reading records again -----------------------------------------------------------------------------------------------

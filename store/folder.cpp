@@ -9,7 +9,7 @@ namespace dozo::store {
 class Folder::Body {
  public:
   Body(Place place, NameRule rule, RecordSource& source)
-      : kv_(place.kv), rule_(rule), source_(source), view_(place.table, place.space, source), rows_(std::move(place)) {}
+      : kv_(place.kv), rule_(rule), source_(source), view_(place.table, place.space, place.key, source), rows_(std::move(place)) {}
 
   FolderState state(ReadTransaction& in) const { return {rows_, view_, rule_, in}; }
   Result<FolderState::Placements> placements(ReadTransaction& in, const std::set<DocumentId>& documents) const;

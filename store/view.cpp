@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <map>
 
-#include "base/invariant.h"
+#include "crypto/local_seal.h"
 #include "store/names.h"
 
 // Rows, all keys after the space:
-//   'd' document            made bits (1), then for each live version and maker: register (1), version id (16), record (4), operation (2)
+//   'd' document            made bits (1), then for each live version and maker: register (1), version (12), record (4), operation (2)
 //   'v' document register version    of a dead version: for each maker record (4), operation (2)
 // A document stands there by the last half of its id, then the first: those that were made together have the last in common, and a save of many
 // writes few pages.
@@ -15,7 +15,7 @@
 namespace dozo::store {
 namespace {
 
-constexpr std::size_t place_bytes = 6, live_bytes = 1 + VersionId::size + place_bytes;
+constexpr std::size_t place_bytes = 6, version_bytes = 12, live_bytes = 1 + version_bytes + place_bytes;
 
 bool is_older(const Version* a, const Version* b) { return std::tie(a->stamp, a->id) < std::tie(b->stamp, b->id); }
 bool is_before(const Version* a, const Version* b) { return a->rank() != b->rank() ? a->rank() > b->rank() : is_older(a, b); }
@@ -90,12 +90,17 @@ Bytes View::key(const DocumentId& document) const {
   return out;
 }
 
-Bytes View::key(const DocumentId& document, Register reg, const VersionId& id) const {
+View::VersionKey View::key_of(const VersionId& id) const {
+  static_assert(VersionKey::size == version_bytes);
+  return *VersionKey::from(key_.keyed("version", id.view()).view().first(version_bytes));
+}
+
+Bytes View::key(const DocumentId& document, Register reg, const VersionKey& version) const {
   Bytes out = space_;
   out.push_back('v');
   append_turned(out, document);
   out.push_back(static_cast<std::uint8_t>(reg));
-  append(out, id.view());
+  append(out, version.view());
   return out;
 }
 
@@ -122,7 +127,7 @@ Bytes View::encode(const Row& row) {
   for (const Live& live : row.live) {
     for (const Place& place : live.makers) {
       out.push_back(static_cast<std::uint8_t>(live.reg));
-      append(out, live.id.view());
+      append(out, live.version.view());
       put(out, place.record.value, place.op);
     }
   }
@@ -141,9 +146,9 @@ Result<View::Row> View::decode_row(ByteView bytes) {
   for (bytes = bytes.subspan(1); !bytes.empty(); bytes = bytes.subspan(live_bytes)) {
     if (bytes.front() >= register_count) return std::unexpected(damaged());
     const auto reg = static_cast<Register>(bytes.front());
-    const VersionId id = *VersionId::from(bytes.subspan(1, VersionId::size));
-    const auto [record, op] = place_at(bytes.data() + 1 + VersionId::size);
-    if (out.live.empty() || out.live.back().id != id || out.live.back().reg != reg) out.live.push_back({reg, id, {}});
+    const VersionKey version = *VersionKey::from(bytes.subspan(1, version_bytes));
+    const auto [record, op] = place_at(bytes.data() + 1 + version_bytes);
+    if (out.live.empty() || out.live.back().version != version || out.live.back().reg != reg) out.live.push_back({reg, version, {}});
     out.live.back().makers.push_back({{record}, op});
   }
   return out;
@@ -165,20 +170,20 @@ Result<View::Row> View::row(ReadTransaction& in, const DocumentId& document) con
   return decode_row(*found);
 }
 
-Result<std::optional<View::Dead>> View::dead(ReadTransaction& in, const DocumentId& document, Register reg, const VersionId& id) const {
-  const auto found = TRY(in.get(table_, key(document, reg, id)));
+Result<std::optional<View::Dead>> View::dead(ReadTransaction& in, const DocumentId& document, Register reg, const VersionKey& version) const {
+  const auto found = TRY(in.get(table_, key(document, reg, version)));
   if (!found) return std::optional<Dead>{};
   return std::optional<Dead>(TRY(decode_dead(*found)));
 }
 
 Result<void> View::each_dead(ReadTransaction& in, const DocumentId& document, const EachDead& take) const {
-  const Bytes first = key(document, Register{}, VersionId{});
-  const std::size_t common = first.size() - VersionId::size - 1;
+  const Bytes first = key(document, Register{}, VersionKey{});
+  const std::size_t common = first.size() - version_bytes - 1;
   const auto rows = TRY(in.cursor(table_));
   for (bool found = TRY(rows->seek(first)); found; found = TRY(rows->next())) {
     if (rows->key().size() != first.size() || !equal(rows->key().first(common), ByteView(first).first(common))) break;
     if (rows->key()[common] >= register_count) return std::unexpected(damaged());
-    TRY(take(static_cast<Register>(rows->key()[common]), *VersionId::from(rows->key().subspan(common + 1)), TRY(decode_dead(rows->value()))));
+    TRY(take(static_cast<Register>(rows->key()[common]), *VersionKey::from(rows->key().subspan(common + 1)), TRY(decode_dead(rows->value()))));
   }
   return {};
 }
@@ -203,8 +208,9 @@ Result<std::set<DocumentId>> View::apply(WriteTransaction& out, RecordNumber num
     if (at == rows.end()) at = rows.emplace(op.document, TRY(row(out, op.document))).first;
     Row& row = at->second;
     documents.insert(op.document);
-    for (const VersionId& replaced : op.replaces) {
-      const auto was = std::ranges::find_if(row.live, [&](const Live& live) { return live.reg == op.reg && live.id == replaced; });
+    for (const VersionId& id : op.replaces) {
+      const VersionKey replaced = key_of(id);
+      const auto was = std::ranges::find_if(row.live, [&](const Live& live) { return live.reg == op.reg && live.version == replaced; });
       if (was != row.live.end()) {
         TRY(out.put(table_, key(op.document, op.reg, replaced), encode(Dead{was->makers})));
         row.live.erase(was);
@@ -212,16 +218,16 @@ Result<std::set<DocumentId>> View::apply(WriteTransaction& out, RecordNumber num
         TRY(out.put(table_, key(op.document, op.reg, replaced), {}));
       }
     }
-    const VersionId& id = record.versions[i];
+    const VersionKey made = key_of(record.versions[i]);
     const Place place{number, static_cast<std::uint16_t>(i)};
     row.made = static_cast<std::uint8_t>(row.made | 1U << number_of(op.reg));
-    if (auto dead = TRY(this->dead(out, op.document, op.reg, id))) {
+    if (auto dead = TRY(this->dead(out, op.document, op.reg, made))) {
       TRY(add_maker(dead->makers, place, record.stamp()));
-      TRY(out.put(table_, key(op.document, op.reg, id), encode(*dead)));
+      TRY(out.put(table_, key(op.document, op.reg, made), encode(*dead)));
       continue;
     }
-    auto live = std::ranges::find_if(row.live, [&](const Live& it) { return it.reg == op.reg && it.id == id; });
-    if (live == row.live.end()) live = row.live.insert(live, Live{op.reg, id, {}});
+    auto live = std::ranges::find_if(row.live, [&](const Live& it) { return it.reg == op.reg && it.version == made; });
+    if (live == row.live.end()) live = row.live.insert(live, Live{op.reg, made, {}});
     TRY(add_maker(live->makers, place, record.stamp()));
   }
   for (const auto& [document, row] : rows) TRY(out.put(table_, key(document), encode(row)));
@@ -233,7 +239,7 @@ Result<std::set<RecordNumber>> View::makers(ReadTransaction& in, const DocumentI
   for (const Live& live : TRY(row(in, document)).live) {
     for (const Place& place : live.makers) out.insert(place.record);
   }
-  TRY(each_dead(in, document, [&](Register, const VersionId&, const Dead& dead) -> Result<void> {
+  TRY(each_dead(in, document, [&](Register, const VersionKey&, const Dead& dead) -> Result<void> {
     for (const Place& place : dead.makers) out.insert(place.record);
     return {};
   }));
@@ -241,22 +247,23 @@ Result<std::set<RecordNumber>> View::makers(ReadTransaction& in, const DocumentI
 }
 
 Result<void> View::forget(WriteTransaction& out, const DocumentId& document) {
-  std::vector<std::pair<Register, VersionId>> all;
-  TRY(each_dead(out, document, [&](Register reg, const VersionId& id, const Dead&) -> Result<void> {
-    all.emplace_back(reg, id);
+  std::vector<std::pair<Register, VersionKey>> all;
+  TRY(each_dead(out, document, [&](Register reg, const VersionKey& version, const Dead&) -> Result<void> {
+    all.emplace_back(reg, version);
     return {};
   }));
-  for (const auto& [reg, id] : all) TRY(out.erase(table_, key(document, reg, id)));
+  for (const auto& [reg, version] : all) TRY(out.erase(table_, key(document, reg, version)));
   TRY(out.erase(table_, key(document)));
   return {};
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------------------
-Result<Version> View::version(const DocumentId& document, Register reg, const VersionId& id, const Place& place) const {
+Result<Version> View::version(const DocumentId& document, Register reg, const VersionKey& version, const Place& place) const {
   const auto record = TRY(source_.record(place.record));
   if (place.op >= record->record.ops.size()) return std::unexpected(damaged());
   const Op& op = record->record.ops[place.op];
-  if (op.document != document || op.reg != reg || record->versions[place.op] != id) return std::unexpected(damaged());
+  const VersionId& id = record->versions[place.op];
+  if (op.document != document || op.reg != reg || key_of(id) != version) return std::unexpected(damaged());
   return Version{op, id, record->stamp(), record->text};
 }
 
@@ -267,7 +274,7 @@ Result<Registers> View::load(ReadTransaction& in, const DocumentId& document) co
   for (std::size_t i = 0; i < register_count; ++i) out.made[i] = (row.made >> i & 1U) != 0;
   for (const Live& live : row.live) {
     if (live.makers.empty()) return std::unexpected(damaged());
-    out.versions[number_of(live.reg)].push_back(TRY(version(document, live.reg, live.id, live.makers.front())));
+    out.versions[number_of(live.reg)].push_back(TRY(version(document, live.reg, live.version, live.makers.front())));
   }
   for (auto& versions : out.versions) std::ranges::sort(versions, [](const Version& a, const Version& b) { return is_before(&a, &b); });
   const auto paths = out.groups(Register::path), contents = out.groups(Register::content);
@@ -283,23 +290,24 @@ Result<Registers> View::load(ReadTransaction& in, const DocumentId& document) co
 
 Result<std::optional<Version>> View::last(ReadTransaction& in, const DocumentId& document, Register reg, const Registers& known) const {
   std::optional<Version> undone, newest;
-  const auto consider = [&](const VersionId& id, const Dead& dead) -> Result<std::optional<Version>> {
+  const auto consider = [&](const VersionKey& version, const Dead& dead) -> Result<std::optional<Version>> {
     if (dead.makers.empty()) return std::optional<Version>{};
-    Version found = TRY(version(document, reg, id, dead.makers.front()));
+    Version found = TRY(this->version(document, reg, version, dead.makers.front()));
     return is_deleted(found.op.value) ? std::nullopt : std::optional(std::move(found));
   };
   for (const Version& live : known.live(reg)) {
     if (!is_deleted(live.op.value)) continue;
-    for (const VersionId& replaced : live.op.replaces) {
+    for (const VersionId& id : live.op.replaces) {
+      const VersionKey replaced = key_of(id);
       const auto dead = TRY(this->dead(in, document, reg, replaced));
       auto found = dead ? TRY(consider(replaced, *dead)) : std::nullopt;
       if (found && (!undone || is_before(&*found, &*undone))) undone = std::move(found);
     }
   }
   if (undone) return undone;
-  TRY(each_dead(in, document, [&](Register of, const VersionId& id, const Dead& dead) -> Result<void> {
+  TRY(each_dead(in, document, [&](Register of, const VersionKey& version, const Dead& dead) -> Result<void> {
     if (of != reg) return {};
-    auto found = TRY(consider(id, dead));
+    auto found = TRY(consider(version, dead));
     if (found && (!newest || is_older(&*newest, &*found))) newest = std::move(found);
     return {};
   }));
@@ -314,9 +322,10 @@ Result<Stamp> View::age(ReadTransaction& in, const Version& path) const {
     const VersionId id = todo.back();
     todo.pop_back();
     if (!seen.insert(id).second) continue;
-    const auto dead = TRY(this->dead(in, path.op.document, Register::path, id));
+    const VersionKey replaced = key_of(id);
+    const auto dead = TRY(this->dead(in, path.op.document, Register::path, replaced));
     if (!dead || dead->makers.empty()) continue;
-    const Version found = TRY(version(path.op.document, Register::path, id, dead->makers.front()));
+    const Version found = TRY(version(path.op.document, Register::path, replaced, dead->makers.front()));
     if (found.op.value != path.op.value) continue;
     oldest = std::min(oldest, found.stamp);
     todo.insert(todo.end(), found.op.replaces.begin(), found.op.replaces.end());
@@ -325,16 +334,16 @@ Result<Stamp> View::age(ReadTransaction& in, const Version& path) const {
 }
 
 Result<bool> View::is_replaced(ReadTransaction& in, const DocumentId& document, Register reg, const VersionId& id) const {
-  return TRY(in.get(table_, key(document, reg, id))).has_value();
+  return TRY(in.get(table_, key(document, reg, key_of(id)))).has_value();
 }
 
 Result<void> View::check(ReadTransaction& in) const {
   return each(in, [&](const DocumentId& document) -> Result<bool> {
     for (const Live& live : TRY(row(in, document)).live) {
-      for (const Place& place : live.makers) TRY(version(document, live.reg, live.id, place));
+      for (const Place& place : live.makers) TRY(version(document, live.reg, live.version, place));
     }
-    TRY(each_dead(in, document, [&](Register reg, const VersionId& id, const Dead& dead) -> Result<void> {
-      for (const Place& place : dead.makers) TRY(version(document, reg, id, place));
+    TRY(each_dead(in, document, [&](Register reg, const VersionKey& version, const Dead& dead) -> Result<void> {
+      for (const Place& place : dead.makers) TRY(this->version(document, reg, version, place));
       return {};
     }));
     return true;

@@ -4,7 +4,8 @@
 // chooses between them, it only puts them in an order. An id that is replaced before it appears is dead when it appears.
 //
 // It lies in a Kv and holds nothing in memory, so that its size does not matter. A row says which operations of which records make a version; what the
-// version is, is read from the record, and checked against its id. So a row says nothing about what a document is or is called, and a damaged one shows.
+// version is, is read from the record, and checked against a keyed hash of its id. So a row says nothing about what a document is or is called, and a
+// damaged one shows.
 // Not here: which records are accepted (accept.h), what the folder shows (folder.h), what a folder writes (acts.h).
 // Threads: one at a time, and Kv's rules hold. What the constructor was given outlives it.
 #pragma once
@@ -17,6 +18,10 @@
 
 #include "store/kv.h"
 #include "store/record.h"
+
+namespace dozo::crypto {
+class LocalKey;
+}
 
 namespace dozo::store {
 
@@ -76,7 +81,7 @@ class Registers {
 class View {
  public:
   /// Rows begin with `space`, in this table.
-  View(Table table, Bytes space, RecordSource& source) : table_(table), space_(std::move(space)), source_(source) {}
+  View(Table table, Bytes space, const crypto::LocalKey& key, RecordSource& source) : table_(table), space_(std::move(space)), key_(key), source_(source) {}
 
   /// Takes a record in; with `only`, what it does to that document. Says which documents it names.
   Result<std::set<DocumentId>> apply(WriteTransaction& out, RecordNumber number, const StoredRecord& record, const DocumentId* only = nullptr);
@@ -99,10 +104,12 @@ class View {
     std::uint16_t op{};
     friend auto operator<=>(const Place&, const Place&) = default;
   };
+  /// A version by a keyed hash of its id: the id is a plain hash of a path or content, which could be guessed from it.
+  using VersionKey = FixedBytes<12, struct VersionKeyTag>;
   // One register's versions are nothing to another's, whatever an operation says that it replaces.
   struct Live {
     Register reg{};
-    VersionId id;
+    VersionKey version;
     std::vector<Place> makers;  ///< the smallest-stamped first
   };
   struct Row {
@@ -113,22 +120,24 @@ class View {
     std::vector<Place> makers;  ///< none: it has not appeared
   };
   Bytes key(const DocumentId& document) const;
-  Bytes key(const DocumentId& document, Register reg, const VersionId& id) const;
+  Bytes key(const DocumentId& document, Register reg, const VersionKey& version) const;
+  VersionKey key_of(const VersionId& id) const;
   static Bytes encode(const Row& row);
   static Bytes encode(const Dead& dead);
   static Result<Row> decode_row(ByteView bytes);
   static Result<Dead> decode_dead(ByteView bytes);
   Result<Row> row(ReadTransaction& in, const DocumentId& document) const;
-  Result<std::optional<Dead>> dead(ReadTransaction& in, const DocumentId& document, Register reg, const VersionId& id) const;
-  using EachDead = std::function<Result<void>(Register, const VersionId&, const Dead&)>;
+  Result<std::optional<Dead>> dead(ReadTransaction& in, const DocumentId& document, Register reg, const VersionKey& version) const;
+  using EachDead = std::function<Result<void>(Register, const VersionKey&, const Dead&)>;
   Result<void> each_dead(ReadTransaction& in, const DocumentId& document, const EachDead& take) const;
   Result<void> add_maker(std::vector<Place>& makers, const Place& place, const Stamp& stamp) const;
-  Result<Version> version(const DocumentId& document, Register reg, const VersionId& id, const Place& place) const;
+  Result<Version> version(const DocumentId& document, Register reg, const VersionKey& version, const Place& place) const;
   Result<std::optional<Version>> last(ReadTransaction& in, const DocumentId& document, Register reg, const Registers& known) const;
   Result<Stamp> age(ReadTransaction& in, const Version& path) const;
 
   Table table_;
   Bytes space_;
+  const crypto::LocalKey& key_;
   RecordSource& source_;
 };
 

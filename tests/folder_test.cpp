@@ -195,3 +195,30 @@ TEST_CASE("folder: what changes nothing tells nothing, and a new document tells 
   CHECK(!gone[0].now);
   CHECK(!folder.registers(document(1)).is_made(Register::path));
 }
+
+TEST_CASE("folder: no row has a path, a name, or a plain hash of what was done") {
+  const std::string path = "Harbour/North pier.txt";
+  TestFolder folder = folder_of({change(0, create(document(1), path, file(1)))});
+  const Record renamed = change(1, rename(folder, folder.of(document(1))[0], "Harbour/South pier.txt"));
+  const Record saved = change(2, save(folder.of(document(1))[0], file(2)));
+  for (const Record& record : {renamed, saved}) folder.apply(record);
+  std::vector<Bytes> telling;
+  for (const char* text : {"Harbour", "harbour", "North", "north", "South", "pier"}) telling.push_back(bytes_of(view_of(std::string_view(text))));
+  for (const auto& record : {change(0, create(document(1), path, file(1))), renamed, saved}) {
+    const RecordId id = record_id(record);
+    telling.push_back(bytes_of(id.view().first(8)));
+    for (const Op& op : record.ops) {
+      const VersionId version = version_id(op);
+      telling.push_back(bytes_of(version.view().first(8)));
+    }
+  }
+  std::size_t rows = 0;
+  for (const auto& [key, value] : folder.disk().tables.at(0)) {
+    ++rows;
+    for (const Bytes& it : telling) {
+      CHECK(std::ranges::search(key, it).empty());
+      CHECK(std::ranges::search(value, it).empty());
+    }
+  }
+  CHECK(rows >= 5);
+}

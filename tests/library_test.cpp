@@ -1,6 +1,8 @@
 // A library between peers, without a network: what entries and packs of others do to it, honest ones and others, in one order and another.
 #include "node/library.h"
 
+#include "node/library_rows.h"
+
 #include "store/pack.h"
 #include "tests/content_fixture.h"
 #include "tests/engine_fixture.h"
@@ -438,7 +440,7 @@ TEST_CASE_FIXTURE(Between, "library: whatever is damaged in what is derived, the
   REQUIRE(before.size() > 30);
   head.engine.reset();
   const auto image = head.derived_disk.tables, truth_image = head.truth_disk.tables;
-  std::size_t made_anew = 0;
+  std::size_t made_anew = 0, tellings = 0;
   for (const auto& [key, value] : image.at(node::view_table.number)) {
     if (value.empty()) continue;
     head.engine.reset();
@@ -450,11 +452,36 @@ TEST_CASE_FIXTURE(Between, "library: whatever is damaged in what is derived, the
     head.restart();
     INFO(to_hex(key));
     CHECK(names(head) == before);
+    const bool told = std::ranges::any_of(head.engine->notices(head.now), [](const std::string& it) { return it.find("was damaged") != std::string::npos; });
     CHECK(head.save("works", {"A new one"}));
     CHECK(names(head) == "A new one/; " + before);
     const auto& rows = head.derived_disk.tables.at(node::view_table.number);
     const auto now = rows.find(key);
     made_anew += now == rows.end() || now->second != damaged ? 1 : 0;
+    tellings += told ? 1 : 0;
   }
   CHECK(made_anew > 10);
+  CHECK(tellings > 5);  // some are met by what comes later, or by nobody
+}
+
+TEST_CASE_FIXTURE(Between, "library: what is derived says nothing of what a record says, nor by a plain hash") {
+  REQUIRE(head.save("works", {"Harbour plans"}));
+  REQUIRE(head.engine->library(head.library("works"))->history());
+  const auto in = *head.derived_kv.read();
+  const node::LibraryRows rows(head.local, head.library("works"));
+  const auto row = rows.record(*in, {1});
+  REQUIRE((row && *row));
+  const auto record = works(head).record((*row)->id);
+  REQUIRE(record);
+  std::vector<Bytes> telling{bytes_of(view_of(std::string_view("Harbour"))), bytes_of((*row)->id.view().first(8)), bytes_of((*row)->device.view())};
+  for (const VersionId& version : (*record)->versions) telling.push_back(bytes_of(version.view().first(8)));
+  REQUIRE(telling.size() >= 5);
+  for (const auto& table : head.derived_disk.tables) {
+    for (const auto& [key, value] : table) {
+      for (const Bytes& it : telling) {
+        CHECK(std::ranges::search(key, it).empty());
+        CHECK(std::ranges::search(value, it).empty());
+      }
+    }
+  }
 }
