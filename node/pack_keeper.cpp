@@ -18,6 +18,7 @@ PackKeeper::~PackKeeper() {
 
 Result<void> PackKeeper::write(const std::vector<Pack>& batch) {
   store::TruthWrite write = TRY(truth_.write());
+  write.expect_no_reads();  // a large save would otherwise push everything else out of the machine's memory
   for (const Pack& pack : batch) TRY(write.put_pack(pack.address, pack.sealed));
   return write.commit();
 }

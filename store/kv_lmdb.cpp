@@ -94,6 +94,12 @@ struct Environment {
     mdb_env_stat(handle, &stat);
     return (info.me_last_pgno + 1) * stat.ms_psize;
   }
+  /// What lies in the file from there on need not stay in memory: it is on the disk already. Of the whole file only that, or the kernel would look through all
+  /// of it.
+  void drop_from_cache(std::size_t from) const {
+    mdb_filehandle_t fd = -1;
+    if (mdb_env_get_fd(handle, &fd) == 0) ::posix_fadvise(fd, static_cast<off_t>(from), static_cast<off_t>(used_bytes() - from), POSIX_FADV_DONTNEED);
+  }
   /// Needs the mutex, and no write transaction.
   void grow_when_needed() {
     const std::size_t now = map_bytes();
@@ -142,6 +148,7 @@ class LmdbTransaction final : public WriteTransaction {
     if (code != 0) return failure(code, "erase");
     return true;
   }
+  void expect_no_reads() override { used_bytes_before_ = env_.used_bytes(); }
   Result<void> commit() override;
 
   // ---- for cursors ---------------------------------------------------------------------------------------------------
@@ -186,6 +193,7 @@ class LmdbTransaction final : public WriteTransaction {
   bool writes_;
   std::size_t id_;
   std::uint64_t write_count_ = 0;
+  std::optional<std::size_t> used_bytes_before_;  ///< with expect_no_reads()
   std::optional<Error> failed_;
   std::vector<LmdbCursor*> cursors_;
 };
@@ -275,6 +283,7 @@ Result<void> LmdbTransaction::commit() {
   int code = mdb_txn_commit(std::exchange(txn_, nullptr));
   // LMDB says EIO for a write that came back short, which is how a file system fills up; a device that failed sets errno too.
   if (code == EIO && errno == 0) code = ENOSPC;
+  if (code == 0 && used_bytes_before_) env_.drop_from_cache(*used_bytes_before_);
   ended();
   if (code == 0) return {};
   if (code == EIO) {

@@ -187,6 +187,7 @@ class TruthWrite : public TruthRead {
   /// Makes the lists and counts of each library's packs agree with the packs that are there. How many rows changed.
   Result<std::uint64_t> recount_packs();
 
+  void expect_no_reads() { writing_->expect_no_reads(); }  ///< as in kv.h
   /// Durable when it returns without fault. Nothing may be called afterwards.
   Result<void> commit();
 

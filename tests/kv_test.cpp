@@ -80,6 +80,23 @@ TEST_CASE_TEMPLATE("kv: what was committed is there after reopening, what was no
   CHECK(rows(*txn, one) == Rows{{"a", "1"}});
 }
 
+TEST_CASE_TEMPLATE("kv: what is not expected to be read is there all the same", Body, OnMemory, OnLmdb) {
+  Body body;
+  for (const char* key : {"a", "b"}) {
+    const auto txn = body.kv->write().value();
+    txn->expect_no_reads();
+    REQUIRE(txn->put(one, view_of(key), Bytes(300'000, static_cast<std::uint8_t>(*key))));
+    REQUIRE(txn->commit());
+  }
+  const auto check = [&] {
+    const auto txn = body.kv->read().value();
+    for (const char* key : {"a", "b"}) CHECK(equal(**txn->get(one, view_of(key)), Bytes(300'000, static_cast<std::uint8_t>(*key))));
+  };
+  check();
+  body.reopen();
+  check();
+}
+
 TEST_CASE_TEMPLATE("kv: a cursor walks in byte order, from anywhere, through uncommitted changes", Body, OnMemory, OnLmdb) {
   Body body;
   const auto txn = body.kv->write().value();

@@ -250,7 +250,12 @@ auto around_write(const char* name, int fd, off_t at, std::size_t size, Argument
   disk.after_write(fd);
   return out;
 }
-off_t place_of(int fd) { return (fcntl(fd, F_GETFL) & O_APPEND) != 0 ? lseek(fd, 0, SEEK_END) : lseek(fd, 0, SEEK_CUR); }
+/// Where a write goes; below 0: to no file, such as the pipe that a signal's handler writes to, which may have stopped a thread that has the lock.
+off_t place_of(int fd) {
+  struct stat it{};
+  if (fstat(fd, &it) != 0 || !S_ISREG(it.st_mode)) return -1;
+  return (fcntl(fd, F_GETFL) & O_APPEND) != 0 ? lseek(fd, 0, SEEK_END) : lseek(fd, 0, SEEK_CUR);
+}
 std::size_t size_of(const iovec* parts, int count) {
   std::size_t out = 0;
   for (int i = 0; i < count; ++i) out += parts[i].iov_len;
@@ -263,7 +268,7 @@ extern "C" {
 
 ssize_t write(int fd, const void* bytes, size_t size) {
   const off_t at = place_of(fd);
-  if (at < 0) return next<ssize_t (*)(int, const void*, size_t)>("write")(fd, bytes, size);  // no file
+  if (at < 0) return next<ssize_t (*)(int, const void*, size_t)>("write")(fd, bytes, size);
   return around_write<ssize_t (*)(int, const void*, size_t)>("write", fd, at, size, fd, bytes, size);
 }
 ssize_t writev(int fd, const iovec* parts, int count) {
