@@ -115,7 +115,7 @@ def disk_that_lies(realm, dice):
         while again.poll() is None and not realm.answers("osaka") and time.monotonic() < end:
             time.sleep(0.05)
         if again.poll() is not None:
-            return  # it refuses the store, or dies of it: LMDB believes its own pages (docs/status.md)
+            return  # it refuses the store, or dies of LMDB's pages: the mark that has them checked after a death may be lost as well
         try:
             shown = realm.shown("osaka")
         except Failed:
