@@ -53,7 +53,7 @@ Channel of(sync::Channel channel) { return channel == sync::Channel::control ? C
 }  // namespace
 
 Result<std::unique_ptr<Daemon>> Daemon::open(const Home& home, const HomeKeys& keys, HomeStore& store, DaemonLog& log) {
-  std::unique_ptr<Daemon> out(new Daemon(home, log));
+  std::unique_ptr<Daemon> out(new Daemon(home, {store.derived(), keys.local}, log));
   std::optional<local::SessionRow> lost;
   if (const auto mark = TRY(read_session_mark(home))) lost = local::SessionRow{mark->person, mark->role, mark->until_ms, "lost", {}};
   EngineContext context{.truth = store.truth(),
@@ -70,7 +70,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(const Home& home, const HomeKeys& k
   out->transport_ = TRY(Transport::open(transport_options(home.settings), keys.node.transport));
   out->local_ = TRY(LocalServer::open(home.path));
   out->engine_ = TRY(Engine::open(std::move(context), read_clock()));
-  out->saves_ = std::make_unique<PutJobs>(store.truth(), [transport = out->transport_.get()] { transport->wake(); });
+  out->saves_ = std::make_unique<PutJobs>(store.truth(), out->seen_, [transport = out->transport_.get()] { transport->wake(); });
   return out;
 }
 

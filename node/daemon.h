@@ -39,7 +39,7 @@ class Daemon {
   std::string introduction() const;  ///< one line: who runs here, and where it listens
 
  private:
-  Daemon(const Home& home, DaemonLog& log) : home_(home), log_(log) {}
+  Daemon(const Home& home, const SeenFiles& seen, DaemonLog& log) : home_(home), log_(log), seen_(seen) {}
   void turn(std::span<PollItem> items, std::int64_t wait_most_ms);
   void take(TransportEvent event);
   void take_requests();
@@ -52,6 +52,7 @@ class Daemon {
 
   const Home& home_;
   DaemonLog& log_;
+  SeenFiles seen_;
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<LocalServer> local_;
   std::unique_ptr<Engine> engine_;

@@ -58,6 +58,10 @@ struct Descriptor {
   }
 };
 
+FileState state_of(const struct stat& status) {
+  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), status.st_mode, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
+}
+
 class Walk {
  public:
   Walk(const std::vector<std::string>& exclude, std::size_t parts_most, const VisitItem& visit, const Skip& skip)
@@ -97,7 +101,7 @@ class Walk {
       if (!TRY(item(dirfd(folder.get()), below, its_path, depth))) return false;
     }
     if (any || path.empty()) return true;
-    return visit_({path, store::ContentKind::dir, 0});
+    return visit_({path, store::ContentKind::dir, {}});
   }
 
   Result<bool> item(int parent, const std::string& name, const std::string& path, std::size_t depth) {
@@ -108,7 +112,7 @@ class Walk {
       skip_("neither file, symlink nor folder: " + path);
       return true;
     }
-    if (*kind != store::ContentKind::dir) return visit_({path, *kind, static_cast<std::uint64_t>(status.st_size)});
+    if (*kind != store::ContentKind::dir) return visit_({path, *kind, state_of(status)});
     return folder(parent, name, path, depth + 1);
   }
 
@@ -167,7 +171,7 @@ Result<DiskSource> DiskSource::open(const std::string& source, const std::string
     if (length < 0) return std::unexpected(disk_error(errno, path));
     out.target_.resize(static_cast<std::size_t>(length));
     out.traits_ = {store::ContentKind::symlink, 0, nanoseconds(status.st_mtim), ""};
-    out.size_ = out.target_.size();
+    out.state_.size_bytes = out.target_.size();
     return out;
   }
   if (fstat(out.file_, &status) != 0) return std::unexpected(disk_error(errno, path));
@@ -175,20 +179,12 @@ Result<DiskSource> DiskSource::open(const std::string& source, const std::string
   if (!S_ISREG(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
   posix_fadvise(out.file_, 0, 0, POSIX_FADV_SEQUENTIAL);
   out.traits_ = {store::ContentKind::file, static_cast<std::uint16_t>(status.st_mode & store::mode_bits), nanoseconds(status.st_mtim), ""};
-  out.size_ = static_cast<std::uint64_t>(status.st_size);
-  out.modified_ns_ = nanoseconds(status.st_mtim);
-  out.changed_ns_ = nanoseconds(status.st_ctim);
+  out.state_ = state_of(status);
   return out;
 }
 
 DiskSource::DiskSource(DiskSource&& other) noexcept
-    : file_(std::exchange(other.file_, -1)),
-      traits_(std::move(other.traits_)),
-      target_(std::move(other.target_)),
-      given_(other.given_),
-      size_(other.size_),
-      changed_ns_(other.changed_ns_),
-      modified_ns_(other.modified_ns_) {}
+    : file_(std::exchange(other.file_, -1)), traits_(std::move(other.traits_)), target_(std::move(other.target_)), given_(other.given_), state_(other.state_) {}
 
 DiskSource::~DiskSource() {
   if (file_ >= 0) close(file_);
@@ -215,7 +211,8 @@ Result<bool> DiskSource::changed_meanwhile() {
   if (file_ < 0) return false;
   struct stat status{};
   if (fstat(file_, &status) != 0) return std::unexpected(disk_error(errno, "while it was read"));
-  return static_cast<std::uint64_t>(status.st_size) != given_ || nanoseconds(status.st_mtim) != modified_ns_ || nanoseconds(status.st_ctim) != changed_ns_;
+  return static_cast<std::uint64_t>(status.st_size) != given_ || nanoseconds(status.st_mtim) != state_.modified_ns ||
+         nanoseconds(status.st_ctim) != state_.changed_ns;
 }
 
 Result<void> walk_disk(const std::string& source, const std::vector<std::string>& exclude, std::size_t parts_most, const VisitItem& visit, const Skip& skip) {
@@ -229,7 +226,7 @@ Result<void> walk_disk(const std::string& source, const std::vector<std::string>
     TRY(walk.folder(AT_FDCWD, source, "", 0));
     return {};
   }
-  TRY(visit({"", *kind, static_cast<std::uint64_t>(status.st_size)}));
+  TRY(visit({"", *kind, state_of(status)}));
   return {};
 }
 

@@ -12,6 +12,13 @@
 
 namespace dozo::node {
 
+/// What tells a file from what it was before: nearly every change leaves a trace in one of these (seen_files.h says which do not).
+struct FileState {
+  std::uint64_t device{}, inode{}, size_bytes{};
+  std::uint32_t mode{};
+  std::int64_t modified_ns{}, changed_ns{};
+};
+
 /// One open file, or the target of a symlink.
 class DiskSource final : public store::ContentSource {
  public:
@@ -23,8 +30,9 @@ class DiskSource final : public store::ContentSource {
   ~DiskSource() override;
 
   const store::ContentTraits& traits() const { return traits_; }
+  const FileState& state() const { return state_; }  ///< of a file, when it was opened
   Result<std::size_t> read(ByteSpan to) override;
-  std::optional<std::uint64_t> size_hint() const override { return size_; }
+  std::optional<std::uint64_t> size_hint() const override { return state_.size_bytes; }
   Result<bool> changed_meanwhile() override;
 
  private:
@@ -33,14 +41,13 @@ class DiskSource final : public store::ContentSource {
   store::ContentTraits traits_;
   std::string target_;  ///< of a symlink
   std::size_t given_ = 0;
-  std::uint64_t size_ = 0;
-  std::int64_t changed_ns_ = 0, modified_ns_ = 0;
+  FileState state_;
 };
 
 struct DiskItem {
   std::string path;  ///< below the source, with '/' between names; "" where the source itself is a file
   store::ContentKind kind{};
-  std::uint64_t size_bytes{};
+  FileState state;
 };
 /// False: stop.
 using VisitItem = std::function<Result<bool>(const DiskItem&)>;

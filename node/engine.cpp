@@ -443,6 +443,18 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
 // ---- saving ----------------------------------------------------------------------------------------------------------
 Result<SaveKeys> Engine::begin_save(const std::string& library, Now now) { return body_->begin_save(library, now); }
 
+Result<std::vector<std::optional<store::ContentValue>>> Engine::shown(const LibraryId& id, std::span<const std::string> paths) const {
+  const Library* library = body_->find(id);
+  if (library == nullptr) return fail(Fault::not_found, "the library is held here no longer");
+  const store::Folder* folder = TRY(library->readable());
+  std::vector<std::optional<store::ContentValue>> out;
+  for (const std::string& path : paths) {
+    const auto shown = path.empty() ? std::nullopt : TRY(folder->find(path));
+    out.push_back(shown ? std::optional(shown->value) : std::nullopt);
+  }
+  return out;
+}
+
 Result<void> Engine::Body::check_open(const LibraryId& id, Now now) const {
   const auto policy = realm_->policy();
   const policy::MeshLibrary* library = policy ? policy->library(id) : nullptr;

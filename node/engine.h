@@ -89,6 +89,8 @@ class Engine {
   // ---- saving
   /// Faults: not_found (no such library), denied (no keys; closed by the age of the policy; a session is over, or not for this library).
   Result<SaveKeys> begin_save(const std::string& library, Now now);
+  /// The contents that are shown at these paths; of files, so nothing where a folder or nothing is. Faults: not_found, denied (no keys), the store's.
+  Result<std::vector<std::optional<store::ContentValue>>> shown(const LibraryId& library, std::span<const std::string> paths) const;
   Result<Prepared> prepare_save(const LibraryId& library, std::span<const Act> acts, const std::string& text, Library::PassedOver* passed_over, Now now);
   Result<Sequence> commit_save(const LibraryId& library, const Prepared& prepared, std::vector<Library::StoredPack> stored,
                                const std::vector<store::SealedPack>& with_entry, Now now);

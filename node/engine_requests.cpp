@@ -3,6 +3,7 @@
 
 #include "node/engine_body.h"
 #include "node/requests.h"
+#include "node/requests_past.h"
 
 namespace dozo::node {
 namespace {
@@ -162,10 +163,22 @@ Result<Library*> Engine::Body::readable(const std::string& name, Now now) const 
   return library;
 }
 
-Result<local::Answer> Engine::Body::answer(const local::ListRequest& request, Now now) { return TRY(list(*TRY(readable(request.library, now)), request)); }
+Result<local::Answer> Engine::Body::answer(const local::ListRequest& request, Now now) {
+  Library& library = *TRY(readable(request.library, now));
+  return request.at.empty() ? TRY(list(library, request)) : TRY(noted(list_past(library, request)));
+}
 Result<local::Answer> Engine::Body::answer(const local::LogRequest& request, Now now) { return TRY(noted(log(*TRY(readable(request.library, now)), request))); }
 Result<local::Answer> Engine::Body::answer(const local::ConflictsRequest& request, Now now) { return TRY(conflicts(*TRY(readable(request.library, now)))); }
-Result<local::Answer> Engine::Body::answer(const local::StatRequest& request, Now now) { return TRY(stat(*TRY(readable(request.library, now)), request)); }
+Result<local::Answer> Engine::Body::answer(const local::CommitRequest& request, Now now) {
+  return TRY(noted(commit_named(*TRY(readable(request.library, now)), request)));
+}
+Result<local::Answer> Engine::Body::answer(const local::DiffRequest& request, Now now) {
+  return TRY(noted(differences(*TRY(readable(request.library, now)), request)));
+}
+Result<local::Answer> Engine::Body::answer(const local::StatRequest& request, Now now) {
+  Library& library = *TRY(readable(request.library, now));
+  return request.at.empty() ? TRY(stat(library, request)) : TRY(noted(stat_past(library, request)));
+}
 Result<local::Answer> Engine::Body::answer(const local::ReadRequest& request, Now now) { return TRY(read(*TRY(readable(request.library, now)), request)); }
 
 Result<local::Answer> Engine::Body::answer(const local::PutRequest&, Now) { return fail(Fault::unsupported, "put is the daemon's: it reads files"); }
@@ -180,18 +193,42 @@ Result<local::Answer> Engine::Body::answer(const local::ResolveRequest& request,
   return act(request.library, ResolveAct{request.path, request.use}, request.text, now);
 }
 
-/// What is too large for one record becomes several, one after the other, of whole documents each.
+Result<local::Answer> Engine::Body::answer(const local::RestoreRequest& request, Now now) {
+  const SaveKeys keys = TRY(begin_save(request.library, now));
+  const ActsToRestore acts = TRY(noted(acts_to_restore(*find(keys.library), request)));
+  local::Saved removed, out;
+  TRY(save_parts(keys, acts.removals, request.text, removed, now));
+  out.skipped = acts.left_out;
+  Result<void> saved = save_parts(keys, acts.saves, request.text, out, now, &out.skipped);
+  if (!saved && removed.records > 0)
+    saved.error().text =
+        std::to_string(removed.files) + " documents were removed already, which the same command would have followed by saves: " + saved.error().text;
+  TRY(std::move(saved));
+  out.removed = removed.files;
+  if (out.records == 0) out.person = removed.person, out.role = removed.role, out.who = removed.who;
+  out.records += removed.records;
+  return out;
+}
+
 Result<local::Answer> Engine::Body::act(const std::string& name, const Act& act, const std::string& text, Now now) {
-  constexpr std::size_t acts_most = 450;  // removing takes two operations
   const SaveKeys keys = TRY(begin_save(name, now));
-  const std::vector<Act> parts = TRY(find(keys.library)->plan(act));
   local::Saved out;
+  TRY(save_parts(keys, TRY(find(keys.library)->plan(act)), text, out, now));
+  return out;
+}
+
+/// What is too large for one record becomes several, one after the other, of whole documents each.
+Result<void> Engine::Body::save_parts(const SaveKeys& keys, std::span<const Act> parts, const std::string& text, local::Saved& out, Now now,
+                                      std::vector<std::string>* passed_over) {
+  constexpr std::size_t acts_most = 450;  // removing takes two operations
   std::size_t done = 0;
   for (std::size_t most = acts_most; done < parts.size();) {
-    const auto some = std::span(parts).subspan(done, std::min(most, parts.size() - done));
-    Result<void> saved = save_acts(keys, some, text, out, now);
+    const auto some = parts.subspan(done, std::min(most, parts.size() - done));
+    Library::PassedOver passed;
+    Result<void> saved = save_acts(keys, some, text, out, now, passed_over != nullptr ? &passed : nullptr);
     if (saved) {
       done += some.size();
+      for (const auto& [place, error] : passed) passed_over->push_back(error.text);
     } else if (saved.error().fault == Fault::over_limit && some.size() > 1) {
       most = some.size() / 2;
     } else {
@@ -201,12 +238,13 @@ Result<local::Answer> Engine::Body::act(const std::string& name, const Act& act,
       return std::unexpected(std::move(saved.error()));
     }
   }
-  return out;
+  return {};
 }
 
 /// A save without contents: its record is all that is packed.
-Result<void> Engine::Body::save_acts(const SaveKeys& keys, std::span<const Act> acts, const std::string& text, local::Saved& saved, Now now) {
-  const Prepared prepared = TRY(prepare(keys.library, acts, text, nullptr, now));
+Result<void> Engine::Body::save_acts(const SaveKeys& keys, std::span<const Act> acts, const std::string& text, local::Saved& saved, Now now,
+                                     Library::PassedOver* passed_over) {
+  const Prepared prepared = TRY(prepare(keys.library, acts, text, passed_over, now));
   if (prepared.record.ops.empty()) return {};
   std::vector<store::SealedPack> packs;
   store::IngestOptions how;

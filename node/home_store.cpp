@@ -87,7 +87,7 @@ Result<void> HomeStore::open_derived(const Home& home, const HomeKeys& keys, Bef
   Result<bool> ours = opened ? own_derived(**opened, keys.local) : Result<bool>(std::unexpected(opened.error()));
   const bool is_bad = ours ? !*ours : ours.error().fault == Fault::corrupt || ours.error().fault == Fault::unsupported;
   if (is_bad) {
-    // Everything in it follows from the truth.
+    // Everything in it follows from the truth, but for what spares work (seen_files.h).
     derived_was_damaged_ = true;
     std::error_code code;
     if (opened) opened->reset();

@@ -24,7 +24,7 @@ void serialize(A& a, ReplicasRequest& r) {
 }
 template <class A>
 void serialize(A& a, ListRequest& r) {
-  a(capped<name_most>(r.library), capped<path_most>(r.folder), capped<path_most>(r.after), r.recursive, r.limit);
+  a(capped<name_most>(r.library), capped<path_most>(r.folder), capped<path_most>(r.after), capped<name_most>(r.at), r.recursive, r.limit);
 }
 template <class A>
 void serialize(A& a, LogRequest& r) {
@@ -52,7 +52,7 @@ void lines(A& a, std::vector<std::string>& strings) {
 }
 template <class A>
 void serialize(A& a, PutRequest& r) {
-  a(capped<name_most>(r.library), capped<path_most>(r.source), capped<path_most>(r.target), capped<text_most>(r.text), r.contents_only);
+  a(capped<name_most>(r.library), capped<path_most>(r.source), capped<path_most>(r.target), capped<text_most>(r.text), r.contents_only, r.reread);
   lines(a, r.exclude);
 }
 template <class A>
@@ -78,7 +78,19 @@ void serialize(A& a, ResolveRequest& r) {
 }
 template <class A>
 void serialize(A& a, StatRequest& r) {
-  a(capped<name_most>(r.library), capped<path_most>(r.path));
+  a(capped<name_most>(r.library), capped<path_most>(r.path), capped<name_most>(r.at));
+}
+template <class A>
+void serialize(A& a, CommitRequest& r) {
+  a(capped<name_most>(r.library), capped<name_most>(r.id), r.time_ms);
+}
+template <class A>
+void serialize(A& a, DiffRequest& r) {
+  a(capped<name_most>(r.library), capped<path_most>(r.path), capped<name_most>(r.from), capped<name_most>(r.to), r.skip, r.limit);
+}
+template <class A>
+void serialize(A& a, RestoreRequest& r) {
+  a(capped<name_most>(r.library), capped<path_most>(r.path), capped<name_most>(r.at), capped<text_most>(r.text), r.exact);
 }
 template <class A>
 void serialize(A& a, ReadRequest& r) {
@@ -137,17 +149,21 @@ template <class A>
 void serialize(A& a, SessionRow& r) {
   a(r.person, capped<name_most>(r.role), r.until_ms, capped<name_most>(r.state), capped<rows_most>(r.libraries));
 }
+/// Whether it is there, and it.
+template <class A, class T>
+void maybe(A& a, std::optional<T>& it) {
+  bool has = it.has_value();
+  a(has);
+  if (!has) return;
+  if (!it) it.emplace();
+  a(*it);
+}
 template <class A>
 void serialize(A& a, Status& r) {
   a(r.node, capped<name_most>(r.name), capped<name_most>(r.kind), capped<name_most>(r.state), r.realm, r.policy, r.freshness, r.time_ms, r.peers_up, r.peers,
     r.sent_bytes, r.received_bytes, capped<rows_most>(r.libraries));
   lines(a, r.notices);
-  bool has = r.session.has_value();
-  a(has);
-  if (has) {
-    if (!r.session) r.session.emplace();
-    a(*r.session);
-  }
+  maybe(a, r.session);
 }
 template <class A>
 void serialize(A& a, PeerRow& r) {
@@ -178,6 +194,16 @@ void serialize(A& a, Listing& r) {
   a(capped<rows_most>(r.rows), r.more);
 }
 template <class A>
+void serialize(A& a, DifferenceRow& r) {
+  a(capped<path_most>(r.path));
+  maybe(a, r.before);
+  maybe(a, r.after);
+}
+template <class A>
+void serialize(A& a, Differences& r) {
+  a(capped<rows_most>(r.rows), r.more);
+}
+template <class A>
 void serialize(A& a, LogRow& r) {
   a(r.number, capped<name_most>(r.commit), capped<name_most>(r.author), capped<text_most>(r.text), r.person, r.device, capped<name_most>(r.role), r.time_ms,
     r.paths_cut);
@@ -193,7 +219,7 @@ void serialize(A& a, Progress& r) {
 }
 template <class A>
 void serialize(A& a, Saved& r) {
-  a(r.files, r.unchanged, r.bytes, r.new_bytes, r.records, r.feed, r.sequence, r.person, capped<name_most>(r.role), capped<name_most>(r.who));
+  a(r.files, r.unchanged, r.bytes, r.new_bytes, r.records, r.removed, r.feed, r.sequence, r.person, capped<name_most>(r.role), capped<name_most>(r.who));
   lines(a, r.skipped);
 }
 template <class A>

@@ -16,7 +16,7 @@
 
 namespace dozo::node::local {
 
-inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t protocol_version = 3;
 inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
 inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
 
@@ -30,19 +30,38 @@ struct ReplicasRequest {
 /// Entries of a folder ("" is the top) in byte order of their shown paths, from beyond `after`, at most `limit`.
 struct ListRequest {
   std::string library, folder, after;
-  bool recursive{};
+  bool recursive{};  ///< not of the past: that is listed folder by folder
   std::uint32_t limit{1000};
+  std::string at{};  ///< a commit's whole id: as it was then; "": as it is now
 };
 struct LogRequest {
   std::string library, path;
   std::uint64_t before{};  ///< only commits below this number; 0: from the newest
   std::uint32_t limit{100};
 };
+/// A state of the library in its history: the commit with this id, or the only one whose id begins so; without one the last that is not later than `time_ms`,
+/// as writers say. Answered by a Log of that one.
+struct CommitRequest {
+  std::string library, id;
+  std::int64_t time_ms{};
+};
+/// What differs at or below `path` between two commits; without `from`, what the commit `to` changed; without `to`, until now. `skip`: how many to leave out.
+struct DiffRequest {
+  std::string library, path, from, to;
+  std::uint64_t skip{};
+  std::uint32_t limit{1000};
+};
+/// Saves what stood at or below `path` in that commit once more; `exact`: and removes what did not.
+struct RestoreRequest {
+  std::string library, path, at, text;
+  bool exact{};
+};
 /// Saves a file, a symlink or a whole folder of this machine under `target` ("" : its own name at the top).
 struct PutRequest {
   std::string library, source, target, text;
   std::vector<std::string> exclude;
   bool contents_only{};  ///< a folder's contents rather than the folder itself
+  bool reread{};         ///< also what has not changed since it was saved, as far as its times tell
 };
 struct MoveRequest {
   std::string library, from, to, text;
@@ -62,6 +81,7 @@ struct ResolveRequest {
 /// What is shown at `path`, for reading: answered by Stat.
 struct StatRequest {
   std::string library, path;
+  std::string at{};  ///< as in ListRequest
 };
 struct ReadRequest {
   std::string library;
@@ -93,7 +113,7 @@ struct DocumentsRequest {};
 
 using Request = std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
                              ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest,
-                             DocumentsRequest, EndSessionRequest>;
+                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest>;
 
 // ---- answers ---------------------------------------------------------------------------------------------------------
 struct Refusal {
@@ -181,11 +201,20 @@ struct Log {
   std::vector<LogRow> rows;
   bool more{};
 };
+struct DifferenceRow {
+  std::string path;                      ///< a folder's own document's ends in /
+  std::optional<ListRow> before, after;  ///< without their paths
+};
+struct Differences {
+  std::vector<DifferenceRow> rows;
+  bool more{};
+};
 struct Progress {
   std::uint64_t files{}, bytes{}, files_total{}, bytes_total{};
 };
 struct Saved {
   std::uint64_t files{}, unchanged{}, bytes{}, new_bytes{}, records{};
+  std::uint64_t removed{};  ///< by restore
   FeedId feed;
   Sequence sequence;
   std::vector<std::string> skipped;  ///< one line each: the thing and why
@@ -230,8 +259,8 @@ struct Documents {
   std::vector<Bytes> envelopes;
 };
 
-using Answer =
-    std::variant<Done, Refusal, Status, Peers, Libraries, Replicas, Listing, Log, Progress, Saved, Conflicts, Stat, Data, Offered, Explained, Heads, Documents>;
+using Answer = std::variant<Done, Refusal, Status, Peers, Libraries, Replicas, Listing, Log, Progress, Saved, Conflicts, Stat, Data, Offered, Explained, Heads,
+                            Documents, Differences>;
 
 Bytes encode_request(const Request& request);
 Result<Request> decode_request(ByteView bytes);

@@ -10,7 +10,7 @@ constexpr std::size_t name_bytes = 20;  // of a piece's keyed name
 }  // namespace
 
 std::span<const std::string> derived_tables() {
-  static const std::array<std::string, 5> names{"history", "pieces", "indexed", "owner", "view"};  // history takes the first (history_rows.h)
+  static const std::array<std::string, 6> names{"history", "pieces", "indexed", "owner", "view", "seen"};  // history takes the first (history_rows.h)
   return names;
 }
 

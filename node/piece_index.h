@@ -20,7 +20,7 @@ namespace dozo::node {
 
 /// Tables of the derived store, to open its Kv with.
 std::span<const std::string> derived_tables();
-inline constexpr store::Table history_table{0}, pieces_table{1}, indexed_table{2}, owner_table{3}, view_table{4};
+inline constexpr store::Table history_table{0}, pieces_table{1}, indexed_table{2}, owner_table{3}, view_table{4}, seen_table{5};
 
 /// Marks a derived store that is empty as this node's. False: it is another's, or says not whose, and is to be made anew.
 Result<bool> own_derived(store::Kv& derived, const crypto::LocalKey& local);

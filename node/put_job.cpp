@@ -1,6 +1,7 @@
 #include "node/put_job.h"
 
 #include <algorithm>
+#include <ctime>
 #include <deque>
 
 #include "node/disk_source.h"
@@ -17,6 +18,13 @@ constexpr std::uint64_t plain_bytes_about = std::uint64_t{1} << 30;
 constexpr std::size_t with_entry_bytes_most = 4U << 20;  // of content packs that are committed with the entry, not ahead of it: a small save syncs once
 constexpr std::size_t skipped_lines_most = 1000;
 constexpr int attempts_most = 3;
+constexpr std::size_t seen_rows_most = 50'000;  ///< in memory
+
+std::int64_t wall_clock_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
 
 std::string file_name(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
@@ -58,14 +66,16 @@ class Job {
     const auto visit = [this](const DiskItem& item) -> Result<bool> {
       batch_.push_back(item);
       batch_record_bytes_ += 2 * (base_.size() + item.path.size()) + 256;
-      batch_plain_bytes_ += item.size_bytes;
+      batch_plain_bytes_ += item.state.size_bytes;
       if (batch_.size() >= items_most || batch_record_bytes_ >= record_bytes_about || batch_plain_bytes_ >= plain_bytes_about) TRY(save_batch());
       return true;
     };
     const std::size_t above = base_.empty() ? 0 : store::parts_of(base_).size();
     const std::size_t parts_most = above < store::path_parts_most ? store::path_parts_most - above : 0;
-    TRY(walk_disk(request_.source, request_.exclude, parts_most, visit, [this](std::string line) { skip(std::move(line)); }));
-    TRY(save_batch());
+    Result<void> done = walk_disk(request_.source, request_.exclude, parts_most, visit, [this](std::string line) { skip(std::move(line)); });
+    if (done) done = save_batch();
+    keep_seen();
+    TRY(std::move(done));
     return std::move(saved_);
   }
 
@@ -83,6 +93,39 @@ class Job {
     std::optional<Result<T>> out;
     if (!engine_([&](Engine& engine, Now now) { out.emplace(what(engine, now)); })) return fail(Fault::unavailable, "the daemon is being stopped");
     return std::move(*out);
+  }
+
+  std::string path_of(const DiskItem& item) const { return item.path.empty() ? request_.source : joined(request_.source, item.path); }
+
+  /// Which of the batch need not be read: the library shows at their places what they were saved as.
+  std::vector<bool> unchanged(const LibraryId& library) const {
+    std::vector<bool> out(batch_.size());
+    if (options_.seen == nullptr || request_.reread) return out;
+    if (!find_unchanged(library, out)) out.assign(batch_.size(), false);  // the save itself says what is wrong, or mends it
+    return out;
+  }
+  Result<void> find_unchanged(const LibraryId& library, std::vector<bool>& out) const {
+    std::vector<std::string> paths, places;
+    for (const DiskItem& item : batch_) paths.push_back(path_of(item));
+    const auto marks = TRY(options_.seen->marks(library, paths));
+    std::vector<std::size_t> numbers;
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+      if (!marks[i] || batch_[i].kind != store::ContentKind::file) continue;
+      numbers.push_back(i);
+      places.push_back(joined(base_, batch_[i].path));
+    }
+    if (numbers.empty()) return {};
+    using Values = std::vector<std::optional<store::ContentValue>>;
+    const Values values = TRY(ask<Values>([&](Engine& engine, Now) { return engine.shown(library, places); }));
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const std::size_t number = numbers[i];
+      out[number] = values[i] && options_.seen->row_of(library, paths[number], batch_[number].state, *values[i]).mark == *marks[number];
+    }
+    return {};
+  }
+  /// Where that fails the next save reads again.
+  void keep_seen() {
+    if (options_.seen != nullptr) static_cast<void>(options_.seen->keep(std::exchange(seen_, {})).has_value());
   }
 
   Result<void> save_batch() {
@@ -128,33 +171,41 @@ class Job {
     how.workers = options_.workers;
     store::Ingest ingest(how, keys.key, *keys.index, sink);
 
-    std::vector<const DiskItem*> added;
+    std::vector<std::pair<const DiskItem*, FileState>> added;
     std::vector<Act> acts;
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = 0, same_count = 0;
     std::vector<std::string> skipped;
-    for (const DiskItem& item : batch_) {
+    const std::vector<bool> same = unchanged(keys.library);
+    const std::int64_t began_ns = wall_clock_ns();
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+      const DiskItem& item = batch_[i];
       TRY(stopped());
+      if (same[i]) {
+        ++same_count;
+        continue;
+      }
       if (item.kind == store::ContentKind::dir) {
         acts.push_back(PutAct{joined(base_, item.path), {store::dir_value, std::nullopt}});
         continue;
       }
       const auto progress = [&](std::uint64_t of_this) -> Result<void> {
-        if (options_.progress) options_.progress({saved_.files + saved_.unchanged + added.size(), saved_.bytes + bytes + of_this, 0, 0});
+        if (options_.progress) options_.progress({saved_.files + saved_.unchanged + same_count + added.size(), saved_.bytes + bytes + of_this, 0, 0});
         return stopped();
       };
-      Result<void> read = add(ingest, item, progress);
+      FileState state;
+      Result<void> read = add(ingest, item, progress, state);
       if (!read && (read.error().fault == Fault::unavailable || read.error().fault == Fault::corrupt)) return std::unexpected(std::move(read.error()));
       if (!read) {
         skipped.push_back(read.error().text);
         continue;
       }
-      added.push_back(&item);
-      bytes += item.size_bytes;
+      added.emplace_back(&item, state);
+      bytes += item.state.size_bytes;
     }
     const std::vector<store::StoredContent> contents = TRY(ingest.settle());
     std::uint64_t new_bytes = 0;
     for (std::size_t i = 0; i < contents.size(); ++i) {
-      acts.push_back(PutAct{joined(base_, added[i]->path), {contents[i].value, contents[i].source}});
+      acts.push_back(PutAct{joined(base_, added[i].first->path), {contents[i].value, contents[i].source}});
       new_bytes += contents[i].new_bytes;
     }
     Library::PassedOver passed_over;
@@ -180,19 +231,27 @@ class Job {
       changed = documents.size();
     }
     saved_.files += changed;
-    saved_.unchanged += acts.size() - passed_over.size() - changed;
+    saved_.unchanged += same_count + acts.size() - passed_over.size() - changed;
+    if (options_.seen != nullptr) {
+      for (std::size_t i = 0; i < contents.size(); ++i) {
+        if (added[i].first->kind != store::ContentKind::file || !SeenFiles::is_settled(added[i].second, began_ns)) continue;
+        seen_.push_back(options_.seen->row_of(keys.library, path_of(*added[i].first), added[i].second, contents[i].value));
+      }
+      if (seen_.size() >= seen_rows_most) keep_seen();
+    }
     saved_.bytes += bytes;
     saved_.new_bytes += new_bytes;
     for (std::string& line : skipped) skip(std::move(line));
     return {};
   }
 
-  /// Tries again what changed while it was read.
-  Result<void> add(store::Ingest& ingest, const DiskItem& item, const std::function<Result<void>(std::uint64_t)>& progress) {
-    const std::string path = item.path.empty() ? request_.source : joined(request_.source, item.path);
+  /// Tries again what changed while it was read. `state`: that in which it was read.
+  Result<void> add(store::Ingest& ingest, const DiskItem& item, const std::function<Result<void>(std::uint64_t)>& progress, FileState& state) {
+    const std::string path = path_of(item);
     for (int attempt = 1;; ++attempt) {
       DiskSource source = TRY(DiskSource::open(request_.source, item.path));
       WatchedSource watched(source, progress);
+      state = source.state();
       Result<void> done = ingest.add(watched, source.traits());
       if (done) return {};
       if (done.error().fault != Fault::stale) return within(path, std::move(done));
@@ -208,6 +267,7 @@ class Job {
   std::vector<DiskItem> batch_;
   std::size_t batch_record_bytes_ = 0;
   std::uint64_t batch_plain_bytes_ = 0;
+  std::vector<SeenFiles::Row> seen_;  ///< to be kept
   local::Saved saved_;
 };
 

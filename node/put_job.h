@@ -10,6 +10,7 @@
 
 #include "node/engine.h"
 #include "node/local_messages.h"
+#include "node/seen_files.h"
 
 namespace dozo::node {
 
@@ -20,6 +21,7 @@ struct PutOptions {
   unsigned workers = 2;  ///< 0: all on the caller's thread, and packs are written there too
   std::function<void(const local::Progress&)> progress;
   const std::atomic<bool>* stop{};
+  const SeenFiles* seen{};  ///< none: all is read
 };
 
 /// Faults: not_found, denied (the source; the library; policy), over_limit, unavailable (disk full; stopped), the store's.

@@ -15,7 +15,7 @@ local::Answer answer_of(Result<local::Saved> saved) {
 
 }  // namespace
 
-PutJobs::PutJobs(store::Truth& truth, std::function<void()> wake) : truth_(truth), wake_(std::move(wake)) {}
+PutJobs::PutJobs(store::Truth& truth, const SeenFiles& seen, std::function<void()> wake) : truth_(truth), seen_(seen), wake_(std::move(wake)) {}
 
 PutJobs::~PutJobs() {
   stop();
@@ -48,6 +48,7 @@ void PutJobs::begin(Job& job) {
 void PutJobs::run(Job& job) {
   PutOptions options;
   options.stop = &job.stop;
+  options.seen = &seen_;
   options.progress = [this, &job](const local::Progress& progress) {
     const std::int64_t now_ms = steady_ms();
     if (now_ms - job.progress_last_ms < progress_ms) return;

@@ -2,7 +2,7 @@
 // daemon runs it, and what it has to say to its client waits until the daemon takes it.
 //
 // Not here: what a save is (put_job.h), sockets.
-// Threads: the daemon's, but for what a job does inside. `truth` and what `wake` uses outlive it.
+// Threads: the daemon's, but for what a job does inside. `truth`, `seen` and what `wake` uses outlive it.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -24,7 +24,7 @@ class PutJobs {
   static constexpr std::int64_t progress_ms = 200;  ///< at least between two Progress of one job
 
   /// `wake`, called on any thread: there is something to run or to take.
-  PutJobs(store::Truth& truth, std::function<void()> wake);
+  PutJobs(store::Truth& truth, const SeenFiles& seen, std::function<void()> wake);
   PutJobs(const PutJobs&) = delete;
   PutJobs& operator=(const PutJobs&) = delete;
   ~PutJobs();  ///< stops, and waits for the jobs: soon, as a job looks at its stop with every piece that it reads
@@ -66,6 +66,7 @@ class PutJobs {
   void say(const Job& job, local::Answer answer);
 
   store::Truth& truth_;
+  const SeenFiles& seen_;
   std::function<void()> wake_;
   std::list<Job> running_, waiting_;  ///< the daemon's thread alone changes the lists
   bool stopping_ = false;

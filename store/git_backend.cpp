@@ -13,9 +13,7 @@
 #include "store/git_refdb.h"
 
 namespace dozo::store {
-namespace {
 
-/// libgit2 once per process. Nobody's configuration is read; objects are checked when read; at most 64 MiB of plain trees are cached.
 void start_libgit2() {
   static const bool started = [] {
     git_libgit2_init();
@@ -31,6 +29,8 @@ void start_libgit2() {
   }();
   (void)started;
 }
+
+namespace {
 
 git_object_t type_of(GitKind kind) {
   switch (kind) {

@@ -18,6 +18,9 @@ struct git_repository;
 
 namespace dozo::store {
 
+/// libgit2 once per process. Nobody's configuration is read; objects are checked when read; at most 64 MiB of plain trees are cached.
+void start_libgit2();
+
 struct GitObject {
   GitKind kind{};
   Bytes body;

@@ -1,6 +1,7 @@
 #include "store/history.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "store/git_backend.h"
@@ -237,12 +238,28 @@ Result<std::optional<std::uint64_t>> History::number_of(const GitId& id) const {
   return session.shelf->number_of(id);
 }
 
+Result<std::vector<std::uint64_t>> History::numbers_beginning(std::string_view id_text, std::size_t most) const {
+  Session session = TRY(body_->reading());
+  std::vector<std::uint64_t> out;
+  for (std::uint64_t number = session.shelf->head().size; number > 0 && out.size() < most; --number) {
+    if (TRY(session.shelf->commit_row(number)).id.hex().starts_with(id_text)) out.push_back(number);
+  }
+  return out;
+}
+
 Result<std::uint64_t> History::count_below(std::uint64_t hlc, const RecordId& record) const {
   return body_->count_while([&](const CommitRow& row) { return std::tie(row.hlc, row.record) < std::tie(hlc, record); });
 }
 
 Result<std::uint64_t> History::number_at_time(std::uint64_t hlc) const {
   return body_->count_while([&](const CommitRow& row) { return row.hlc <= hlc; });
+}
+
+Result<std::uint64_t> History::changed_at(std::uint64_t number, std::string_view path) const {
+  Session session = TRY(body_->reading());
+  TRY(parts_of_good(trimmed(path)));
+  const auto changed = TRY(session.shelf->last_change(trimmed(path), number + 1));
+  return changed ? TRY(body_->row_of(session, *changed)).hlc : 0;
 }
 
 // ---- reading ---------------------------------------------------------------------------------------------------------
@@ -274,16 +291,23 @@ Result<GitId> History::tree_at(std::uint64_t number) const {
   return body_->tree_of(session, number);
 }
 
-Result<std::optional<std::vector<HistoryEntry>>> History::list(std::uint64_t number, std::string_view folder) const {
+Result<std::optional<std::vector<HistoryEntry>>> History::list(std::uint64_t number, std::string_view folder, std::string_view after, std::size_t limit) const {
   Session session = TRY(body_->reading());
   const auto tree = TRY(body_->folder_tree(session, number, folder));
   if (!tree) return std::nullopt;
-  std::vector<HistoryEntry> out;
-  for (const GitEntry& entry : TRY(read_tree(*session.git, *tree))) {
+  const std::string prefix = folder.empty() ? "" : std::string(trimmed(folder)) + "/";
+  std::map<std::string, GitEntry> sorted;  // by path
+  for (GitEntry& entry : TRY(read_tree(*session.git, *tree))) {
     if (entry.name == folder_mark) continue;  // the folder's own document is listed with the folder, in the folder above
-    auto name = from_git_name(entry.name);
+    const auto name = from_git_name(entry.name);
     if (!name) return fail(Fault::corrupt, "a tree of history with a name that we do not write");
-    HistoryEntry it{*std::move(name), entry.mode == GitMode::folder, std::nullopt};
+    std::string path = prefix + *name + (entry.mode == GitMode::folder ? "/" : "");
+    if (path > after) sorted.emplace(std::move(path), std::move(entry));
+  }
+  std::vector<HistoryEntry> out;
+  for (const auto& [path, entry] : sorted) {
+    if (out.size() == limit) break;
+    HistoryEntry& it = out.emplace_back(std::string(trimmed(path).substr(prefix.size())), entry.mode == GitMode::folder);
     std::optional<GitEntry> file = entry;
     if (it.is_folder) {
       const std::vector<GitEntry> inner = TRY(read_tree(*session.git, entry.id));
@@ -291,9 +315,8 @@ Result<std::optional<std::vector<HistoryEntry>>> History::list(std::uint64_t num
       file = mark != inner.end() ? std::optional(*mark) : std::nullopt;
     }
     if (file) it.file = TRY(body_->file_of(session, *file, number));
-    out.push_back(std::move(it));
+    if (const auto changed = TRY(session.shelf->last_change(trimmed(path), number + 1))) it.changed_hlc = TRY(body_->row_of(session, *changed)).hlc;
   }
-  std::sort(out.begin(), out.end(), [](const HistoryEntry& a, const HistoryEntry& b) { return a.name < b.name; });
   return out;
 }
 
@@ -320,10 +343,11 @@ Result<void> History::walk(std::uint64_t number, std::string_view folder, const 
   return {};
 }
 
-Result<void> History::diff(std::uint64_t from, std::uint64_t to, const std::function<bool(const HistoryDifference&)>& each) const {
+Result<void> History::diff(std::uint64_t from, std::uint64_t to, const std::function<bool(const HistoryDifference&)>& each, const WantedPath& wanted) const {
   Session session = TRY(body_->reading());
   const GitId before = TRY(body_->tree_of(session, from)), after = TRY(body_->tree_of(session, to));
   const EachDifference take = [&](const std::string& path, const GitEntry* a, const GitEntry* b) -> Result<bool> {
+    if (wanted && !wanted(path)) return true;
     HistoryDifference it{path, std::nullopt, std::nullopt};
     if (a != nullptr) it.before = TRY(body_->file_of(session, *a, from));
     if (b != nullptr) it.after = TRY(body_->file_of(session, *b, to));

@@ -12,6 +12,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -63,6 +64,7 @@ struct HistoryEntry {
   std::string name;
   bool is_folder{};              ///< it holds others, or has a document of its own, or both
   std::optional<TreeFile> file;  ///< for a folder: its own document, if it has one
+  std::uint64_t changed_hlc{};   ///< the time of the last commit until then that changed something at its path, or below it
 };
 
 struct HistoryDifference {
@@ -100,22 +102,29 @@ class History {
   Result<RecordId> record_at(std::uint64_t number) const;  ///< from 1 to size(), else not_found; this holds for every number below
   Result<GitId> id_at(std::uint64_t number) const;
   Result<std::optional<std::uint64_t>> number_of(const GitId& id) const;  ///< nothing: no commit of this line
+  /// At most `most` commits with an id whose text begins so, newest first. Looks at the row of each commit.
+  Result<std::vector<std::uint64_t>> numbers_beginning(std::string_view id_text, std::size_t most) const;
   /// How many commits stand below this stamp: where a late record belongs, and so the count to rewind to.
   Result<std::uint64_t> count_below(std::uint64_t hlc, const RecordId& record) const;
   /// The last commit whose record is not later than this; 0: none. The time is the writers' claim.
   Result<std::uint64_t> number_at_time(std::uint64_t hlc) const;
+  /// The time of the last commit up to this number that changed something at the path, or below it; 0: none did. Fault: malformed (no good path).
+  Result<std::uint64_t> changed_at(std::uint64_t number, std::string_view path) const;
 
   // ---- reading -------------------------------------------------------------------------------------------------------
   Result<std::vector<HistoryCommit>> log(const LogQuery& query) const;  ///< newest first
   Result<GitId> tree_at(std::uint64_t number) const;                    ///< number 0 is the empty tree, here and below
-  /// One folder ("" is the top), by name. Nothing: no folder there.
-  Result<std::optional<std::vector<HistoryEntry>>> list(std::uint64_t number, std::string_view folder) const;
+  /// At most `limit` entries of one folder ("" is the top), in the order of their paths, in which a folder's ends in a slash; those beyond the path `after`.
+  /// Reads the whole of the folder's tree, and of what is in it those alone. Nothing: no folder there.
+  Result<std::optional<std::vector<HistoryEntry>>> list(std::uint64_t number, std::string_view folder, std::string_view after = {},
+                                                        std::size_t limit = std::numeric_limits<std::size_t>::max()) const;
   /// Nothing: none there, or a folder without a document of its own.
   Result<std::optional<TreeFile>> file_at(std::uint64_t number, std::string_view path) const;
   /// Every file and folder document below `folder`, until `each` returns false. Holds the folders on the way, no more.
   Result<void> walk(std::uint64_t number, std::string_view folder, const std::function<bool(const std::string& path, const TreeFile&)>& each) const;
-  /// What leads from one commit to another, until `each` returns false; only folders whose ids differ are read.
-  Result<void> diff(std::uint64_t from, std::uint64_t to, const std::function<bool(const HistoryDifference&)>& each) const;
+  /// What leads from one commit to another, until `each` returns false; only folders whose ids differ are read, and of what is in them what is `wanted`.
+  using WantedPath = std::function<bool(const std::string& path)>;
+  Result<void> diff(std::uint64_t from, std::uint64_t to, const std::function<bool(const HistoryDifference&)>& each, const WantedPath& wanted = {}) const;
 
  private:
   class Body;

@@ -55,7 +55,8 @@ class WriteTransaction : public ReadTransaction {
   /// Room for a value, to be filled altogether before the next call.
   virtual Result<ByteSpan> reserve(Table table, ByteView key, std::size_t size) = 0;
   virtual Result<bool> erase(Table table, ByteView key) = 0;  ///< false: was not there
-  /// What this transaction writes will hardly be read soon: once durable, it need not keep other things out of the machine's memory. A hint and nothing more.
+  /// What this transaction writes is not to keep other things out of the machine's memory once it is durable: who reads it soon reads the disk. A hint and no
+  /// more.
   virtual void expect_no_reads() {}
   /// Durable when it returns without fault. Nothing else may be called afterwards.
   virtual Result<void> commit() = 0;

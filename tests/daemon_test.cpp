@@ -196,6 +196,76 @@ TEST_CASE_FIXTURE(Daemons, "daemon: a folder of thousands of documents moves and
   CHECK(good({"ls", "works:", "--home", "head"}).out == "again/\n");
 }
 
+TEST_CASE_FIXTURE(Daemons, "daemon: what has not changed since it was saved is not read again, and whatever has changed is") {
+  make_small();
+  start("head");
+  publish();
+  fs::create_directories(at("in"));
+  for (const char* name : {"a", "b", "c"}) spill(at("in") / name, std::string("the text of ") + name);
+  fs::create_symlink("a", at("in/link"));
+  struct Put {
+    int files, unchanged, bytes;
+    bool operator==(const Put&) const = default;
+  };
+  const auto put = [&](const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{"put", "in/", "works:", "--home", "head"};
+    words.insert(words.end(), more.begin(), more.end());
+    const json said = asked(words);
+    return Put{said["files"].get<int>(), said["unchanged"].get<int>(), said["bytes"].get<int>()};
+  };
+  const auto shown = [&](const std::string& name) { return good({"get", "works:" + name, "-", "--home", "head"}).out; };
+  // A file that has just changed is read once more: two changes may have one time.
+  const auto settle = [] { std::this_thread::sleep_for(std::chrono::milliseconds(3200)); };
+  constexpr int text = 13, link = 1;
+  CHECK(put() == Put{4, 0, 3 * text + link});
+  CHECK(put() == Put{0, 4, 3 * text + link});
+  settle();
+  CHECK(put() == Put{0, 4, 3 * text + link});
+  CHECK(put() == Put{0, 4, link});
+  CHECK(put({"--reread"}) == Put{0, 4, 3 * text + link});
+
+  // Of the same size and time, and yet another: the file itself, or another file in its place.
+  const auto time = fs::last_write_time(at("in/a"));
+  spill(at("in/a"), "THE TEXT OF A");
+  fs::last_write_time(at("in/a"), time);
+  CHECK(put() == Put{1, 3, text + link});
+  CHECK(shown("a") == "THE TEXT OF A");
+  spill(at("other"), "the TEXT of b");
+  fs::last_write_time(at("other"), fs::last_write_time(at("in/b")));
+  fs::rename(at("other"), at("in/b"));
+  CHECK(put() == Put{1, 3, 2 * text + link});
+  CHECK(shown("b") == "the TEXT of b");
+  fs::last_write_time(at("in/c"), time - std::chrono::hours(1));
+  CHECK(put() == Put{0, 4, 3 * text + link});  // another time alone
+  settle();
+  CHECK(put() == Put{0, 4, 3 * text + link});
+  fs::permissions(at("in/c"), fs::perms::owner_all);
+  CHECK(put() == Put{1, 3, text + link});
+  settle();
+  CHECK(put() == Put{0, 4, text + link});
+  CHECK(put() == Put{0, 4, link});
+
+  // The library shows something else, or nothing, and what is here is to be seen there again.
+  spill(at("else"), "something else");
+  good({"put", "else", "works:a", "--home", "head"});
+  CHECK(put() == Put{1, 3, text + link});
+  CHECK(shown("a") == "THE TEXT OF A");
+  good({"rm", "works:a", "--home", "head"});
+  CHECK(put() == Put{1, 3, text + link});
+  good({"mv", "works:b", "b2", "--home", "head"});
+  CHECK(put() == Put{1, 3, text + link});
+
+  // The next daemon knows it too; without what is derived all is read.
+  CHECK(end("head") == 0);
+  start("head");
+  CHECK(put() == Put{0, 4, link});
+  CHECK(end("head") == 0);
+  fs::remove_all(at("head/derived"));
+  start("head");
+  CHECK(put() == Put{0, 4, 3 * text + link});
+  CHECK(put() == Put{0, 4, link});
+}
+
 TEST_CASE_FIXTURE(Daemons, "daemon: after a login nothing is saved as the node's until a person says so, not elsewhere and not by the next daemon") {
   make_small();
   good({"person", "new", "sato", "--realm", "hq/realm.json", "--shown", "Sato", "--key-file", "key"});

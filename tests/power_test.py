@@ -115,6 +115,7 @@ def disk_that_lies(realm, dice):
         while again.poll() is None and not realm.answers("osaka") and time.monotonic() < end:
             time.sleep(0.05)
         if again.poll() is not None:
+            need(again.returncode in (4, 6, 7, -6, -7, -11), f"a torn store ends the daemon with status {again.returncode}")
             return  # it refuses the store, or dies of LMDB's pages: the mark that has them checked after a death may be lost as well
         try:
             shown = realm.shown("osaka")

@@ -136,6 +136,28 @@ std::string shown(std::string_view text) {
   return out;
 }
 
+std::string shown_lines(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find_first_of("\t\n\r", at), text.size());
+    out += shown(text.substr(at, end - at));
+    const bool ends_line = end + 1 < text.size() && text[end] == '\r' && text[end + 1] == '\n';
+    if (end < text.size() && !ends_line) out += text[end] == '\r' ? shown("\r") : std::string(1, text[end]);
+    at = end + 1;
+  }
+  return out;
+}
+
+bool is_text(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [value, length] = code_point(text, at);
+    const bool is_white = value == '\t' || value == '\n' || value == '\r' || value == '\f';
+    if (length == 0 || (!is_white && (value < 0x20 || value == 0x7f))) return false;
+    at += length;
+  }
+  return true;
+}
+
 std::string size_text(std::uint64_t bytes) {
   static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   if (bytes < 1024) return std::to_string(bytes) + " B";

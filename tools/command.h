@@ -27,6 +27,7 @@ struct Common {
 /// `LIBRARY:PATH`.
 struct Place {
   std::string library, path;
+  std::string at{};  ///< the id of a commit: as it was then; "": as it is now
 };
 /// Takes a leading slash off the path. Fault: malformed (no colon, or no library before it).
 Result<Place> parse_place(std::string_view text);
@@ -45,6 +46,10 @@ Result<T> ask_for(const Common& common, const node::local::Request& request) {
 
 /// Text as it may stand on a terminal: control and format characters (newline, U+202E and their like) and stray bytes as \xNN.
 std::string shown(std::string_view text);
+/// The same of lines: tabs and line feeds stay.
+std::string shown_lines(std::string_view text);
+/// May be shown as lines: UTF-8 in which every character can be seen, but tabs, line feeds and carriage returns.
+bool is_text(std::string_view text);
 std::string size_text(std::uint64_t bytes);   ///< 12.3 MiB
 std::string time_text(std::int64_t time_ms);  ///< 2026-11-23 14:05, in the local time zone
 bool on_terminal(int descriptor);
@@ -53,6 +58,7 @@ using node::exit_status;
 
 /// Each adds its verbs to the command line; `run` is set to what the chosen verb does.
 void add_document_verbs(CLI::App& app, Common& common);
+void add_reading_verbs(CLI::App& app, Common& common);
 void add_node_verbs(CLI::App& app, Common& common);
 void add_fsck_verb(CLI::App& app, Common& common);
 void add_authority_verbs(CLI::App& app, Common& common);

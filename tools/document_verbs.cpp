@@ -1,4 +1,4 @@
-// The verbs that people use on documents: put, get, ls, log, mv, rm, conflicts, resolve. Each is a thin question to the daemon; only `get`
+// The verbs that save, write out and change documents: put, get, mv, rm, restore, conflicts, resolve. Each is a thin question to the daemon; only `get`
 // does work of its own: it writes files, each under a temporary name first, and checks their SHA-256 as they come.
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,47 +15,16 @@
 #include <thread>
 
 #include "crypto/hash.h"
-#include "tools/command.h"
+#include "tools/documents.h"
+#include "tools/print.h"
 
 namespace dozo::tools {
 namespace {
 
 namespace local = node::local;
-using nlohmann::json;
-
-/// JSON strings are UTF-8; stray bytes of a name become U+FFFD there, and `path_hex` has the exact bytes.
-json path_json(const std::string& path) { return json::parse(json(path).dump(-1, ' ', false, json::error_handler_t::replace)); }
-void print(const json& value) { std::printf("%s\n", value.dump(-1, ' ', false, json::error_handler_t::replace).c_str()); }
-
-json row_json(const local::ListRow& row) {
-  return {{"path", path_json(row.path)},
-          {"path_hex", to_hex(view_of(row.path))},
-          {"kind", row.kind},
-          {"document", row.document.hex()},
-          {"sha256", row.sha256.hex()},
-          {"size", row.size},
-          {"time_ms", row.time_ms},
-          {"executable", row.executable},
-          {"conflict", row.in_conflict}};
-}
 
 std::string failure(std::string_view doing, const std::string& what) { return std::string(doing) + " " + shown(what) + ": " + std::strerror(errno); }
 Fault fault_of_errno() { return errno == ENOSPC || errno == EDQUOT ? Fault::unavailable : errno == EEXIST ? Fault::exists : Fault::denied; }
-
-/// What is typed wrongly ends with status 2, whatever a node would say.
-[[noreturn]] void misused(const std::string& why) { throw CLI::ValidationError(why); }
-Place place_of(std::string_view text) {
-  Result<Place> out = parse_place(text);
-  if (!out) misused(out.error().text);
-  return std::move(*out);
-}
-
-/// A place of which the verb takes a thing: "works:folder/" is the folder itself.
-Place thing_of(std::string_view text) {
-  Place out = place_of(text);
-  while (out.path.ends_with('/')) out.path.pop_back();
-  return out;
-}
 
 /// In whose name something was saved; null: nothing was. A node has no person.
 json as_json(const local::Saved& saved) {
@@ -68,6 +37,7 @@ struct PutOptions {
   std::vector<std::string> sources;
   std::string text;
   std::vector<std::string> exclude;
+  bool reread = false;
   unsigned held = 0;
   unsigned timeout_s = 600;
 };
@@ -107,7 +77,8 @@ Result<void> put(const Common& common, const PutOptions& options) {
       target += std::filesystem::path(absolute).filename().string();
     }
     while (target.ends_with("/")) target.pop_back();
-    const auto saved = TRY(ask_for<local::Saved>(common, local::PutRequest{place.library, absolute, target, options.text, options.exclude, contents_only}));
+    const auto saved =
+        TRY(ask_for<local::Saved>(common, local::PutRequest{place.library, absolute, target, options.text, options.exclude, contents_only, options.reread}));
     total.files += saved.files;
     total.unchanged += saved.unchanged;
     total.bytes += saved.bytes;
@@ -149,21 +120,9 @@ Result<void> put(const Common& common, const PutOptions& options) {
 
 // ---- get -------------------------------------------------------------------------------------------------------------
 struct GetOptions {
-  std::string place, target;
+  std::string place, target, when;
   bool force = false;
 };
-
-/// Calls `each` for every row at or below the place, page by page.
-Result<void> for_each_row(const Common& common, const Place& place, bool recursive, const std::function<Result<void>(const local::ListRow&)>& each) {
-  std::string after;
-  for (bool more = true; more;) {
-    const auto page = TRY(ask_for<local::Listing>(common, local::ListRequest{place.library, place.path, after, recursive, 1000}));
-    for (const local::ListRow& row : page.rows) TRY(each(row));
-    more = page.more && !page.rows.empty();
-    if (more) after = page.rows.back().path;
-  }
-  return {};
-}
 
 Result<void> write_all(int descriptor, ByteView bytes, const std::string& name) {
   while (!bytes.empty()) {
@@ -175,30 +134,15 @@ Result<void> write_all(int descriptor, ByteView bytes, const std::string& name) 
   return {};
 }
 
-/// Streams one content to `descriptor`, hashing on the way.
-Result<void> copy_content(const Common& common, const std::string& library, const local::ListRow& row, int descriptor, const std::string& name) {
-  crypto::Sha256 hash;
-  for (std::uint64_t offset = 0; offset < row.size;) {
-    const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(local::read_bytes_most, row.size - offset));
-    const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{library, row.manifest, offset, length}));
-    if (data.bytes.empty()) return fail(Fault::corrupt, shown(row.path) + " ends early");
-    hash.update(data.bytes);
-    TRY(write_all(descriptor, data.bytes, name));
-    offset += data.bytes.size();
-  }
-  if (hash.finish() != row.sha256) return fail(Fault::corrupt, shown(row.path) + " is not what was saved; run dozo fsck");
-  return {};
-}
-
 /// For utimensat and its like: the access time stays. Before 1970 too the nanoseconds count forward.
 std::array<timespec, 2> times_of(std::int64_t modified_ns) {
   const std::int64_t below_s = (modified_ns % 1'000'000'000 + 1'000'000'000) % 1'000'000'000;
   return {timespec{0, UTIME_OMIT}, timespec{(modified_ns - below_s) / 1'000'000'000, below_s}};
 }
 
-Result<void> get_symlink(const Common& common, const std::string& library, const local::ListRow& row, const std::string& target, bool force) {
-  const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{library, row.manifest, 0, local::read_bytes_most}));
-  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{library, row.path}));
+Result<void> get_symlink(const Common& common, const Place& place, const local::ListRow& row, const std::string& target, bool force) {
+  const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{place.library, row.manifest, 0, local::read_bytes_most}));
+  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, row.path, place.at}));
   if (crypto::sha256(data.bytes) != row.sha256) return fail(Fault::corrupt, shown(row.path) + " is not what was saved; run dozo fsck");
   const std::string link(text_of(data.bytes));
   if (link.contains('\0')) return fail(Fault::malformed, shown(row.path) + " is a link that no system can make: its target has a zero byte in it");
@@ -209,18 +153,18 @@ Result<void> get_symlink(const Common& common, const std::string& library, const
   return {};
 }
 
-Result<void> get_file(const Common& common, const std::string& library, const local::ListRow& row, const std::string& target, bool force) {
+Result<void> get_file(const Common& common, const Place& place, const local::ListRow& row, const std::string& target, bool force) {
   struct stat there{};
   if (::lstat(target.c_str(), &there) == 0) {
     if (!force) return fail(Fault::exists, shown(target) + " exists; use --force to replace it");
     if (!S_ISREG(there.st_mode) && !S_ISLNK(there.st_mode)) return fail(Fault::exists, shown(target) + " is in the way: it is neither a file nor a link");
   }
-  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{library, row.path}));
+  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, row.path, place.at}));
   std::string temporary = std::filesystem::path(target).parent_path().string();
   temporary += (temporary.empty() ? "" : "/") + std::string(".dozo-get-XXXXXX");
   const int descriptor = ::mkstemp(temporary.data());
   if (descriptor < 0) return fail(fault_of_errno(), failure("write beside", target));
-  Result<void> done = copy_content(common, library, row, descriptor, target);
+  Result<void> done = read_content(common, place.library, row, [&](ByteView bytes) { return write_all(descriptor, bytes, target); });
   const mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(descriptor, (row.executable ? 0777 : 0666) & ~mask);
@@ -257,21 +201,22 @@ Result<void> make_folders(const std::string& top, const std::string& below) {
 }
 
 Result<void> get(const Common& common, const GetOptions& options) {
-  const Place place = thing_of(options.place);
+  const Place place = TRY(at(common, thing_of(options.place), options.when));
   std::optional<local::Stat> one;
   if (!place.path.empty()) {
-    Result<local::Stat> stat = ask_for<local::Stat>(common, local::StatRequest{place.library, place.path});
+    Result<local::Stat> stat = ask_for<local::Stat>(common, local::StatRequest{place.library, place.path, place.at});
     if (stat && stat->row.kind != "folder") one = std::move(*stat);
     if (!stat && (stat.error().fault != Fault::not_found || options.target == "-")) return std::unexpected(stat.error());
   }
-  if (one && options.target == "-") return copy_content(common, place.library, one->row, STDOUT_FILENO, "standard output");
+  if (one && options.target == "-") {
+    return read_content(common, place.library, one->row, [](ByteView bytes) { return write_all(STDOUT_FILENO, bytes, "standard output"); });
+  }
   if (options.target == "-") misused("only a file can go to standard output");
   std::error_code code;
   if (one) {
     std::string target = options.target;
     if (std::filesystem::is_directory(target, code)) target += "/" + std::filesystem::path(one->row.path).filename().string();
-    return one->row.kind == "symlink" ? get_symlink(common, place.library, one->row, target, options.force)
-                                      : get_file(common, place.library, one->row, target, options.force);
+    return one->row.kind == "symlink" ? get_symlink(common, place, one->row, target, options.force) : get_file(common, place, one->row, target, options.force);
   }
   std::uint64_t files = 0;
   const std::size_t prefix = place.path.empty() ? 0 : place.path.size() + 1;
@@ -285,7 +230,7 @@ Result<void> get(const Common& common, const GetOptions& options) {
     made = folder;
     if (row.kind == "folder") return {};
     ++files;
-    return row.kind == "symlink" ? get_symlink(common, place.library, row, target, options.force) : get_file(common, place.library, row, target, options.force);
+    return row.kind == "symlink" ? get_symlink(common, place, row, target, options.force) : get_file(common, place, row, target, options.force);
   }));
   if (files == 0 && !std::filesystem::exists(options.target, code))
     return fail(Fault::not_found, shown(place.path.empty() ? place.library : place.path) + " is not there or is empty");
@@ -296,100 +241,16 @@ Result<void> get(const Common& common, const GetOptions& options) {
   return {};
 }
 
-// ---- ls, log ---------------------------------------------------------------------------------------------------------
-struct ListOptions {
-  std::string place;
-  bool recursive = false, wide = false, nul = false;
-};
-
-Result<void> list(const Common& common, const ListOptions& options) {
-  const Place place = thing_of(options.place);
-  json rows = json::array();
-  std::uint64_t count = 0;
-  TRY(for_each_row(common, place, options.recursive, [&](const local::ListRow& row) -> Result<void> {
-    ++count;
-    if (common.json) {
-      rows.push_back(row_json(row));
-    } else if (options.nul) {
-      std::fwrite(row.path.data(), 1, row.path.size() + 1, stdout);
-    } else if (options.wide) {
-      std::printf("%-8s %10s  %s  %s%s\n", row.kind.c_str(), row.kind == "folder" ? "" : size_text(row.size).c_str(),
-                  row.kind == "folder" ? "                " : time_text(row.time_ms).c_str(), shown(row.path).c_str(), row.in_conflict ? "   [conflict]" : "");
-    } else {
-      std::printf("%s%s\n", shown(row.path).c_str(), row.in_conflict ? "   [conflict]" : "");
-    }
-    return {};
-  }));
-  if (count == 0 && !place.path.empty()) {
-    const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, place.path}));
-    if (common.json)
-      rows.push_back(row_json(stat.row));
-    else
-      std::printf("%s\n", shown(stat.row.path).c_str());
-  }
-  if (common.json) print(rows);
-  return {};
-}
-
-struct LogOptions {
-  std::string place;
-  unsigned count = 20;
-};
-
-Result<void> log(const Common& common, const LogOptions& options) {
-  const Place place = place_of(options.place.find(':') == std::string::npos ? options.place + ":" : options.place);
-  json rows = json::array();
-  std::uint64_t before = 0;
-  for (unsigned left = options.count; left > 0;) {
-    const auto page = TRY(ask_for<local::Log>(common, local::LogRequest{place.library, place.path, before, std::min(left, 100U)}));
-    if (before == 0 && page.rows.empty() && !page.more && !place.path.empty())
-      return fail(Fault::not_found, "nothing was ever saved there: " + shown(place.path));
-    for (const local::LogRow& row : page.rows) {
-      if (common.json) {
-        json paths = json::array(), paths_hex = json::array();
-        for (const std::string& path : row.paths) {
-          paths.push_back(path_json(path));
-          paths_hex.push_back(to_hex(view_of(path)));
-        }
-        rows.push_back({{"number", row.number},
-                        {"commit", row.commit},
-                        {"author", path_json(row.author)},
-                        {"text", path_json(row.text)},
-                        {"person", row.person.is_zero() ? json() : json(row.person.hex())},
-                        {"role", path_json(row.role)},
-                        {"node", row.device.hex()},
-                        {"time_ms", row.time_ms},
-                        {"paths", paths},
-                        {"paths_hex", paths_hex},
-                        {"paths_cut", row.paths_cut}});
-      } else {
-        std::printf("%s %s  %s  %s\n", row.commit.substr(0, 12).c_str(), time_text(row.time_ms).c_str(), shown(row.author).c_str(), shown(row.text).c_str());
-        std::size_t shown_paths = 0;
-        for (const std::string& path : row.paths) {
-          if (++shown_paths > 10) break;
-          std::printf("    %s\n", shown(path).c_str());
-        }
-        if (row.paths.size() > 10 || row.paths_cut) std::printf("    and more\n");
-      }
-      before = row.number;
-    }
-    left -= std::min<unsigned>(left, static_cast<unsigned>(page.rows.size()));
-    if (!page.more || page.rows.empty()) break;
-  }
-  if (common.json) print(rows);
-  return {};
-}
-
 // ---- mv, rm, conflicts, resolve --------------------------------------------------------------------------------------
 struct ChangeOptions {
-  std::string place, to, text, use, with;
-  bool recursive = false, yes = false;
+  std::string place, to, text, use, with, when;
+  bool recursive = false, yes = false, exact = false;
 };
 
 /// A whole library is not taken away by a path that was forgotten.
-bool confirmed(const std::string& library) {
-  if (!on_terminal(STDIN_FILENO) || !on_terminal(STDERR_FILENO)) misused("this removes all of " + library + ": say so with --yes");
-  std::fprintf(stderr, "remove all of %s? The history keeps it. [y/N] ", shown(library).c_str());
+bool confirmed(const std::string& library, const std::string& what) {
+  if (!on_terminal(STDIN_FILENO) || !on_terminal(STDERR_FILENO)) misused("this " + what + " of " + library + ": say so with --yes");
+  std::fprintf(stderr, "%s: this %s. The history keeps it. Go on? [y/N] ", shown(library).c_str(), what.c_str());
   const int answer = std::getchar();
   return answer == 'y' || answer == 'Y';
 }
@@ -412,8 +273,26 @@ Result<void> move(const Common& common, const ChangeOptions& options) {
 Result<void> remove(const Common& common, const ChangeOptions& options) {
   const Place place = thing_of(options.place);
   if (place.path.empty() && !options.recursive) misused("the whole library: to remove all in it say so (-r)");
-  if (place.path.empty() && !options.yes && !confirmed(place.library)) return fail(Fault::denied, "nothing was removed");
+  if (place.path.empty() && !options.yes && !confirmed(place.library, "removes all")) return fail(Fault::denied, "nothing was removed");
   return report(common, TRY(ask_for<local::Saved>(common, local::RemoveRequest{place.library, place.path, options.text, options.recursive})));
+}
+
+Result<void> restore(const Common& common, const ChangeOptions& options) {
+  if (options.when.empty()) misused(std::string("as it was when? --at takes ") + moment_help);
+  const Place place = TRY(at(common, thing_of(options.place), options.when));
+  if (options.exact && place.path.empty() && !options.yes && !confirmed(place.library, "removes all that came since"))
+    return fail(Fault::denied, "nothing was changed");
+  const auto saved = TRY(ask_for<local::Saved>(common, local::RestoreRequest{place.library, place.path, place.at, options.text, options.exact}));
+  for (const std::string& line : saved.skipped) std::fprintf(stderr, "dozo: not restored: %s\n", shown(line).c_str());
+  if (common.json) {
+    print({{"files", saved.files}, {"removed", saved.removed}, {"records", saved.records}, {"as", as_json(saved)}, {"skipped", saved.skipped}});
+  } else {
+    const std::string removed = options.exact ? ", " + std::to_string(saved.removed) + " removed" : "";
+    std::printf("%llu restored%s%s\n", static_cast<unsigned long long>(saved.files), removed.c_str(),
+                saved.records == 0 && saved.skipped.empty() ? ": it is as it was then" : "");
+  }
+  if (!saved.skipped.empty()) return fail(Fault::denied, std::to_string(saved.skipped.size()) + " not restored, named above; all else is");
+  return {};
 }
 
 Result<void> conflicts(const Common& common, const std::string& library) {
@@ -442,7 +321,7 @@ Result<void> resolve(const Common& common, const ChangeOptions& options) {
     // The file's content is saved over what is shown first; that version is then the one that ends the conflict.
     std::error_code code;
     const std::string absolute = std::filesystem::absolute(options.with, code).lexically_normal().string();
-    TRY(ask_for<local::Saved>(common, local::PutRequest{place.library, absolute, place.path, options.text, {}, false}));
+    TRY(ask_for<local::Saved>(common, local::PutRequest{place.library, absolute, place.path, options.text, {}}));
   }
   std::optional<std::string> use;
   if (!options.use.empty()) {
@@ -461,6 +340,7 @@ void add_document_verbs(CLI::App& app, Common& common) {
   verb->add_option("source", put_options->sources, "what to save, then the place; a folder with a slash at its end: its contents")->required();
   verb->add_option("-m,--message", put_options->text, "what to say about it in the history");
   verb->add_option("--exclude", put_options->exclude, "leave out names that fit this pattern (may be given again)");
+  verb->add_flag("--reread", put_options->reread, "read also what by its times has not changed since it was saved");
   verb->add_option("--held", put_options->held, "wait until this many other nodes hold it durably");
   verb->add_option("--timeout", put_options->timeout_s, "seconds to wait for --held")->capture_default_str();
   verb->callback([=, &common] { finish(put(common, *put_options)); });
@@ -470,21 +350,8 @@ void add_document_verbs(CLI::App& app, Common& common) {
   verb->add_option("place", get_options->place, "LIBRARY:[PATH]")->required();
   verb->add_option("target", get_options->target, "file or folder to write; - is standard output")->required();
   verb->add_flag("-f,--force", get_options->force, "replace what is there");
+  add_moment(*verb, "--at", get_options->when, std::string("as it was then: ") + moment_help);
   verb->callback([=, &common] { finish(get(common, *get_options)); });
-
-  auto list_options = std::make_shared<ListOptions>();
-  verb = app.add_subcommand("ls", "list a folder: dozo ls LIBRARY:[PATH]")->group(group);
-  verb->add_option("place", list_options->place, "LIBRARY:[PATH]")->required();
-  verb->add_flag("-r,--recursive", list_options->recursive, "all below");
-  verb->add_flag("-l,--long", list_options->wide, "kinds, sizes and times");
-  verb->add_flag("-0,--null", list_options->nul, "end each path with NUL, exact bytes");
-  verb->callback([=, &common] { finish(list(common, *list_options)); });
-
-  auto log_options = std::make_shared<LogOptions>();
-  verb = app.add_subcommand("log", "history, newest first: dozo log LIBRARY:[PATH]")->group(group);
-  verb->add_option("place", log_options->place, "LIBRARY:[PATH]")->required();
-  verb->add_option("-n,--count", log_options->count, "at most this many")->capture_default_str();
-  verb->callback([=, &common] { finish(log(common, *log_options)); });
 
   auto change = std::make_shared<ChangeOptions>();
   verb = app.add_subcommand("mv", "rename a document or folder: dozo mv LIBRARY:FROM TO")->group(group);
@@ -499,6 +366,14 @@ void add_document_verbs(CLI::App& app, Common& common) {
   verb->add_flag("-y,--yes", change->yes, "do not ask before a whole library goes");
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(remove(common, *change)); });
+
+  verb = app.add_subcommand("restore", "save once more what was there then: dozo restore LIBRARY:[PATH] --at WHEN")->group(group);
+  verb->add_option("place", change->place, "LIBRARY:[PATH]")->required();
+  add_moment(*verb, "--at", change->when, moment_help);
+  verb->add_flag("--exact", change->exact, "and remove what was not there then");
+  verb->add_flag("-y,--yes", change->yes, "do not ask before a whole library loses what came since");
+  verb->add_option("-m,--message", change->text, "what to say about it in the history");
+  verb->callback([=, &common] { finish(restore(common, *change)); });
 
   verb = app.add_subcommand("conflicts", "what waits for a person: dozo conflicts LIBRARY")->group(group);
   verb->add_option("library", change->place, "LIBRARY")->required();

@@ -1,0 +1,212 @@
+#include "node/requests_past.h"
+
+#include <algorithm>
+#include <set>
+
+#include "node/requests.h"
+#include "store/content.h"
+
+namespace dozo::node {
+namespace {
+
+using store::History;
+using store::TreeFile;
+
+std::string trimmed(std::string path) {
+  while (path.ends_with('/')) path.pop_back();
+  return path;
+}
+bool is_below(std::string_view path, std::string_view top) {
+  return top.empty() || path == top || (path.starts_with(top) && path.size() > top.size() && path[top.size()] == '/');
+}
+std::unexpected<Error> nothing_there(const std::string& path) { return fail(Fault::not_found, "nothing was shown there then: " + path); }
+
+/// The number of the commit with that whole id.
+Result<std::uint64_t> number_of(const History& history, const std::string& id) {
+  if (const auto parsed = store::GitId::parse(id)) {
+    if (const auto number = TRY(history.number_of(*parsed))) return *number;
+  }
+  return fail(Fault::not_found, "the history has no such commit: " + id);
+}
+
+std::string_view name_of(store::ContentKind kind) {
+  return kind == store::ContentKind::dir ? "folder" : kind == store::ContentKind::symlink ? "symlink" : "file";
+}
+
+local::ListRow row_of(const std::string& path, const TreeFile& file, std::uint64_t hlc) {
+  local::ListRow row;
+  row.path = path;
+  row.kind = name_of(file.kind);
+  row.document = file.document;
+  row.manifest = file.manifest;
+  row.sha256 = file.content_sha256;
+  row.size = file.size;
+  row.time_ms = store::time_ms(hlc);
+  row.executable = file.executable;
+  return row;
+}
+
+/// That all of it is here. Faults: whatever keeps it from being read.
+Result<void> is_here(Library& library, const store::Content& content) {
+  if (!content.source) return {};
+  const store::Manifest manifest = TRY(library.manifest(content.source->manifest));
+  return store::walk(manifest, library.pieces(), [&](store::PieceType, const store::PieceRef& piece) -> Result<void> {
+    if (!library.index().find(piece.id)) return fail(Fault::unavailable, "a piece of it is not here");
+    return {};
+  });
+}
+
+store::Content content_of(const TreeFile& file) {
+  if (file.kind == store::ContentKind::dir) return {store::dir_value, std::nullopt};
+  return {{file.kind, file.content_sha256, file.executable}, store::Source{file.manifest, file.size}};
+}
+
+}  // namespace
+
+Result<local::Log> commit_named(Library& library, const local::CommitRequest& request) {
+  const History* history = TRY(library.history());
+  std::uint64_t number = 0;
+  if (!request.id.empty()) {
+    if (request.id.size() == 2 * store::GitId::size) {
+      number = TRY(number_of(*history, request.id));
+    } else {
+      const std::vector<std::uint64_t> found = TRY(history->numbers_beginning(request.id, 2));
+      if (found.empty()) return fail(Fault::not_found, "the history has no such commit: " + request.id);
+      if (found.size() > 1) return fail(Fault::exists, "several commits have an id that begins so: " + request.id);
+      number = found.front();
+    }
+  } else {
+    // All of that millisecond counts.
+    const std::int64_t time_ms = std::clamp<std::int64_t>(request.time_ms, -1, (std::int64_t{1} << 47) - 1);
+    if (time_ms >= 0) number = TRY(history->number_at_time(static_cast<std::uint64_t>(time_ms) << 16 | 0xffff));
+    if (number == 0) return fail(Fault::not_found, "nothing had been saved by then");
+  }
+  return log(library, {request.library, "", number + 1, 1});
+}
+
+Result<local::Listing> list_past(Library& library, const local::ListRequest& request) {
+  const History* history = TRY(library.history());
+  const std::uint64_t number = TRY(number_of(*history, request.at));
+  if (request.recursive) return fail(Fault::unsupported, "the past is listed folder by folder");
+  const std::string top = trimmed(request.folder);
+  local::Listing out;
+  if (!top.empty()) {
+    const auto file = TRY(history->file_at(number, top));
+    if (file && file->kind != store::ContentKind::dir) {
+      if (request.after < top) out.rows.push_back(row_of(top, *file, TRY(history->changed_at(number, top))));
+      return out;
+    }
+  }
+  const std::size_t limit = std::clamp<std::size_t>(request.limit, 1, 4000);
+  const auto entries = TRY(history->list(number, top, request.after, limit + 1));
+  if (!entries) return nothing_there(request.folder);
+  for (const store::HistoryEntry& entry : *entries) {
+    if (out.rows.size() == limit) {
+      out.more = true;
+      break;
+    }
+    const std::string path = (top.empty() ? "" : top + "/") + entry.name + (entry.is_folder ? "/" : "");
+    local::ListRow row;
+    if (entry.file) row = row_of(path, *entry.file, entry.is_folder ? 0 : entry.changed_hlc);
+    row.path = path;
+    if (entry.is_folder) row.kind = "folder";
+    out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
+Result<local::Stat> stat_past(Library& library, const local::StatRequest& request) {
+  const History* history = TRY(library.history());
+  const std::uint64_t number = TRY(number_of(*history, request.at));
+  const std::string path = trimmed(request.path);
+  local::Stat out;
+  const auto file = path.empty() ? std::nullopt : TRY(history->file_at(number, path));
+  if (!file) {
+    if (!TRY(history->list(number, path))) return nothing_there(request.path);
+    out.row.path = path + "/";
+    out.row.kind = "folder";
+    return out;
+  }
+  const bool is_folder = file->kind == store::ContentKind::dir;
+  out.row = row_of(is_folder ? path + "/" : path, *file, TRY(history->changed_at(number, path)));
+  if (is_folder) return out;
+  const store::Manifest manifest = TRY(library.manifest(file->manifest));
+  out.row.size = manifest.size;
+  out.mode = manifest.traits.mode;
+  out.modified_ns = manifest.traits.mtime_ns;
+  return out;
+}
+
+Result<local::Differences> differences(Library& library, const local::DiffRequest& request) {
+  const History* history = TRY(library.history());
+  const std::uint64_t to = request.to.empty() ? history->size() : TRY(number_of(*history, request.to));
+  const std::uint64_t from = request.from.empty() ? to - std::min<std::uint64_t>(to, 1) : TRY(number_of(*history, request.from));
+  const std::string top = trimmed(request.path);
+  const std::size_t limit = std::clamp<std::size_t>(request.limit, 1, 4000);
+  std::uint64_t skip = request.skip;
+  local::Differences out;
+  const auto wanted = [&](const std::string& path) {
+    if (!is_below(path, top)) return false;
+    return skip == 0 || (--skip, false);
+  };
+  const auto take = [&](const store::HistoryDifference& it) {
+    if (out.rows.size() == limit) return out.more = true, false;
+    local::DifferenceRow& row = out.rows.emplace_back(local::DifferenceRow{it.path, std::nullopt, std::nullopt});
+    if (it.before) row.before = row_of("", *it.before, 0);
+    if (it.after) row.after = row_of("", *it.after, 0);
+    return true;
+  };
+  TRY(history->diff(from, to, take, wanted));
+  return out;
+}
+
+Result<ActsToRestore> acts_to_restore(Library& library, const local::RestoreRequest& request) {
+  const store::Folder* folder = TRY(library.readable());
+  const History* history = TRY(library.history());
+  const std::uint64_t number = TRY(number_of(*history, request.at));
+  const std::string top = trimmed(request.path);
+  ActsToRestore out;
+  std::set<std::string> then;
+  const auto take = [&](const std::string& path, const TreeFile& file) -> Result<void> {
+    then.insert(path);
+    const auto shown = TRY(folder->find(path));
+    const store::Content content = content_of(file);
+    if (shown && shown->value == content.value) return {};
+    if (const auto here = is_here(library, content); !here) {
+      out.left_out.push_back(path + ": cannot be read here: " + here.error().text);
+      return {};
+    }
+    out.saves.emplace_back(PutAct{trimmed(path), content});
+    return {};
+  };
+  const auto one = top.empty() ? std::nullopt : TRY(history->file_at(number, top));
+  if (one && one->kind != store::ContentKind::dir) {
+    TRY(take(top, *one));
+  } else {
+    Result<void> taken;
+    const Result<void> walked = history->walk(number, top, [&](const std::string& path, const TreeFile& file) {
+      taken = take(path, file);
+      return taken.has_value();
+    });
+    if (!walked) return walked.error().fault == Fault::not_found ? nothing_there(request.path) : std::unexpected(walked.error());
+    TRY(std::move(taken));
+  }
+  if (request.exact) {
+    // A document in conflict is shown at several paths: it goes if it was at none of them.
+    std::set<DocumentId> stay;
+    std::vector<RemoveOneAct> go;
+    const auto judge = [&](const std::string& path, const store::Shown& shown) {
+      if (then.contains(path)) stay.insert(shown.document);
+      if (go.empty() || go.back().document != shown.document) go.push_back({shown.document, path});
+      return true;
+    };
+    if (const auto shown = top.empty() ? std::nullopt : TRY(folder->find(top))) judge(top, *shown);  // a file where a folder was
+    TRY(folder->walk(top, "", judge));
+    for (auto it = go.rbegin(); it != go.rend(); ++it) {  // a folder after what is in it
+      if (stay.insert(it->document).second) out.removals.emplace_back(std::move(*it));
+    }
+  }
+  return out;
+}
+
+}  // namespace dozo::node

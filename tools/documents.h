@@ -1,0 +1,43 @@
+// Documents: what the verbs on documents share: places, moments, rows and contents. Heavy: for .cpp files of verbs.
+// Threads: one.
+#pragma once
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "tools/command.h"
+
+namespace dozo::tools {
+
+/// JSON strings are UTF-8; stray bytes of a name become U+FFFD there, and `path_hex` beside it has the exact bytes.
+nlohmann::json path_json(const std::string& path);
+nlohmann::json row_json(const node::local::ListRow& row);
+
+/// What is typed wrongly ends with status 2, whatever a node would say.
+[[noreturn]] void misused(const std::string& why);
+Place place_of(std::string_view text);
+/// A place of which the verb takes a thing: "works:folder/" is the folder itself.
+Place thing_of(std::string_view text);
+
+/// The last millisecond of the day, minute or second that is named: 2026-11-27, "2026-11-27 14:05", 2026-11-27T14:05:10, in the local time zone or with Z or
+/// +09:00 at the end. Nothing: it is no such text, or no such time.
+std::optional<std::int64_t> time_ms_of(std::string_view text);
+/// The commit that people mean by `when`: the last one not later than a time, or the one with an id that begins so; "" is the newest. Faults: not_found, exists
+/// (several begin so), those of ask.
+Result<node::local::LogRow> commit_at(const Common& common, const std::string& library, const std::string& when);
+/// The place as it was then; as it is now where `when` is "".
+Result<Place> at(const Common& common, Place place, const std::string& when);
+/// What --at, --from and --to take. An empty one, perhaps of a variable that is not set, is refused.
+inline constexpr const char* moment_help = "a day, a time of it (\"2026-11-27 14:05\"), or the id of a commit";
+
+void add_moment(CLI::App& verb, const std::string& name, std::string& to, const std::string& help);
+
+/// Calls `each` for every row directly in the place, or for every document below it, page by page. Of a file: for the file.
+using EachRow = std::function<Result<void>(const node::local::ListRow& row)>;
+Result<void> for_each_row(const Common& common, const Place& place, bool recursive, const EachRow& each);
+
+/// Gives the content to `take`, a part at a time, and checks its SHA-256. Faults: corrupt (it is another), those of ask and `take`.
+Result<void> read_content(const Common& common, const std::string& library, const node::local::ListRow& row, const std::function<Result<void>(ByteView)>& take);
+
+}  // namespace dozo::tools
