@@ -407,11 +407,24 @@ TEST_CASE_FIXTURE(Daemons, "daemon: a stop does not wait for a large save, and a
   fs::create_directory(at("large"));
   spill(at("large/file"), "");
   fs::resize_file(at("large/file"), std::uintmax_t{1} << 40);  // a hole: nothing is read of the disk
-  const auto put_large = [&] { return begin(DOZO_COMMAND, {"put", "large", "works:", "--home", "head"}, at("put.out"), at("put.error")); };
+  const auto bytes_read = [&] {
+    std::ifstream io("/proc/" + std::to_string(running.at("head")) + "/io");
+    std::string name;
+    std::uint64_t bytes = 0;
+    io >> name >> bytes;
+    REQUIRE(name == "rchar:");
+    return bytes;
+  };
+  /// Comes back when the daemon is at it: under a sanitizer the command alone takes its time.
+  const auto put_large = [&] {
+    const std::uint64_t before = bytes_read();
+    const pid_t client = begin(DOZO_COMMAND, {"put", "large", "works:", "--home", "head"}, at("put.out"), at("put.error"));
+    CHECK(comes_true([&] { return bytes_read() > before + (16U << 20); }));
+    return client;
+  };
   const auto ended_early = [&] { return log("head").find("ended early") != std::string::npos; };
 
   pid_t client = put_large();
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
   std::istringstream limits(slurp("/proc/" + std::to_string(client) + "/limits"));
   std::string soft, hard;
   for (std::string line; std::getline(limits, line);)
@@ -422,7 +435,6 @@ TEST_CASE_FIXTURE(Daemons, "daemon: a stop does not wait for a large save, and a
   CHECK(comes_true(ended_early));
 
   client = put_large();
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
   spill(at("plan"), "a plan");
   good({"put", "plan", "works:", "--home", "head"});  // beside the other
   CHECK(end("head") == 0);
