@@ -77,6 +77,7 @@ struct Environment {
       case MDB_PAGE_NOTFOUND:
       case MDB_PANIC:
       case MDB_BAD_DBI:
+      case MDB_BAD_TXN:  // what was found before was bad enough to end the transaction
       case MDB_INCOMPATIBLE:
       case EIO: return fail(Fault::corrupt, text + mdb_strerror(code) + "; run dozo fsck");
       default: return fail(Fault::unavailable, text + mdb_strerror(code));

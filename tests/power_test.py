@@ -115,12 +115,13 @@ def disk_that_lies(realm, dice):
         while again.poll() is None and not realm.answers("osaka") and time.monotonic() < end:
             time.sleep(0.05)
         if again.poll() is not None:
-            need(again.returncode in (4, 6, 7, -6, -7, -11), f"a torn store ends the daemon with status {again.returncode}")
+            need(again.returncode in (4, 6, -6, -7, -11), f"a torn store ends the daemon with status {again.returncode}")
             return  # it refuses the store, or dies of LMDB's pages: the mark that has them checked after a death may be lost as well
         try:
             shown = realm.shown("osaka")
-        except Failed:
-            shown = {}  # even the policy or the library may be gone
+        except Failed as failed:
+            need(any(loss in str(failed) for loss in ("no policy yet", "no library of this name", "status 6")), f"the control's daemon fails in another way: {failed}")
+            shown = {}
         again.terminate()
         again.wait()
         if any(shown.get(path) != digest for path, digest in saved.items()):
