@@ -202,7 +202,7 @@ Result<local::Answer> Engine::Body::answer(const local::RestoreRequest& request,
   Result<void> saved = save_parts(keys, acts.saves, request.text, out, now, &out.skipped);
   if (!saved && removed.records > 0)
     saved.error().text =
-        std::to_string(removed.files) + " documents were removed already, which the same command would have followed by saves: " + saved.error().text;
+        std::to_string(removed.files) + " documents are removed, and not all is back that is to come; the same command goes on: " + saved.error().text;
   TRY(std::move(saved));
   out.removed = removed.files;
   if (out.records == 0) out.person = removed.person, out.role = removed.role, out.who = removed.who;

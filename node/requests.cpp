@@ -5,9 +5,6 @@
 #include "store/content.h"
 
 namespace dozo::node {
-namespace {
-
-using store::Shown;
 
 std::string_view name_of(store::ContentKind kind) {
   switch (kind) {
@@ -17,6 +14,10 @@ std::string_view name_of(store::ContentKind kind) {
   }
   return "file";
 }
+
+namespace {
+
+using store::Shown;
 
 local::ListRow row_of(const std::string& path, const Shown& shown, bool in_conflict) {
   local::ListRow row;

@@ -8,6 +8,8 @@
 
 namespace dozo::node {
 
+std::string_view name_of(store::ContentKind kind);  ///< as rows have it
+
 /// As shown now. Faults of all: denied (no keys), not_found, the store's.
 Result<local::Listing> list(Library& library, const local::ListRequest& request);
 Result<local::Log> log(Library& library, const local::LogRequest& request);

@@ -29,10 +29,6 @@ Result<std::uint64_t> number_of(const History& history, const std::string& id) {
   return fail(Fault::not_found, "the history has no such commit: " + id);
 }
 
-std::string_view name_of(store::ContentKind kind) {
-  return kind == store::ContentKind::dir ? "folder" : kind == store::ContentKind::symlink ? "symlink" : "file";
-}
-
 local::ListRow row_of(const std::string& path, const TreeFile& file, std::uint64_t hlc) {
   local::ListRow row;
   row.path = path;

@@ -1,4 +1,7 @@
 // Documents as they are and as they were, asked as people ask: ls, get, show, find, du and diff with moments, and restore.
+#include <ctime>
+#include <set>
+
 #include "tests/daemon_fixture.h"
 
 using namespace dozo;
@@ -141,6 +144,57 @@ TEST_CASE_FIXTURE(Past, "past: restore saves once more what was there, keeps wha
   CHECK(told({"ls", "-r", "works:"}) == "picture.bin\ntop.txt\n図面/final.txt\n");
   CHECK(end("head") == 0);
   CHECK(asked({"fsck", "head", "--key-file", "key"})["sound"] == true);
+}
+
+TEST_CASE_FIXTURE(Daemons, "past: a time is all of the second that it names, in any zone") {
+  make_small();
+  start("head");
+  publish();
+  std::vector<std::int64_t> times_ms;
+  for (const char* text : {"first", "second"}) {
+    if (!times_ms.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+    spill(at("note"), text);
+    good({"put", "note", "works:", "--home", "head"});
+    times_ms.push_back(asked({"log", "works:", "-n", "1", "--home", "head"})[0]["time_ms"].get<std::int64_t>());
+  }
+  const auto then = [&](std::int64_t time_ms, int zone_hours, const std::string& zone) {
+    const std::time_t seconds = time_ms / 1000 + zone_hours * 3600;
+    std::tm parts{};
+    char text[40];
+    REQUIRE(::gmtime_r(&seconds, &parts) != nullptr);
+    REQUIRE(std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) > 0);
+    return dozo({"get", "works:note", "-", "--at", text + zone, "--home", "head"});
+  };
+  for (const auto& [hours, zone] : std::vector<std::pair<int, std::string>>{{0, "Z"}, {9, "+09:00"}, {-3, "-0300"}}) {
+    CHECK(then(times_ms[0], hours, zone).out == "first");
+    CHECK(then(times_ms[1] - 1000, hours, zone).out == "first");
+    CHECK(then(times_ms[1], hours, zone).out == "second");
+    CHECK(then(times_ms[0] - 1000, hours, zone).status == 3);
+  }
+}
+
+TEST_CASE_FIXTURE(Past, "past: folders, differences and restores of thousands go page by page and in several records, each thing once") {
+  constexpr int count = 2100;
+  fs::create_directories(at("many/many"));
+  for (int i = 0; i < count; ++i) spill(at("many/many/" + std::to_string(i)), std::to_string(i));
+  good({"put", "many/", "works:", "--home", "head"});
+  noted();
+  const auto paths = [&](const std::vector<std::string>& words) {
+    std::set<std::string> out;
+    std::size_t rows = 0;
+    for (const json& row : asked(words)) out.insert(row["path"].get<std::string>()), ++rows;
+    CHECK(out.size() == rows);
+    return out;
+  };
+  const auto now = paths({"ls", "works:many", "--home", "head"});
+  CHECK(now.size() == count);
+  CHECK((paths({"ls", "works:many", "--at", commits.back(), "--home", "head"}) == now));
+  CHECK((paths({"diff", "works:many", "--from", commits[3], "--home", "head"}) == now));
+  good({"rm", "-r", "works:many", "--home", "head"});
+  CHECK(told({"restore", "works:", "--at", commits.back()}) == "2100 restored\n");
+  CHECK((paths({"ls", "works:many", "--home", "head"}) == now));
+  CHECK(told({"restore", "works:", "--at", commits[3], "--exact", "--yes"}) == "0 restored, 2100 removed\n");
+  CHECK(told({"diff", "works:", "--from", commits[3]}).empty());
 }
 
 TEST_CASE_FIXTURE(Past, "past: what is no moment, or before all, is one clear line and changes nothing") {
