@@ -203,6 +203,9 @@ TEST_CASE_FIXTURE(Past, "past: what is no moment, or before all, is one clear li
   refused({"ls", "works:", "--at", "2026-01-01 24:00"}, 2, "is no moment");
   refused({"ls", "works:", "--at", "2001-01-01"}, 3, "nothing had been saved by then");
   refused({"ls", "works:", "--at", "000000000000"}, 3, "no such commit");
+  // Once only twelve digits or more were taken for an id, and the first eight of one may be digits alone.
+  refused({"ls", "works:", "--at", "0000000"}, 3, "no such commit");
+  refused({"ls", "works:", "--at", "20261127"}, 3, "no such commit");
   refused({"ls", "works:図面/final.txt", "--at", commits[0]}, 3, "nothing was shown there then");
   refused({"restore", "works:nowhere", "--at", commits[0]}, 3, "nothing was shown there then");
   refused({"restore", "works:"}, 2, "--at");

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "tests/history_disk.h"
@@ -335,6 +337,20 @@ TEST_CASE("history: numbers, ids and stamps lead to each other") {
   CHECK(history.record_at(0).error().fault == Fault::not_found);
   CHECK(history.tree_at(3).error().fault == Fault::not_found);
   CHECK(fault_of(history.rewind_to(3)) == Fault::not_found);
+}
+
+TEST_CASE("history: what begins as the ids of two commits names both, newest first, and no more than are asked for") {
+  Disk disk;
+  History history = opened(disk);
+  for (std::uint64_t n = 1; n <= 17; ++n) REQUIRE(history.extend(std::vector{a_step(n, {})}));
+  std::map<char, std::vector<std::uint64_t>> by_first;
+  for (std::uint64_t n = 17; n > 0; --n) by_first[history.id_at(n)->hex()[0]].push_back(n);
+  for (const auto& [first, numbers] : by_first) CHECK(*history.numbers_beginning({&first, 1}, 17) == numbers);
+  const auto shared = std::ranges::find_if(by_first, [](const auto& it) { return it.second.size() > 1; });
+  REQUIRE(shared != by_first.end());  // 17 ids, 16 digits
+  CHECK(*history.numbers_beginning({&shared->first, 1}, 1) == std::vector{shared->second[0]});
+  CHECK(*history.numbers_beginning(history.id_at(3)->hex(), 2) == std::vector<std::uint64_t>{3});
+  CHECK(history.numbers_beginning(history.id_at(3)->hex() + "0", 2)->empty());
 }
 
 TEST_CASE("history: what git cannot hold in an author or a text is replaced, and nothing in a text passes for a record's id") {
