@@ -128,7 +128,19 @@ char32_t composed(char32_t first, char32_t second) {
   return it != table.end() && it->first == first && it->second == second ? it->to : 0;
 }
 
-Points nfc_of(const Points& from) {
+/// None of the points composes, decomposes or moves past another, beside whatever it stands: what stands of Latin in one piece, kana, ideographs, and full
+/// and half widths. A text of these alone is in form C.
+bool is_inert(char32_t point) {
+  return point < 0x300 || (point >= 0x3041 && point <= 0x3096) || (point >= 0x309b && point <= 0x30ff) || (point >= 0x3400 && point <= 0x9fff) ||
+         (point >= 0xff01 && point <= 0xffee);
+}
+bool is_inert(const Points& points) {
+  return std::ranges::all_of(points, [](char32_t point) { return is_inert(point); });
+}
+bool is_caseless(char32_t point) { return point >= 0x3041 && point <= 0x9fff; }  // kana, ideographs
+
+Points nfc_of(Points from) {
+  if (is_inert(from)) return from;
   Points apart;
   apart.reserve(from.size() + 8);
   for (const char32_t point : from) decompose(point, apart);
@@ -176,11 +188,11 @@ std::string fold(std::string_view text) {
   if (is_ascii(text)) return ascii_lower(text);
   Points folded;
   for (const char32_t point : nfc_of(points_of(text))) {
-    const auto* row = row_of(unicode::folds(), point);
+    const auto* row = is_caseless(point) ? nullptr : row_of(unicode::folds(), point);
     if (!row) folded += point;
     for (std::size_t i = 0; row && i < 3 && row->to[i] != 0; ++i) folded += row->to[i];
   }
-  return bytes_of_points(nfc_of(folded));
+  return bytes_of_points(nfc_of(std::move(folded)));
 }
 
 std::string name_key(NameRule rule, std::string_view name) { return rule == NameRule::portable ? fold(name) : std::string(name); }
