@@ -448,10 +448,7 @@ Result<std::vector<std::optional<store::ContentValue>>> Engine::shown(const Libr
   if (library == nullptr) return fail(Fault::not_found, "the library is held here no longer");
   const store::Folder* folder = TRY(library->readable());
   std::vector<std::optional<store::ContentValue>> out;
-  for (const std::string& path : paths) {
-    const auto shown = path.empty() ? std::nullopt : TRY(folder->find(path));
-    out.push_back(shown ? std::optional(shown->value) : std::nullopt);
-  }
+  for (const auto& shown : TRY(folder->find(paths))) out.push_back(shown ? std::optional(shown->value) : std::nullopt);
   return out;
 }
 

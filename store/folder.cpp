@@ -13,6 +13,7 @@ class Folder::Body {
 
   FolderState state(ReadTransaction& in) const { return {rows_, view_, rule_, in}; }
   Result<FolderState::Placements> placements(ReadTransaction& in, const std::set<DocumentId>& documents) const;
+  Result<std::optional<Shown>> find(const FolderState& state, std::string_view path) const;
   Result<bool> list(const FolderState& state, const std::string& folder, std::string_view after, const TakeOne& take) const;
   Result<bool> walk(const FolderState& state, const std::string& folder, std::string_view after, const Take& take) const;
 
@@ -68,11 +69,9 @@ Result<bool> Folder::is_replaced(const DocumentId& document, Register reg, const
   return body_->view_.is_replaced(*in, document, reg, id);
 }
 
-Result<std::optional<Shown>> Folder::find(std::string_view path) const {
-  const auto in = TRY(body_->kv_.read());
-  const FolderState state = body_->state(*in);
+Result<std::optional<Shown>> Folder::Body::find(const FolderState& state, std::string_view path) const {
   const bool dir = path.ends_with('/');
-  const std::string folded = name_key(body_->rule_, dir ? path.substr(0, path.size() - 1) : path);
+  const std::string folded = name_key(rule_, dir ? path.substr(0, path.size() - 1) : path);
   if (dir) {
     auto own = TRY(state.own(folded));
     if (!own || TRY(state.shown(folded)) + '/' != path) return std::optional<Shown>{};
@@ -90,6 +89,19 @@ Result<std::optional<Shown>> Folder::find(std::string_view path) const {
   }
   if (found && !folder.empty() && TRY(state.shown(folder)) != path.substr(0, path.rfind('/'))) found.reset();
   return found;
+}
+
+Result<std::optional<Shown>> Folder::find(std::string_view path) const {
+  const auto in = TRY(body_->kv_.read());
+  return body_->find(body_->state(*in), path);
+}
+
+Result<std::vector<std::optional<Shown>>> Folder::find(std::span<const std::string> paths) const {
+  const auto in = TRY(body_->kv_.read());
+  const FolderState state = body_->state(*in);
+  std::vector<std::optional<Shown>> out;
+  for (const std::string& path : paths) out.push_back(TRY(body_->find(state, path)));
+  return out;
 }
 
 Result<std::optional<Shown>> Folder::displaced(std::string_view path) const {

@@ -85,6 +85,8 @@ class Folder {
   Result<Registers> registers(const DocumentId& document) const;
   Result<bool> is_replaced(const DocumentId& document, Register reg, const VersionId& id) const;
   Result<std::optional<Shown>> find(std::string_view path) const;  ///< exactly as shown
+  /// The same of many, in their order: what their folders have in common is looked up once.
+  Result<std::vector<std::optional<Shown>>> find(std::span<const std::string> paths) const;
   /// By its own path, a document whose name was made over because another has it.
   Result<std::optional<Shown>> displaced(std::string_view path) const;
   Result<std::vector<Shown>> of(const DocumentId& document) const;  ///< what it shows: the first content, then the others by rank

@@ -122,13 +122,11 @@ Result<std::string> FolderState::name_of(const std::string& folder, const Folder
 }
 
 Result<std::string> FolderState::shown(const std::string& folder) const {
-  std::string out;
-  if (folder.empty()) return out;
-  for (std::size_t slash = folder.find('/');; slash = folder.find('/', slash + 1)) {
-    const std::string at = folder.substr(0, slash);
-    out = below(out, TRY(name_of(at, TRY(row(at)))));
-    if (slash == std::string::npos) return out;
-  }
+  if (folder.empty()) return std::string();
+  if (const auto known = shown_.find(folder); known != shown_.end()) return known->second;
+  std::string out = below(TRY(shown(parent_of(folder))), TRY(name_of(folder, TRY(row(folder)))));
+  if (overlay_ == nullptr) shown_.emplace(folder, out);
+  return out;
 }
 
 // ---- what stands where -----------------------------------------------------------------------------------------------------

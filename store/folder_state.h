@@ -79,6 +79,7 @@ class FolderState {
   ReadTransaction& in_;
   const FolderOverlay* overlay_;
   const Placements* placed_;
+  mutable std::map<std::string, std::string> shown_;  ///< what shown() said, where nothing changes meanwhile
 };
 
 }  // namespace dozo::store
