@@ -32,7 +32,8 @@ class DerivedIndex final : public store::PieceIndex {
   DerivedIndex(store::Kv& derived, const crypto::LocalKey& local, const LibraryId& library) : derived_(derived), local_(local), library_(library) {}
 
   /// Nothing also where the derived store fails: the piece is then stored anew.
-  std::optional<PackAddress> find(const PieceId& id) const override;
+  std::optional<PackAddress> find(const PieceId& id) const;
+  bool holds(const PieceId& id) const override { return find(id).has_value(); }
   Result<bool> has(const PackAddress& pack) const;
 
   struct Pack {

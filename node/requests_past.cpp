@@ -47,7 +47,7 @@ Result<void> is_here(Library& library, const store::Content& content) {
   if (!content.source) return {};
   const store::Manifest manifest = TRY(library.manifest(content.source->manifest));
   return store::walk(manifest, library.pieces(), [&](store::PieceType, const store::PieceRef& piece) -> Result<void> {
-    if (!library.index().find(piece.id)) return fail(Fault::unavailable, "a piece of it is not here");
+    if (!library.index().holds(piece.id)) return fail(Fault::unavailable, "a piece of it is not here");
     return {};
   });
 }

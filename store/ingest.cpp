@@ -96,6 +96,9 @@ class Ingest::Body {
     return std::exchange(stored_, {});
   }
 
+  bool has_new(const PieceId& id) const { return seen_.contains(id); }
+  bool has_new() const { return has_new_; }
+
   Result<PieceId> add_record(ByteView record) {
     INVARIANT(!finished_ && !record.empty());
     if (record.size() > piece_bytes_most(PieceType::record)) return fail(Fault::over_limit, "a record longer than any may be");
@@ -212,7 +215,8 @@ class Ingest::Body {
   }
 
   bool is_new(const PieceId& id) {
-    if (seen_.contains(id) || index_.find(id)) return false;
+    if (seen_.contains(id) || index_.holds(id)) return false;
+    has_new_ = true;
     seen_.insert(id);
     return true;
   }
@@ -224,6 +228,7 @@ class Ingest::Body {
   PackBuilder content_, meta_;
   ListBuilder list_;
   Seen seen_;
+  bool has_new_ = false;
   std::uint64_t new_bytes_ = 0;
   std::vector<StoredContent> stored_;
   IngestPipeline pipeline_;  // last: its threads end before anything that they use
@@ -234,6 +239,8 @@ Ingest::Ingest(const IngestOptions& options, const crypto::EpochKey& key, const 
 Ingest::~Ingest() = default;
 Result<void> Ingest::add(ContentSource& source, const ContentTraits& traits) { return body_->add(source, traits); }
 Result<std::vector<StoredContent>> Ingest::settle() { return body_->settle(); }
+bool Ingest::has_new(const PieceId& id) const { return body_->has_new(id); }
+bool Ingest::has_new() const { return body_->has_new(); }
 Result<PieceId> Ingest::add_record(ByteView record) { return body_->add_record(record); }
 Result<IngestTotals> Ingest::finish() { return body_->finish(); }
 

@@ -35,7 +35,7 @@ class ContentSource {
 class PieceIndex {
  public:
   virtual ~PieceIndex() = default;
-  virtual std::optional<PackAddress> find(const PieceId& id) const = 0;
+  virtual bool holds(const PieceId& id) const = 0;
 };
 
 /// Takes a pack, in the order in which they filled. A fault ends the ingest.
@@ -80,6 +80,10 @@ class Ingest {
   Result<std::vector<StoredContent>> settle();
   /// Adds a record (encode(SignedRecord), not empty, at most piece_bytes_most). Settle first what it names. Fault: over_limit.
   Result<PieceId> add_record(ByteView record);
+  /// Whether its packs hold this piece, content or list node, as one that was not there yet. Needs: all settled, and nothing added meanwhile; then from any
+  /// thread. May forget of what a very large save brought first.
+  bool has_new(const PieceId& id) const;
+  bool has_new() const;  ///< the same of any piece
   /// Gives the last packs to the sink, meta packs last. Needs: all settled. Nothing can be added afterwards.
   Result<IngestTotals> finish();
 

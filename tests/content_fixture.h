@@ -98,10 +98,7 @@ class Library : public store::PieceIndex, public store::PieceSource {
   }
   /// What was there before the save under way: the sink runs while the index is asked.
   std::map<PieceId, PackAddress> known;
-  std::optional<PackAddress> find(const PieceId& piece) const override {
-    const auto found = known.find(piece);
-    return found == known.end() ? std::nullopt : std::optional(found->second);
-  }
+  bool holds(const PieceId& piece) const override { return known.contains(piece); }
   Result<Bytes> piece(const PieceId& piece, store::PieceType type) override {
     ++pieces_asked;
     const auto found = index.find(piece);

@@ -191,7 +191,7 @@ void Liar::forge_feed(NodeIndex victim, const std::string& library, const crypto
   Forged forged;
   std::vector<store::PackListing> listed;
   struct NoIndex final : store::PieceIndex {
-    std::optional<PackAddress> find(const PieceId&) const override { return std::nullopt; }
+    bool holds(const PieceId&) const override { return false; }
   } none;
   store::IngestOptions how;
   how.library = id;
