@@ -267,23 +267,28 @@ void add_authority_verbs(CLI::App& app, Common& common) {
 
   auto init_options = std::make_shared<InitOptions>();
   CLI::App* verb = authority->add_subcommand("init", "make a realm: its keys, recovery shares, first root, and a policy to edit");
-  verb->add_option("directory", init_options->directory, "folder to make")->required();
-  verb->add_option("--realm", init_options->realm, "the realm's name, for people")->required();
+  verb->add_option("directory", init_options->directory, "folder to make")->required()->type_name(takes::folder);
+  verb->add_option("--realm", init_options->realm, "the realm's name, for people")->required()->type_name(takes::name);
   for (std::size_t i = 0; i < policy::signing_role_count; ++i) {
     const auto role = static_cast<SigningRole>(i);
     std::string name(policy::name_of(role));
     std::replace(name.begin(), name.end(), '_', '-');
-    verb->add_option("--" + name, init_options->quorums[role], "K/N: how many of how many keys sign as " + name + " (1/1)");
+    verb->add_option("--" + name, init_options->quorums[role], "K/N: how many of how many keys sign as " + name + " (1/1)")->type_name("K/N");
   }
-  verb->add_option("--recovery", init_options->recovery, "K/N: how many of how many shares bring the recovery key back")->capture_default_str();
-  verb->add_option("--root-days", init_options->root_days, "how long the first root is good")->capture_default_str()->check(CLI::Range(1U, 36500U));
+  verb->add_option("--recovery", init_options->recovery, "K/N: how many of how many shares bring the recovery key back")
+      ->capture_default_str()
+      ->type_name("K/N");
+  verb->add_option("--root-days", init_options->root_days, "how long the first root is good")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 36500U))
+      ->type_name("DAYS");
   add_secret_options(*verb, init_options->secret);
   verb->callback([=, &common] { finish(init(common, *init_options)); });
 
   auto admit_options = std::make_shared<AdmitOptions>();
   verb = authority->add_subcommand("admit", "take in nodes and persons, after checking that they hold their keys");
-  verb->add_option("directory", admit_options->directory, "the authority's folder")->required();
-  verb->add_option("request", admit_options->requests, "request files")->required();
+  verb->add_option("directory", admit_options->directory, "the authority's folder")->required()->type_name(takes::folder);
+  verb->add_option("request", admit_options->requests, "request files")->required()->type_name(takes::file);
   verb->add_flag("--replace", admit_options->replace, "a name that is known may get these other keys");
   verb->add_flag("--without-key-authority", admit_options->without_key_authority, "its files are lost: check a node's signature alone");
   add_secret_options(*verb, admit_options->secret);
@@ -291,16 +296,16 @@ void add_authority_verbs(CLI::App& app, Common& common) {
 
   auto revoke_options = std::make_shared<RevokeOptions>();
   verb = authority->add_subcommand("revoke", "take a node or person out, from the next publication on");
-  verb->add_option("directory", revoke_options->directory, "the authority's folder")->required();
-  verb->add_option("name", revoke_options->name, "of the node or person")->required();
+  verb->add_option("directory", revoke_options->directory, "the authority's folder")->required()->type_name(takes::folder);
+  verb->add_option("name", revoke_options->name, "of the node or person")->required()->type_name(takes::name);
   auto* no_cut = verb->add_flag("--no-cut", revoke_options->no_cut, "all that it wrote stays (a site burnt down, a person left in peace)");
   verb->add_flag("--cut-all", revoke_options->cut_all, "nothing that it wrote stays")->excludes(no_cut);
   verb->callback([=, &common] { finish(revoke_one(common, *revoke_options)); });
 
   auto publish_options = std::make_shared<PublishOptions>();
   verb = authority->add_subcommand("publish", "check, sign and keep the policy; with --home, hand it to HQ's running node");
-  verb->add_option("directory", publish_options->directory, "the authority's folder")->required();
-  verb->add_option("--keys", publish_options->keys, "another folder with key files (may be given again)");
+  verb->add_option("directory", publish_options->directory, "the authority's folder")->required()->type_name(takes::folder);
+  verb->add_option("--keys", publish_options->keys, "another folder with key files (may be given again)")->type_name(takes::folder);
   verb->add_flag("-y,--yes", publish_options->yes, "do not ask");
   verb->add_flag("--without-key-authority", publish_options->without_key_authority,
                  "its files are lost: publish nodes, members and cuts alone, without new keys and grants");
@@ -311,13 +316,13 @@ void add_authority_verbs(CLI::App& app, Common& common) {
 
   auto directory = std::make_shared<std::string>();
   verb = authority->add_subcommand("offer", "hand what is published to the running node of --home, once more");
-  verb->add_option("directory", *directory, "the authority's folder")->required();
+  verb->add_option("directory", *directory, "the authority's folder")->required()->type_name(takes::folder);
   verb->callback([=, &common] { finish(offer(common, *directory)); });
 
   auto install_options = std::make_shared<InstallOptions>();
   verb = authority->add_subcommand("install", "give HQ's own node (--home) the key with which it renews freshness every hour");
-  verb->add_option("directory", install_options->directory, "the authority's folder")->required();
-  verb->add_option("--keys", install_options->keys, "another folder with key files (may be given again)");
+  verb->add_option("directory", install_options->directory, "the authority's folder")->required()->type_name(takes::folder);
+  verb->add_option("--keys", install_options->keys, "another folder with key files (may be given again)")->type_name(takes::folder);
   add_secret_options(*verb, install_options->secret);
   verb->callback([=, &common] { finish(install(common, *install_options)); });
 }

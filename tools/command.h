@@ -56,6 +56,19 @@ bool on_terminal(int descriptor);
 
 using node::exit_status;
 
+/// What an option or an argument takes, as its type_name: --help and the manual show it, and completion goes by it (tools/completion.h).
+namespace takes {
+inline constexpr const char* file = "FILE";
+inline constexpr const char* folder = "FOLDER";
+inline constexpr const char* source = "SOURCE";    ///< a file or folder of this machine; after the first, perhaps a place
+inline constexpr const char* place = "PLACE";      ///< LIBRARY:PATH
+inline constexpr const char* path = "PATH";        ///< in the library of the place before it
+inline constexpr const char* library = "LIBRARY";  ///< alone, without a colon
+inline constexpr const char* name = "NAME";
+inline constexpr const char* number = "NUMBER";
+inline constexpr const char* seconds = "SECONDS";
+}  // namespace takes
+
 /// Each adds its verbs to the command line; `run` is set to what the chosen verb does.
 void add_document_verbs(CLI::App& app, Common& common);
 void add_reading_verbs(CLI::App& app, Common& common);
@@ -64,6 +77,8 @@ void add_fsck_verb(CLI::App& app, Common& common);
 void add_authority_verbs(CLI::App& app, Common& common);
 void add_policy_verbs(CLI::App& app, Common& common);
 void add_person_verbs(CLI::App& app, Common& common);
+void add_completion_verb(CLI::App& app);
+void add_manual_verb(CLI::App& app);
 
 /// A verb's callback: throws Failed, which main catches.
 struct Failed {

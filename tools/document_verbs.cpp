@@ -337,38 +337,40 @@ void add_document_verbs(CLI::App& app, Common& common) {
   const std::string group = "Documents";
   auto put_options = std::make_shared<PutOptions>();
   CLI::App* verb = app.add_subcommand("put", "save files, links and folders: dozo put SOURCE... LIBRARY:[PATH]")->group(group);
-  verb->add_option("source", put_options->sources, "what to save, then the place; a folder with a slash at its end: its contents")->required();
+  verb->add_option("source", put_options->sources, "what to save, then the place; a folder with a slash at its end: its contents")
+      ->required()
+      ->type_name(takes::source);
   verb->add_option("-m,--message", put_options->text, "what to say about it in the history");
-  verb->add_option("--exclude", put_options->exclude, "leave out names that fit this pattern (may be given again)");
+  verb->add_option("--exclude", put_options->exclude, "leave out names that fit this pattern (may be given again)")->type_name("PATTERN");
   verb->add_flag("--reread", put_options->reread, "read also what by its times has not changed since it was saved");
-  verb->add_option("--held", put_options->held, "wait until this many other nodes hold it durably");
-  verb->add_option("--timeout", put_options->timeout_s, "seconds to wait for --held")->capture_default_str();
+  verb->add_option("--held", put_options->held, "wait until this many other nodes hold it durably")->type_name(takes::number);
+  verb->add_option("--timeout", put_options->timeout_s, "seconds to wait for --held")->capture_default_str()->type_name(takes::seconds);
   verb->callback([=, &common] { finish(put(common, *put_options)); });
 
   auto get_options = std::make_shared<GetOptions>();
   verb = app.add_subcommand("get", "write a file or folder out: dozo get LIBRARY:[PATH] TARGET")->group(group);
-  verb->add_option("place", get_options->place, "LIBRARY:[PATH]")->required();
-  verb->add_option("target", get_options->target, "file or folder to write; - is standard output")->required();
+  verb->add_option("place", get_options->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
+  verb->add_option("target", get_options->target, "file or folder to write; - is standard output")->required()->type_name(takes::file);
   verb->add_flag("-f,--force", get_options->force, "replace what is there");
   add_moment(*verb, "--at", get_options->when, std::string("as it was then: ") + moment_help);
   verb->callback([=, &common] { finish(get(common, *get_options)); });
 
   auto change = std::make_shared<ChangeOptions>();
   verb = app.add_subcommand("mv", "rename a document or folder: dozo mv LIBRARY:FROM TO")->group(group);
-  verb->add_option("from", change->place, "LIBRARY:PATH")->required();
-  verb->add_option("to", change->to, "new path")->required();
+  verb->add_option("from", change->place, "LIBRARY:PATH")->required()->type_name(takes::place);
+  verb->add_option("to", change->to, "new path")->required()->type_name(takes::path);
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(move(common, *change)); });
 
   verb = app.add_subcommand("rm", "delete a document; the history keeps it: dozo rm LIBRARY:PATH")->group(group);
-  verb->add_option("place", change->place, "LIBRARY:PATH")->required();
+  verb->add_option("place", change->place, "LIBRARY:PATH")->required()->type_name(takes::place);
   verb->add_flag("-r,--recursive", change->recursive, "a folder and all below");
   verb->add_flag("-y,--yes", change->yes, "do not ask before a whole library goes");
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(remove(common, *change)); });
 
   verb = app.add_subcommand("restore", "save once more what was there then: dozo restore LIBRARY:[PATH] --at WHEN")->group(group);
-  verb->add_option("place", change->place, "LIBRARY:[PATH]")->required();
+  verb->add_option("place", change->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
   add_moment(*verb, "--at", change->when, moment_help);
   verb->add_flag("--exact", change->exact, "and remove what was not there then");
   verb->add_flag("-y,--yes", change->yes, "do not ask before a whole library loses what came since");
@@ -376,13 +378,13 @@ void add_document_verbs(CLI::App& app, Common& common) {
   verb->callback([=, &common] { finish(restore(common, *change)); });
 
   verb = app.add_subcommand("conflicts", "what waits for a person: dozo conflicts LIBRARY")->group(group);
-  verb->add_option("library", change->place, "LIBRARY")->required();
+  verb->add_option("library", change->place, "LIBRARY")->required()->type_name(takes::library);
   verb->callback([=, &common] { finish(conflicts(common, change->place)); });
 
   verb = app.add_subcommand("resolve", "end a conflict with what is shown at the path: dozo resolve LIBRARY:PATH")->group(group);
-  verb->add_option("place", change->place, "LIBRARY:PATH")->required();
-  CLI::Option* use = verb->add_option("--use", change->use, "with what is shown at this other path of the same document");
-  verb->add_option("--with", change->with, "with the content of this file")->excludes(use);
+  verb->add_option("place", change->place, "LIBRARY:PATH")->required()->type_name(takes::place);
+  CLI::Option* use = verb->add_option("--use", change->use, "with what is shown at this other path of the same document")->type_name(takes::path);
+  verb->add_option("--with", change->with, "with the content of this file")->excludes(use)->type_name(takes::file);
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(resolve(common, *change)); });
 }

@@ -125,7 +125,9 @@ std::optional<std::int64_t> time_ms_of(std::string_view text) {
 }
 
 void add_moment(CLI::App& verb, const std::string& name, std::string& to, const std::string& help) {
-  verb.add_option(name, to, help)->check([](const std::string& text) { return text.empty() ? std::string("no moment is given: it is empty") : std::string(); });
+  verb.add_option(name, to, help)
+      ->check([](const std::string& text) { return text.empty() ? std::string("no moment is given: it is empty") : std::string(); })
+      ->type_name("WHEN");
 }
 
 Result<local::LogRow> commit_at(const Common& common, const std::string& library, const std::string& when) {

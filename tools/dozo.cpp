@@ -7,9 +7,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "crypto/start.h"
 #include "tools/command.h"
+#include "tools/completion.h"
 
 namespace {
 
@@ -45,7 +49,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();  // --home and --json may stand before or after the verb
   app.set_version_flag("--version", std::string("dozo " DOZO_VERSION));
-  app.add_option("--home", common.home, "the home of the node to ask (else DOZO_HOME)");
+  app.add_option("--home", common.home, "the home of the node to ask (else DOZO_HOME)")->type_name(tools::takes::folder);
   app.add_flag("--json", common.json, "results as JSON");
   tools::add_document_verbs(app, common);
   tools::add_reading_verbs(app, common);
@@ -54,6 +58,10 @@ int run(int argc, char** argv) {
   tools::add_person_verbs(app, common);
   tools::add_authority_verbs(app, common);
   tools::add_policy_verbs(app, common);
+  tools::add_completion_verb(app);
+  tools::add_manual_verb(app);
+  if (argc > 1 && std::string_view(argv[1]) == "complete")  // before CLI11 reads what people are still typing
+    return tools::complete(app, common, std::vector<std::string>(argv + 2, argv + argc));
   try {
     app.parse(argc, argv);
     return flushed(0);

@@ -96,7 +96,7 @@ Result<void> check_home(const Common& common, const FsckVerb& verb) {
 void add_fsck_verb(CLI::App& app, Common& common) {
   auto options = std::make_shared<FsckVerb>();
   CLI::App* verb = app.add_subcommand("fsck", "check everything in the home of a node that does not run")->group("Nodes and persons");
-  verb->add_option("folder", options->home, "the home to check")->required();
+  verb->add_option("folder", options->home, "the home to check")->required()->type_name(takes::folder);
   auto* rebuild = verb->add_flag("--rebuild", options->rebuild, "put right what can be, and make everything derived anew");
   verb->add_flag("--sealed", options->sealed, "without the home's keys: only what can be seen without any")->excludes(rebuild);
   add_secret_options(*verb, options->secret);

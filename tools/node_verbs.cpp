@@ -289,26 +289,30 @@ void add_node_verbs(CLI::App& app, Common& common) {
 
   auto init_options = std::make_shared<InitOptions>();
   CLI::App* verb = node->add_subcommand("init", "make a home with its keys, and a request for headquarters");
-  verb->add_option("folder", init_options->home, "the home to make")->required();
-  verb->add_option("--realm", init_options->realm, "realm.json from headquarters")->required();
-  verb->add_option("--name", init_options->name, "as policies name the node: lower-case letters, digits, inner hyphens")->required();
-  verb->add_option("--kind", init_options->kind, "hq, bureau, vault or desk")->required()->check(CLI::IsMember({"hq", "bureau", "vault", "desk"}));
-  verb->add_option("--zone", init_options->zone, "what burns and floods together: a site")->required();
-  verb->add_option("--listen", init_options->listen, "HOST:PORT; three ports from PORT on. Without: the node only calls others");
-  verb->add_option("--address", init_options->address, "the host by which others reach it, where that is another");
+  verb->add_option("folder", init_options->home, "the home to make")->required()->type_name(takes::folder);
+  verb->add_option("--realm", init_options->realm, "realm.json from headquarters")->required()->type_name(takes::file);
+  verb->add_option("--name", init_options->name, "as policies name the node: lower-case letters, digits, inner hyphens")->required()->type_name(takes::name);
+  verb->add_option("--kind", init_options->kind, "hq, bureau, vault or desk")
+      ->required()
+      ->check(CLI::IsMember({"hq", "bureau", "vault", "desk"}))
+      ->type_name("KIND");
+  verb->add_option("--zone", init_options->zone, "what burns and floods together: a site")->required()->type_name("ZONE");
+  verb->add_option("--listen", init_options->listen, "HOST:PORT; three ports from PORT on. Without: the node only calls others")->type_name("HOST:PORT");
+  verb->add_option("--address", init_options->address, "the host by which others reach it, where that is another")->type_name("HOST");
   add_secret_options(*verb, init_options->secret);
   verb->callback([=, &common] { finish(init(common, *init_options)); });
 
   auto join_options = std::make_shared<JoinOptions>();
   verb = node->add_subcommand("join", "wait until the running node of --home holds a policy that names it");
-  verb->add_option("--realm", join_options->realm, "first take a newer realm.json into the home (dozod reads it when it starts)");
-  verb->add_option("--timeout", join_options->timeout_s, "seconds")->capture_default_str();
+  verb->add_option("--realm", join_options->realm, "first take a newer realm.json into the home (dozod reads it when it starts)")->type_name(takes::file);
+  verb->add_option("--timeout", join_options->timeout_s, "seconds")->capture_default_str()->type_name(takes::seconds);
   verb->callback([=, &common] { finish(join(common, *join_options)); });
 
   auto recover_options = std::make_shared<RecoverOptions>();
   verb = node->add_subcommand("recover", "give the node of --home the library keys, from shares of headquarters' recovery key");
-  verb->add_option("--share", recover_options->shares, "a share's file (may be given again)")->required();
-  verb->add_option("--documents", recover_options->documents, "authority documents: a file or folder; without, the running node is asked");
+  verb->add_option("--share", recover_options->shares, "a share's file (may be given again)")->required()->type_name(takes::file);
+  verb->add_option("--documents", recover_options->documents, "authority documents: a file or folder; without, the running node is asked")
+      ->type_name(takes::file);
   add_secret_options(*verb, recover_options->secret);
   verb->callback([=, &common] { finish(recover(common, *recover_options)); });
 
@@ -318,7 +322,7 @@ void add_node_verbs(CLI::App& app, Common& common) {
   verb->callback([&common] { finish(peers(common)); });
   auto library = std::make_shared<std::string>();
   verb = app.add_subcommand("replicas", "who holds a library, as they have signed")->group(group);
-  verb->add_option("library", *library, "title or id")->required();
+  verb->add_option("library", *library, "title or id")->required()->type_name(takes::library);
   verb->callback([=, &common] { finish(replicas(common, *library)); });
   CLI::App* list = app.add_subcommand("library", "libraries of the node")->group(group);
   list->require_subcommand(1);

@@ -109,19 +109,19 @@ void add_person_verbs(CLI::App& app, Common& common) {
   person->require_subcommand(1);
   auto made = std::make_shared<NewOptions>();
   CLI::App* verb = person->add_subcommand("new", "make a person's key, and a request for headquarters");
-  verb->add_option("name", made->name, "as policies name the person: lower-case letters, digits, inner hyphens")->required();
-  verb->add_option("--realm", made->realm, "realm.json from headquarters")->required();
-  verb->add_option("--output", made->output, "folder for NAME.key and NAME.request.json")->capture_default_str();
+  verb->add_option("name", made->name, "as policies name the person: lower-case letters, digits, inner hyphens")->required()->type_name(takes::name);
+  verb->add_option("--realm", made->realm, "realm.json from headquarters")->required()->type_name(takes::file);
+  verb->add_option("--output", made->output, "folder for NAME.key and NAME.request.json")->capture_default_str()->type_name(takes::folder);
   verb->add_option("--shown", made->shown, "how people call the person (else the name)");
   add_secret_options(*verb, made->secret);
   verb->callback([=, &common] { finish(make_person(common, *made)); });
 
   auto options = std::make_shared<LoginOptions>();
   verb = person->add_subcommand("login", "let the node of --home save in this person's name, for at most 12 hours");
-  verb->add_option("key", options->key, "the person's key file")->required();
-  verb->add_option("--role", options->role, "the capacity to act in")->required();
-  verb->add_option("--library", options->libraries, "only this library (may be given again)");
-  verb->add_option("--hours", options->hours, "how long")->capture_default_str()->check(CLI::Range(1U, 12U));
+  verb->add_option("key", options->key, "the person's key file")->required()->type_name(takes::file);
+  verb->add_option("--role", options->role, "the capacity to act in")->required()->type_name("ROLE");
+  verb->add_option("--library", options->libraries, "only this library (may be given again)")->type_name(takes::library);
+  verb->add_option("--hours", options->hours, "how long")->capture_default_str()->check(CLI::Range(1U, 12U))->type_name("HOURS");
   add_secret_options(*verb, options->secret);
   verb->callback([=, &common] { finish(login(common, *options)); });
 

@@ -89,16 +89,16 @@ void add_policy_verbs(CLI::App& app, Common& common) {
   policy->require_subcommand(1);
   auto file = std::make_shared<std::string>();
   CLI::App* verb = policy->add_subcommand("check", "find the mistakes of a policy source, and run its own tests");
-  verb->add_option("file", *file, "policy.toml")->required();
+  verb->add_option("file", *file, "policy.toml")->required()->type_name(takes::file);
   verb->callback([=, &common] { finish(check(common, *file)); });
 
   auto options = std::make_shared<ExplainOptions>();
   verb = policy->add_subcommand("explain", "may WHO do ACTION in LIBRARY, and by which rules");
-  verb->add_option("who", options->who, "a person's name")->required();
-  verb->add_option("action", options->action, "discover, read, write, replicate, carry-out or administer")->required();
-  verb->add_option("library", options->library, "name or title")->required();
-  auto* source = verb->add_option("--source", options->source, "decide by this policy source instead of asking a node");
-  verb->add_option("--role", options->role, "in this role alone")->needs(source);
+  verb->add_option("who", options->who, "a person's name")->required()->type_name(takes::name);
+  verb->add_option("action", options->action, "discover, read, write, replicate, carry-out or administer")->required()->type_name("ACTION");
+  verb->add_option("library", options->library, "name or title")->required()->type_name(takes::library);
+  auto* source = verb->add_option("--source", options->source, "decide by this policy source instead of asking a node")->type_name(takes::file);
+  verb->add_option("--role", options->role, "in this role alone")->needs(source)->type_name("ROLE");
   verb->callback([=, &common] { finish(explain(common, *options)); });
 }
 

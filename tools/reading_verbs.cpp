@@ -413,7 +413,7 @@ void add_reading_verbs(CLI::App& app, Common& common) {
 
   auto list_options = std::make_shared<ListOptions>();
   CLI::App* verb = app.add_subcommand("ls", "list a folder: dozo ls LIBRARY:[PATH]")->group(group);
-  verb->add_option("place", list_options->place, "LIBRARY:[PATH]")->required();
+  verb->add_option("place", list_options->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
   verb->add_flag("-r,--recursive", list_options->recursive, "all below");
   verb->add_flag("-l,--long", list_options->wide, "kinds, sizes and times");
   verb->add_flag("-0,--null", list_options->nul, "end each path with NUL, exact bytes");
@@ -422,34 +422,36 @@ void add_reading_verbs(CLI::App& app, Common& common) {
 
   auto find_options = std::make_shared<FindOptions>();
   verb = app.add_subcommand("find", "files and folders by their names: dozo find LIBRARY:[PATH] NAME")->group(group);
-  verb->add_option("place", find_options->place, "LIBRARY:[PATH]")->required();
-  verb->add_option("name", find_options->name, "a part of the name, or a pattern with * ? [ ]; large and small letters are alike")->required();
+  verb->add_option("place", find_options->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
+  verb->add_option("name", find_options->name, "a part of the name, or a pattern with * ? [ ]; large and small letters are alike")
+      ->required()
+      ->type_name(takes::name);
   verb->add_flag("-0,--null", find_options->nul, "end each path with NUL, exact bytes");
   add_moment(*verb, "--at", find_options->when, then);
   verb->callback([=, &common] { finish(find(common, *find_options)); });
 
   auto usage_options = std::make_shared<UsageOptions>();
   verb = app.add_subcommand("du", "how large folders are: dozo du LIBRARY:[PATH]")->group(group);
-  verb->add_option("place", usage_options->place, "LIBRARY:[PATH]")->required();
-  verb->add_option("-d,--depth", usage_options->depth, "folders so many levels below")->capture_default_str();
+  verb->add_option("place", usage_options->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
+  verb->add_option("-d,--depth", usage_options->depth, "folders so many levels below")->capture_default_str()->type_name(takes::number);
   add_moment(*verb, "--at", usage_options->when, then);
   verb->callback([=, &common] { finish(usage(common, *usage_options)); });
 
   auto show_options = std::make_shared<ShowOptions>();
   verb = app.add_subcommand("show", "what is known of a document, and its text; of a library: its newest commit: dozo show LIBRARY:[PATH]")->group(group);
-  verb->add_option("place", show_options->place, "LIBRARY:[PATH]")->required();
+  verb->add_option("place", show_options->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
   add_moment(*verb, "--at", show_options->when, then);
   verb->callback([=, &common] { finish(show(common, *show_options)); });
 
   auto log_options = std::make_shared<LogOptions>();
   verb = app.add_subcommand("log", "history, newest first: dozo log LIBRARY:[PATH]")->group(group);
-  verb->add_option("place", log_options->place, "LIBRARY:[PATH]")->required();
-  verb->add_option("-n,--count", log_options->count, "at most this many")->capture_default_str();
+  verb->add_option("place", log_options->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
+  verb->add_option("-n,--count", log_options->count, "at most this many")->capture_default_str()->type_name(takes::number);
   verb->callback([=, &common] { finish(log(common, *log_options)); });
 
   auto diff_options = std::make_shared<DiffOptions>();
   verb = app.add_subcommand("diff", "what differs: dozo diff LIBRARY:[PATH] --from WHEN")->group(group);
-  verb->add_option("place", diff_options->place, "LIBRARY:[PATH]")->required();
+  verb->add_option("place", diff_options->place, "LIBRARY:[PATH]")->required()->type_name(takes::place);
   add_moment(*verb, "--from", diff_options->from, std::string(moment_help) + "; without it: the commit before --to");
   add_moment(*verb, "--to", diff_options->to, "the same; without it: now");
   verb->add_flag("--names", diff_options->names, "names alone, no lines of texts");
