@@ -72,7 +72,10 @@ Result<local::Listing> list(Library& library, const local::ListRequest& request)
     TRY(folder->list(top, request.after, take));
   } else {
     // A folder's own document is no row below itself.
-    TRY(folder->walk(top, request.after, [&](const std::string& path, const Shown& shown) { return path.size() <= top.size() + 1 || take(path, shown); }));
+    const auto is_own = [&](const std::string& path) {
+      return !top.empty() && path.ends_with('/') && std::ranges::count(path, '/') == std::ranges::count(top, '/') + 1;
+    };
+    TRY(folder->walk(top, request.after, [&](const std::string& path, const Shown& shown) { return is_own(path) || take(path, shown); }));
   }
   for (local::ListRow& row : out.rows) {
     if (!row.document.is_zero()) row.in_conflict = TRY(folder->is_in_conflict(row.document));

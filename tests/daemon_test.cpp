@@ -153,6 +153,20 @@ TEST_CASE_FIXTURE(Daemons, "daemon: a folder's place may end in a slash, and wha
   CHECK(good({"ls", "-r", "works:", "--home", "head"}).out.empty());
 }
 
+TEST_CASE_FIXTURE(Daemons, "daemon: names of one character are listed and written out like any other") {
+  make_small();
+  start("head");
+  publish();
+  fs::create_directories(at("in/b/c"));
+  for (const char* name : {"a", "b/d", "b/ee"}) spill(at("in") / name, name);
+  good({"put", "in/", "works:", "--home", "head"});
+  CHECK(good({"ls", "-r", "works:", "--home", "head"}).out == "a\nb/c/\nb/d\nb/ee\n");
+  CHECK(good({"ls", "-r", "works:b", "--home", "head"}).out == "b/c/\nb/d\nb/ee\n");
+  good({"get", "works:", "out", "--home", "head"});
+  CHECK(slurp(at("out/a")) == "a");
+  CHECK(fs::is_directory(at("out/b/c")));
+}
+
 TEST_CASE_FIXTURE(Daemons, "daemon: a folder of thousands of documents moves and goes in several records, and what stops that says how far it was") {
   make_small();
   start("head");
