@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -18,34 +19,6 @@ namespace {
 volatile std::sig_atomic_t interrupted = 0;
 
 void on_signal(int) { interrupted = 1; }
-
-/// While a question is open, ^C ends the wait with one line; a second one ends the program.
-class Interruptible {
- public:
-  Interruptible() {
-    struct sigaction action{};
-    action.sa_handler = on_signal;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, &before_int_);
-    ::sigaction(SIGTERM, &action, &before_term_);
-  }
-  Interruptible(const Interruptible&) = delete;
-  Interruptible& operator=(const Interruptible&) = delete;
-  ~Interruptible() {
-    ::sigaction(SIGINT, &before_int_, nullptr);
-    ::sigaction(SIGTERM, &before_term_, nullptr);
-  }
-
- private:
-  struct sigaction before_int_{}, before_term_{};
-};
-
-void show_progress(const local::Progress& it) {
-  std::string line = std::to_string(it.files) + (it.files_total > 0 ? " of " + std::to_string(it.files_total) : "") + " files, " + size_text(it.bytes);
-  if (it.bytes_total > 0) line += " of " + size_text(it.bytes_total);
-  std::fprintf(stderr, "\r\033[K%s", line.c_str());
-  std::fflush(stderr);
-}
 
 /// The code point that begins at `at`, and its length; length 0: not UTF-8.
 std::pair<char32_t, std::size_t> code_point(std::string_view text, std::size_t at) {
@@ -89,22 +62,47 @@ Result<Place> parse_place(std::string_view text) {
   return out;
 }
 
+Interruptible::Interruptible() {
+  struct sigaction action{};
+  action.sa_handler = on_signal;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  for (std::size_t i = 0; i < signals.size(); ++i) {
+    ::sigaction(signals[i], nullptr, &before_[i]);
+    if (before_[i].sa_handler != SIG_IGN) ::sigaction(signals[i], &action, nullptr);  // nohup, and a shell's background
+  }
+}
+
+Interruptible::~Interruptible() {
+  for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
+}
+
+bool Interruptible::was_interrupted() { return interrupted != 0; }
+
+ProgressLine::ProgressLine() : on_terminal_(on_terminal(STDERR_FILENO)) {}
+
+ProgressLine::~ProgressLine() {
+  if (shown_ms_ != 0) std::fputs("\r\033[K", stderr);
+}
+
+void ProgressLine::show(const local::Progress& it) {
+  if (!on_terminal_) return;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const std::int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  if (shown_ms_ != 0 && now_ms - shown_ms_ < 100) return;
+  shown_ms_ = now_ms;
+  std::string line = std::to_string(it.files) + (it.files_total > 0 ? " of " + std::to_string(it.files_total) : "") + " files, " + size_text(it.bytes);
+  if (it.bytes_total > 0) line += " of " + size_text(it.bytes_total);
+  std::fprintf(stderr, "\r\033[K%s", line.c_str());
+  std::fflush(stderr);
+}
+
 Result<local::Answer> ask(const Common& common, const local::Request& request) {
   if (common.home.empty()) throw CLI::ValidationError("which node? Name its home with --home, or set DOZO_HOME");
   if (!common.daemon) common.daemon = TRY(node::LocalClient::connect(common.home));
   const std::shared_ptr<node::LocalClient> client = common.daemon;
-  const bool with_progress = on_terminal(STDERR_FILENO);
-  bool shown_any = false;
+  ProgressLine line;
   const Interruptible until_here;
-  Result<local::Answer> answer = client->ask(
-      request,
-      [&](const local::Progress& progress) {
-        if (!with_progress) return;
-        shown_any = true;
-        show_progress(progress);
-      },
-      -1, &interrupted);
-  if (shown_any) std::fputs("\r\033[K", stderr);
+  Result<local::Answer> answer = client->ask(request, [&](const local::Progress& progress) { line.show(progress); }, -1, &interrupted);
   if (!answer) {
     common.daemon.reset();  // the next question may find another daemon there
     return answer;

@@ -3,6 +3,8 @@
 // A verb is a function Result<void>(options); main turns its error into one line and an exit status (docs/cli.md).
 // Threads: one.
 #pragma once
+#include <array>
+#include <csignal>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +33,35 @@ struct Place {
 };
 /// Takes a leading slash off the path. Fault: malformed (no colon, or no library before it).
 Result<Place> parse_place(std::string_view text);
+
+/// While one lives, ^C and its like (also the terminal's end) only leave a word, so that what is half done can be cleaned up; a second ^C ends the program.
+/// Every question to the daemon has one around it.
+class Interruptible {
+ public:
+  Interruptible();
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+  ~Interruptible();
+  static bool was_interrupted();
+
+ private:
+  static constexpr std::array<int, 3> signals{SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, signals.size()> before_{};
+};
+
+/// A line on standard error that says how far something is, where that is a terminal. Gone when this ends.
+class ProgressLine {
+ public:
+  ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine();
+  void show(const node::local::Progress& it);  ///< at most ten times in a second
+
+ private:
+  const bool on_terminal_;
+  std::int64_t shown_ms_ = 0;  ///< 0: not yet
+};
 
 /// One question to the daemon of `common.home`. Progress answers are shown on a terminal while waiting. Faults: unavailable (no daemon), what
 /// the daemon refused, malformed.

@@ -1,36 +1,21 @@
-// The verbs that save, write out and change documents: put, get, mv, rm, restore, conflicts, resolve. Each is a thin question to the daemon; only `get`
-// does work of its own: it writes files, each under a temporary name first, and checks their SHA-256 as they come.
-#include <fcntl.h>
-#include <sys/stat.h>
+// The verbs that save, write out and change documents: put, get, mv, rm, restore, conflicts, resolve. Each is a thin question to the daemon.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "crypto/hash.h"
 #include "tools/documents.h"
 #include "tools/print.h"
+#include "tools/write_out.h"
 
 namespace dozo::tools {
 namespace {
 
 namespace local = node::local;
-
-std::string failure(std::string_view doing, const std::string& what) { return std::string(doing) + " " + shown(what) + ": " + std::strerror(errno); }
-Fault fault_of_errno() { return errno == ENOSPC || errno == EDQUOT ? Fault::unavailable : errno == EEXIST ? Fault::exists : Fault::denied; }
-
-/// In whose name something was saved; null: nothing was. A node has no person.
-json as_json(const local::Saved& saved) {
-  if (saved.records == 0) return nullptr;
-  return {{"person", saved.person == PersonId{} ? json() : json(saved.person.hex())}, {"role", saved.role}, {"who", path_json(saved.who)}};
-}
 
 // ---- put -------------------------------------------------------------------------------------------------------------
 struct PutOptions {
@@ -89,7 +74,7 @@ Result<void> put(const Common& common, const PutOptions& options) {
     total.sequence = saved.sequence;
     total.skipped.insert(total.skipped.end(), saved.skipped.begin(), saved.skipped.end());
   }
-  for (const std::string& line : total.skipped) std::fprintf(stderr, "dozo: not saved: %s\n", shown(line).c_str());
+  name_not_saved(total);
   if (options.held > 0) {
     const NodeId self = TRY(ask_for<local::Status>(common, local::StatusRequest{})).node;
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options.timeout_s);
@@ -99,23 +84,7 @@ Result<void> put(const Common& common, const PutOptions& options) {
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
   }
-  if (common.json) {
-    print({{"files", total.files},
-           {"unchanged", total.unchanged},
-           {"bytes", total.bytes},
-           {"stored_bytes", total.new_bytes},
-           {"records", total.records},
-           {"as", as_json(total)},
-           {"skipped", total.skipped}});
-  } else {
-    const std::string as = total.records == 0           ? ""
-                           : total.person == PersonId{} ? ", as this node"
-                                                        : ", as " + shown(total.who) + " (" + shown(total.role) + ")";
-    std::printf("saved %llu, unchanged %llu, %s read, %s stored%s\n", static_cast<unsigned long long>(total.files),
-                static_cast<unsigned long long>(total.unchanged), size_text(total.bytes).c_str(), size_text(total.new_bytes).c_str(), as.c_str());
-  }
-  if (!total.skipped.empty()) return fail(Fault::denied, std::to_string(total.skipped.size()) + " not saved, named above; all else is");
-  return {};
+  return report_put(common, total);
 }
 
 // ---- get -------------------------------------------------------------------------------------------------------------
@@ -123,82 +92,6 @@ struct GetOptions {
   std::string place, target, when;
   bool force = false;
 };
-
-Result<void> write_all(int descriptor, ByteView bytes, const std::string& name) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return fail(fault_of_errno(), failure("write", name));
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-/// For utimensat and its like: the access time stays. Before 1970 too the nanoseconds count forward.
-std::array<timespec, 2> times_of(std::int64_t modified_ns) {
-  const std::int64_t below_s = (modified_ns % 1'000'000'000 + 1'000'000'000) % 1'000'000'000;
-  return {timespec{0, UTIME_OMIT}, timespec{(modified_ns - below_s) / 1'000'000'000, below_s}};
-}
-
-Result<void> get_symlink(const Common& common, const Place& place, const local::ListRow& row, const std::string& target, bool force) {
-  const auto data = TRY(ask_for<local::Data>(common, local::ReadRequest{place.library, row.manifest, 0, local::read_bytes_most}));
-  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, row.path, place.at}));
-  if (crypto::sha256(data.bytes) != row.sha256) return fail(Fault::corrupt, shown(row.path) + " is not what was saved; run dozo fsck");
-  const std::string link(text_of(data.bytes));
-  if (link.contains('\0')) return fail(Fault::malformed, shown(row.path) + " is a link that no system can make: its target has a zero byte in it");
-  if (force) ::unlink(target.c_str());
-  if (::symlink(link.c_str(), target.c_str()) != 0) return fail(fault_of_errno(), failure("make link", target));
-  const auto times = times_of(stat.modified_ns);
-  ::utimensat(AT_FDCWD, target.c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
-  return {};
-}
-
-Result<void> get_file(const Common& common, const Place& place, const local::ListRow& row, const std::string& target, bool force) {
-  struct stat there{};
-  if (::lstat(target.c_str(), &there) == 0) {
-    if (!force) return fail(Fault::exists, shown(target) + " exists; use --force to replace it");
-    if (!S_ISREG(there.st_mode) && !S_ISLNK(there.st_mode)) return fail(Fault::exists, shown(target) + " is in the way: it is neither a file nor a link");
-  }
-  const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, row.path, place.at}));
-  std::string temporary = std::filesystem::path(target).parent_path().string();
-  temporary += (temporary.empty() ? "" : "/") + std::string(".dozo-get-XXXXXX");
-  const int descriptor = ::mkstemp(temporary.data());
-  if (descriptor < 0) return fail(fault_of_errno(), failure("write beside", target));
-  Result<void> done = read_content(common, place.library, row, [&](ByteView bytes) { return write_all(descriptor, bytes, target); });
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::fchmod(descriptor, (row.executable ? 0777 : 0666) & ~mask);
-  const auto times = times_of(stat.modified_ns);
-  ::futimens(descriptor, times.data());
-  if (::close(descriptor) != 0 && done) done = fail(fault_of_errno(), failure("write", target));
-  const int renamed = !done   ? 0
-                      : force ? ::rename(temporary.c_str(), target.c_str())
-                              : ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE);
-  if (done && renamed != 0)
-    done = fail(fault_of_errno(), errno == EEXIST ? shown(target) + " exists; use --force to replace it" : failure("rename to", target));
-  if (!done) ::unlink(temporary.c_str());
-  return done;
-}
-
-/// The folder `below` under `top`, made where it is missing. What lies there as a symlink, perhaps from an earlier get, is never gone through: whoever may
-/// write to the library could otherwise have files written anywhere.
-Result<void> make_folders(const std::string& top, const std::string& below) {
-  std::error_code code;
-  if (!std::filesystem::create_directories(top, code) && code) {
-    errno = code.value();
-    return fail(fault_of_errno(), failure("make folder", top));
-  }
-  for (std::size_t end = 0; end < below.size();) {
-    end = std::min(below.find('/', end + 1), below.size());
-    const std::string folder = top + "/" + below.substr(0, end);
-    if (::mkdir(folder.c_str(), 0777) == 0) continue;
-    struct stat status{};
-    if (errno != EEXIST) return fail(fault_of_errno(), failure("make folder", folder));
-    if (::lstat(folder.c_str(), &status) != 0) return fail(fault_of_errno(), failure("make folder", folder));
-    if (!S_ISDIR(status.st_mode)) return fail(Fault::exists, shown(folder) + " is in the way: it is no folder, and a folder of the library has that name");
-  }
-  return {};
-}
 
 Result<void> get(const Common& common, const GetOptions& options) {
   const Place place = TRY(at(common, thing_of(options.place), options.when));
@@ -216,22 +109,10 @@ Result<void> get(const Common& common, const GetOptions& options) {
   if (one) {
     std::string target = options.target;
     if (std::filesystem::is_directory(target, code)) target += "/" + std::filesystem::path(one->row.path).filename().string();
-    return one->row.kind == "symlink" ? get_symlink(common, place, one->row, target, options.force) : get_file(common, place, one->row, target, options.force);
+    return write_document(common, place, one->row, target, options.force);
   }
-  std::uint64_t files = 0;
-  const std::size_t prefix = place.path.empty() ? 0 : place.path.size() + 1;
-  std::string made = "/";  // no folder of a library
-  TRY(for_each_row(common, place, true, [&](const local::ListRow& row) -> Result<void> {
-    std::string below = row.path.substr(std::min(prefix, row.path.size()));
-    while (below.ends_with("/")) below.pop_back();
-    const std::string target = options.target + (below.empty() ? "" : "/" + below);
-    const std::string folder = row.kind == "folder" ? below : below.substr(0, below.rfind('/') == std::string::npos ? 0 : below.rfind('/'));
-    if (folder != made) TRY(make_folders(options.target, folder));
-    made = folder;
-    if (row.kind == "folder") return {};
-    ++files;
-    return row.kind == "symlink" ? get_symlink(common, place, row, target, options.force) : get_file(common, place, row, target, options.force);
-  }));
+  const Written written = TRY(write_folder(common, place, options.target, options.force));
+  const std::uint64_t files = written.files + written.links;
   if (files == 0 && !std::filesystem::exists(options.target, code))
     return fail(Fault::not_found, shown(place.path.empty() ? place.library : place.path) + " is not there or is empty");
   if (!common.json)
@@ -296,8 +177,7 @@ Result<void> restore(const Common& common, const ChangeOptions& options) {
 }
 
 Result<void> conflicts(const Common& common, const std::string& library) {
-  const auto found =
-      TRY(ask_for<local::Conflicts>(common, local::ConflictsRequest{place_of(library.find(':') == std::string::npos ? library + ":" : library).library}));
+  const auto found = TRY(ask_for<local::Conflicts>(common, local::ConflictsRequest{library_or_thing(library).library}));
   json rows = json::array();
   for (const local::ConflictRow& row : found.rows) {
     if (common.json) {

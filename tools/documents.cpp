@@ -2,14 +2,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 
 #include "crypto/hash.h"
+#include "tools/print.h"
 
 namespace dozo::tools {
 
 namespace local = node::local;
-using nlohmann::json;
 
 json path_json(const std::string& path) { return json::parse(json(path).dump(-1, ' ', false, json::error_handler_t::replace)); }
 
@@ -39,6 +40,8 @@ Place thing_of(std::string_view text) {
   while (out.path.ends_with('/')) out.path.pop_back();
   return out;
 }
+
+Place library_or_thing(const std::string& text) { return thing_of(text.find(':') == std::string::npos ? text + ":" : text); }
 
 // ---- moments ---------------------------------------------------------------------------------------------------------
 namespace {
@@ -178,6 +181,46 @@ Result<void> read_content(const Common& common, const std::string& library, cons
     offset += data.bytes.size();
   }
   if (hash.finish() != row.sha256) return fail(Fault::corrupt, shown(row.path) + " is not what was saved; run dozo fsck");
+  return {};
+}
+
+Result<std::string> read_link(const Common& common, const std::string& library, const local::ListRow& row) {
+  std::string link;
+  TRY(read_content(common, library, row, [&](ByteView bytes) -> Result<void> {
+    link += text_of(bytes);
+    return {};
+  }));
+  if (link.contains('\0')) return fail(Fault::malformed, shown(row.path) + " is a link that no system can make: its target has a zero byte in it");
+  return link;
+}
+
+// ---- saves -----------------------------------------------------------------------------------------------------------
+json as_json(const local::Saved& saved) {
+  if (saved.records == 0) return nullptr;
+  return {{"person", saved.person == PersonId{} ? json() : json(saved.person.hex())}, {"role", saved.role}, {"who", path_json(saved.who)}};
+}
+
+void name_not_saved(const local::Saved& saved) {
+  for (const std::string& line : saved.skipped) std::fprintf(stderr, "dozo: not saved: %s\n", shown(line).c_str());
+}
+
+Result<void> report_put(const Common& common, const local::Saved& saved) {
+  if (common.json) {
+    print({{"files", saved.files},
+           {"unchanged", saved.unchanged},
+           {"bytes", saved.bytes},
+           {"stored_bytes", saved.new_bytes},
+           {"records", saved.records},
+           {"as", as_json(saved)},
+           {"skipped", saved.skipped}});
+  } else {
+    const std::string as = saved.records == 0           ? ""
+                           : saved.person == PersonId{} ? ", as this node"
+                                                        : ", as " + shown(saved.who) + " (" + shown(saved.role) + ")";
+    std::printf("saved %llu, unchanged %llu, %s read, %s stored%s\n", static_cast<unsigned long long>(saved.files),
+                static_cast<unsigned long long>(saved.unchanged), size_text(saved.bytes).c_str(), size_text(saved.new_bytes).c_str(), as.c_str());
+  }
+  if (!saved.skipped.empty()) return fail(Fault::denied, std::to_string(saved.skipped.size()) + " not saved, named above; all else is");
   return {};
 }
 

@@ -19,6 +19,8 @@ nlohmann::json row_json(const node::local::ListRow& row);
 Place place_of(std::string_view text);
 /// A place of which the verb takes a thing: "works:folder/" is the folder itself.
 Place thing_of(std::string_view text);
+/// The same, where a library may stand without its colon.
+Place library_or_thing(const std::string& text);
 
 /// The last millisecond of the day, minute or second that is named: 2026-11-27, "2026-11-27 14:05", 2026-11-27T14:05:10, in the local time zone or with Z or
 /// +09:00 at the end. Nothing: it is no such text, or no such time.
@@ -39,5 +41,15 @@ Result<void> for_each_row(const Common& common, const Place& place, bool recursi
 
 /// Gives the content to `take`, a part at a time, and checks its SHA-256. Faults: corrupt (it is another), those of ask and `take`.
 Result<void> read_content(const Common& common, const std::string& library, const node::local::ListRow& row, const std::function<Result<void>(ByteView)>& take);
+
+/// The target of a symlink. Faults: corrupt, malformed (no system can make it), those of ask.
+Result<std::string> read_link(const Common& common, const std::string& library, const node::local::ListRow& row);
+
+/// In whose name something was saved; null: nothing was. A node has no person.
+nlohmann::json as_json(const node::local::Saved& saved);
+/// A line for each thing that was not saved, on standard error.
+void name_not_saved(const node::local::Saved& saved);
+/// What was saved, on standard output. Fault: denied (something was not saved).
+Result<void> report_put(const Common& common, const node::local::Saved& saved);
 
 }  // namespace dozo::tools
