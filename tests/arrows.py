@@ -36,6 +36,7 @@ LIBRARIES = [
     ("zmq", ["node/"]),
     ("spdlog/", ["node/"]),
     ("CLI/", ["tools/"]),
+    ("archive", ["tools/tar.cpp"]),
 ]
 TARGETS = {  # CMake target: where it may be linked
     "dozo_strict": None,
@@ -52,6 +53,7 @@ TARGETS = {  # CMake target: where it may be linked
     "PkgConfig::ZMQ": ["node/"],
     "spdlog::spdlog": ["node/", "tools/"],
     "CLI11::CLI11": ["tools/"],
+    "PkgConfig::ARCHIVE": ["tools/"],
 }
 # Made for test programs alone: its randomness repeats.
 TESTS_ALONE = {"crypto/seeded_random.h", "dozo_crypto_seeded"}

@@ -64,6 +64,7 @@ CASES = [
     ("JSON in tools", "tools/a.cpp", "#include <nlohmann/json.hpp>\n", None),
     ("TOML elsewhere in node", "node/engine.h", "#include <toml++/toml.h>\n", "<toml++/toml.h> is not for this place"),
     ("CLI11 outside tools", "node/a.cpp", "#include <CLI/CLI.hpp>\n", "<CLI/CLI.hpp> is not for this place"),
+    ("libarchive elsewhere in tools", "tools/dozo.cpp", "#include <archive_entry.h>\n", "<archive_entry.h> is not for this place"),
     ("spdlog outside node", "store/a.cpp", "#include <spdlog/spdlog.h>\n", "<spdlog/spdlog.h> is not for this place"),
     ("a library by way of a header", "node/a.cpp", '#include "store/git.h"\n', "<git2/oid.h> is not for this place, through store/git.h"),
     ("an unknown library", "tools/a.cpp", "#include <curl/curl.h>\n", "no library that was decided on"),

@@ -102,6 +102,7 @@ inline constexpr const char* seconds = "SECONDS";
 
 /// Each adds its verbs to the command line; `run` is set to what the chosen verb does.
 void add_document_verbs(CLI::App& app, Common& common);
+void add_export_verbs(CLI::App& app, Common& common);
 void add_reading_verbs(CLI::App& app, Common& common);
 void add_node_verbs(CLI::App& app, Common& common);
 void add_fsck_verb(CLI::App& app, Common& common);

@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
   app.add_option("--home", common.home, "the home of the node to ask (else DOZO_HOME)")->type_name(tools::takes::folder);
   app.add_flag("--json", common.json, "results as JSON");
   tools::add_document_verbs(app, common);
+  tools::add_export_verbs(app, common);
   tools::add_reading_verbs(app, common);
   tools::add_node_verbs(app, common);
   tools::add_fsck_verb(app, common);
