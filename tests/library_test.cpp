@@ -80,6 +80,23 @@ struct Between : Fixture {
       keep(to, it.address, bytes);
     }
   }
+  store::StoredContent save_file(Site& at, const std::string& path, const Bytes& content) const {
+    std::vector<store::SealedPack> packs;
+    const node::SaveKeys keys = *at.engine->begin_save("works", at.now);
+    store::Ingest ingest({keys.library, keys.epoch, 3, 0}, keys.key, *keys.index, [&](store::SealedPack&& it) -> Result<void> {
+      packs.push_back(std::move(it));
+      return {};
+    });
+    content_fixture::MemorySource source(content);
+    REQUIRE(ingest.add(source, {}));
+    const auto stored = ingest.settle()->at(0);
+    const std::vector<node::Act> acts{node::PutAct{path, {stored.value, stored.source}}};
+    const node::Prepared prepared = *at.engine->prepare_save(keys.library, acts, "", nullptr, at.now);
+    REQUIRE(ingest.add_record(prepared.signed_record));
+    REQUIRE(ingest.finish());
+    REQUIRE(at.engine->commit_save(keys.library, prepared, {}, packs, at.now));
+    return stored;
+  }
   std::string names(Site& at) const {
     std::string out;
     const auto listing = std::get<node::local::Listing>(at.ask(node::local::ListRequest{"works", "", "", true, 1000}));
@@ -338,26 +355,16 @@ TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing
   CHECK(head.receipt("works")->opened);  // and that is told
 }
 
+TEST_CASE_FIXTURE(Between, "library: a name of one letter at the top is listed with all others") {
+  save_file(head, "a", content_fixture::noise(1, 10));
+  save_file(head, "b/c", content_fixture::noise(2, 10));
+  REQUIRE(head.save("works", {"d"}));
+  CHECK(names(head) == "a; b/c; d/; ");
+}
+
 TEST_CASE_FIXTURE(Between, "library: a pack that is damaged counts as not here, until it is healed") {
-  std::vector<store::SealedPack> packs;
   const Bytes content = content_fixture::noise(1, 100'000);
-  const auto save = [&](const std::string& path) {
-    packs.clear();
-    const node::SaveKeys keys = *head.engine->begin_save("works", head.now);
-    store::Ingest ingest({keys.library, keys.epoch, 3, 0}, keys.key, *keys.index, [&](store::SealedPack&& it) -> Result<void> {
-      packs.push_back(std::move(it));
-      return {};
-    });
-    content_fixture::MemorySource source(content);
-    REQUIRE(ingest.add(source, {}));
-    const auto stored = ingest.settle()->at(0);
-    const std::vector<node::Act> acts{node::PutAct{path, {stored.value, stored.source}}};
-    const node::Prepared prepared = *head.engine->prepare_save(keys.library, acts, "", nullptr, head.now);
-    REQUIRE(ingest.add_record(prepared.signed_record));
-    REQUIRE(ingest.finish());
-    REQUIRE(head.engine->commit_save(keys.library, prepared, {}, packs, head.now));
-    return stored;
-  };
+  const auto save = [&](const std::string& path) { return save_file(head, path, content); };
   const auto first = save("a");
   head.pass(2'000);
   REQUIRE(head.receipt("works")->feeds.at(0).sequence.value == 1);
