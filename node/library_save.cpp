@@ -270,7 +270,9 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
     Result<void> added = std::visit([&](const auto& act) { return operations.add(act); }, acts[i]);
     if (added) continue;
     added.error().text += ": " + about(acts[i], added.error().fault);
-    if (passed_over == nullptr) return std::unexpected(std::move(added.error()));
+    // What the store does not say now is no mistake of the act's.
+    const bool is_store = added.error().fault == Fault::corrupt || added.error().fault == Fault::unavailable;
+    if (passed_over == nullptr || is_store) return std::unexpected(std::move(added.error()));
     passed_over->emplace_back(i, std::move(added.error()));
   }
   Prepared out{policy->version(), it.mesh()->epoch, {}, {}, {}, {}};

@@ -355,6 +355,32 @@ TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing
   CHECK(head.receipt("works")->opened);  // and that is told
 }
 
+TEST_CASE_FIXTURE(Between,
+                  "library: what the store does not give under a save is no mistake of a path's, and what is damaged of what is derived is made anew") {
+  REQUIRE(head.save("works", {"old"}));
+  const std::vector<node::Act> acts{node::PutAct{"new", {store::dir_value, std::nullopt}}};
+  const auto prepare = [&](Library::PassedOver& passed_over) { return head.engine->prepare_save(head.library("works"), acts, "", &passed_over, head.now); };
+  std::uint64_t damages = 0;
+  for (std::uint64_t n = 1;; ++n) {
+    for (const auto how : {store::Injected::fail, store::Injected::damage}) {
+      Library::PassedOver passed_over;
+      const std::uint64_t before = head.derived_kv.calls();
+      head.derived_kv.inject_at(n, how);
+      const auto prepared = prepare(passed_over);
+      const bool struck = head.derived_kv.calls() - before >= n;
+      head.derived_kv.inject_at(0, store::Injected::none);
+      CHECK(passed_over.empty());
+      if (how == store::Injected::fail) CHECK(prepared.has_value() != struck);
+      if (prepared) CHECK(prepared->record.ops.size() == 2);
+      if (struck && how == store::Injected::damage) ++damages;
+      if (struck) continue;
+      CHECK(damages > 2);
+      CHECK(names(head) == "old/; ");
+      return;
+    }
+  }
+}
+
 TEST_CASE_FIXTURE(Between, "library: a name of one letter at the top is listed with all others") {
   save_file(head, "a", content_fixture::noise(1, 10));
   save_file(head, "b/c", content_fixture::noise(2, 10));
