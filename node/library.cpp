@@ -133,6 +133,14 @@ Result<void> Library::Body::note_suspended() {
   return {};
 }
 
+std::optional<Error> Library::Body::store_fault(const PackAddress& address, const Error& why) const {
+  if (why.fault != Fault::unavailable && why.fault != Fault::corrupt) return std::nullopt;
+  auto in = context_.truth.read();
+  const auto here = in ? in->has_pack(address) : Result<bool>(std::unexpected(in.error()));
+  if (here && !*here) return std::nullopt;
+  return Error{Fault::unavailable, "a pack cannot be read now: " + why.text};
+}
+
 Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) {
   constexpr std::size_t packs_most = 64;  // whose places are held at a time
   std::vector<DerivedIndex::Pack> batch;
@@ -149,8 +157,10 @@ Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) 
       continue;
     }
     Result<store::OpenPack> opened = pieces_.open(address);
-    if (!opened && opened.error().fault == Fault::denied) continue;   // its key may come
-    if (!opened && opened.error().fault == Fault::corrupt) continue;  // to be healed
+    if (!opened) {
+      if (auto fault = store_fault(address, opened.error())) return std::unexpected(std::move(*fault));
+      if (opened.error().fault == Fault::denied || opened.error().fault == Fault::corrupt) continue;  // its key may come; it is to be healed
+    }
     // A pack that does not open, or holds what it does not say, was made so by a node with keys: it gives no pieces, and no receipt says that it was opened.
     if (!opened || !opened->verify_all()) {
       unsound_.insert(address);

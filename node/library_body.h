@@ -99,6 +99,9 @@ class Library::Body final : public store::RecordSource {
   Result<void> derive_now(Judge what);
   Result<void> load_suspended();
   Result<void> note_suspended();
+  /// Why a pack did not open, where that is the store's fault and may be over the next time. Nothing: it lies in the pack, which is not here, is damaged and
+  /// to be healed, or was made so.
+  std::optional<Error> store_fault(const PackAddress& address, const Error& why) const;
   Result<void> index_packs(std::span<const PackAddress> addresses);
   std::int64_t entry_ms(std::int64_t wall_ms) const;
 

@@ -167,7 +167,14 @@ Result<void> Library::Body::open_records() {
     const auto lacking = feed->second.lacking.find(place.second);
     if (lacking != feed->second.lacking.end() && std::ranges::any_of(entry.meta, [&](const PackAddress& it) { return lacking->second.contains(it); })) continue;
     auto found = find_record(entry.meta, entry.commitment);
-    if (!found) continue;  // what it needs may come
+    if (!found) {
+      // What it needs may come. What the store does not give, though it has it, is tried again.
+      for (const PackAddress& address : entry.meta) {
+        auto fault = store_fault(address, found.error());
+        if (fault && !passed_over) passed_over = std::move(fault);
+      }
+      continue;
+    }
     auto in = TRY(context_.truth.read());
     const auto written = TRY(in.entry(place.first, {place.second}));
     if (!written) return fail(Fault::corrupt, "entries of a feed are gone: run dozo fsck");

@@ -355,6 +355,40 @@ TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing
   CHECK(head.receipt("works")->opened);  // and that is told
 }
 
+TEST_CASE_FIXTURE(Between, "library: a pack that the store did not give is no bad pack: that is said, and it is opened the next time") {
+  std::uint64_t number = 0;
+  for (const auto how : {store::Injected::fail, store::Injected::damage}) {
+    for (std::uint64_t n = 1;; ++n) {
+      CAPTURE(n);
+      ++number;
+      const store::StoredContent stored = save_file(head, "plan " + std::to_string(number), content_fixture::noise(number, 100'000));
+      give_entries(head, sapporo);
+      std::vector<PackAddress> came;
+      for (const Library::Missing& it : works(sapporo).missing(1000, 0)) {
+        auto write = *sapporo.truth->write();
+        REQUIRE(write.put_pack(it.address, pack(head, it.address)));
+        REQUIRE(write.commit());
+        came.push_back(it.address);
+      }
+      const std::uint64_t before = sapporo.truth_kv.calls();
+      sapporo.truth_kv.inject_at(n, how);
+      CHECK(works(sapporo).packs_durable(came));
+      const bool struck = sapporo.truth_kv.calls() - before >= n;
+      sapporo.truth_kv.inject_at(0, store::Injected::none);
+      CHECK((works(sapporo).behind() || (works(sapporo).all_opened() && names(sapporo) == names(head))));
+      sapporo.pass(1'000);
+      sapporo.pass(2 * Engine::catch_up_every_ms);
+      CHECK_FALSE(works(sapporo).behind());
+      CHECK(works(sapporo).all_opened());
+      CHECK(names(sapporo) == names(head));
+      CHECK(works(sapporo).manifest(stored.source.manifest));
+      if (struck) continue;
+      CHECK(n > 5);
+      break;
+    }
+  }
+}
+
 TEST_CASE_FIXTURE(Between,
                   "library: what the store does not give under a save is no mistake of a path's, and what is damaged of what is derived is made anew") {
   REQUIRE(head.save("works", {"old"}));
