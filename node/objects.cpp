@@ -107,7 +107,7 @@ sync::ObjectStore::Offered Objects::offer(ByteView envelope, Now) {
   const bool is_own_fault = is_by(Fault::unavailable) || is_by(Fault::corrupt);
   if (is_own_fault) versions_.reset();
   const bool authentic = taken || is_by(Fault::stale) || is_by(Fault::denied) || is_own_fault;
-  return {authentic, taken && taken->outcome != policy::Outcome::known};
+  return {authentic, taken && taken->outcome != policy::Outcome::known, !is_own_fault};
 }
 
 // ---- feeds ---------------------------------------------------------------------------------------------------------------

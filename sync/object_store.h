@@ -30,6 +30,7 @@ class ObjectStore {
   struct Offered {
     bool authentic{};  ///< validly signed, of this realm
     bool changed{};    ///< something came of it
+    bool kept = true;  ///< false: this node could not keep it, nor what came of others before it; to be asked for again, but not at once
   };
   virtual Offered offer(ByteView envelope, Now now) = 0;
 

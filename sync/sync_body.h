@@ -152,7 +152,7 @@ class Sync::Body {
   void answered_documents(const NodeId& from, bool progress);
   struct Offers {
     std::size_t authentic{};
-    bool changed{};
+    bool changed{}, kept = true;
   };
   Offers offer(const std::vector<Bytes>& envelopes);
   bool may_have(const Peer& peer, const DocumentWant& want) const;

@@ -77,7 +77,7 @@ bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsWanted&& it) {
 bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsGiven&& it) {
   if (!authoriser_.knows(from)) return false;
   const Offers offers = offer(it.envelopes);
-  answered_documents(from, offers.changed);
+  answered_documents(from, offers.changed && offers.kept);
   if (offers.changed) documents_changed(true);
   return offers.authentic == it.envelopes.size();
 }
@@ -90,6 +90,7 @@ Sync::Body::Offers Sync::Body::offer(const std::vector<Bytes>& envelopes) {
     if (!offered.authentic) break;
     ++out.authentic;
     out.changed = out.changed || offered.changed;
+    out.kept = out.kept && offered.kept;
   }
   return out;
 }

@@ -127,6 +127,7 @@ class Store : public ObjectStore, public Authoriser {
     for (const std::string& one : suspended) out.push_back(bytes_of("suspension " + one + " 1"));
     return out;
   }
+  bool full = false;  ///< no snapshot can be kept
   Offered offer(ByteView envelope, Now) override {
     std::istringstream in{std::string(text_of(envelope))};
     std::string kind, name;
@@ -136,6 +137,10 @@ class Store : public ObjectStore, public Authoriser {
     if (kind == "suspension") return {true, suspended.insert(name).second};
     if (kind != "document") return {};
     const bool newer = version > documents[name];
+    if (newer && full && name == "snapshot") {
+      documents["root"] = 1;  // what came before it is gone with it
+      return {true, false, false};
+    }
     if (newer) documents[name] = version;
     return {true, newer};
   }

@@ -347,6 +347,23 @@ TEST_CASE("sync: a document that one peer has not is asked of the next") {
   CHECK(net.nodes[2].store.calls["wants"] - before < 200);
 }
 
+TEST_CASE("sync: documents that cannot be kept are asked for ever more seldom, and come when they can be") {
+  Net net(2);
+  net.all_know();
+  for (const char* name : {"root", "freshness", "snapshot"}) net.nodes[0].store.documents[name] = 2;
+  for (const char* name : {"root", "freshness", "snapshot"}) net.nodes[1].store.documents[name] = 1;
+  net.nodes[1].store.policy_needed = 2;
+  net.nodes[1].store.full = true;
+  net.link(0, 1);
+  net.run(600'000);
+  CHECK(net.nodes[1].store.documents["snapshot"] == 1);
+  CHECK(net.messages_sent < 400);
+  net.nodes[1].store.full = false;
+  net.run(1'200'000);
+  CHECK(net.nodes[1].store.documents["root"] == 2);
+  CHECK(net.nodes[1].store.documents["snapshot"] == 2);
+}
+
 TEST_CASE("sync: an answer with documents ends when it is full, and nothing is asked twice in one question") {
   Net net(2);
   net.all_know();
