@@ -36,6 +36,7 @@ struct MemoryKv::State {
     ++calls;
     const Injected what = hook ? hook(operation) : Injected::none;
     if (what == Injected::fail) return fail(Fault::unavailable, "injected fault at " + std::string(operation));
+    if (what == Injected::damage) return fail(Fault::corrupt, "injected damage at " + std::string(operation));
     if (what == Injected::crash || (what == Injected::crash_after && operation != "commit")) {
       crashed = true;
       return fail(Fault::unavailable, "crashed at " + std::string(operation));

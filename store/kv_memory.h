@@ -35,6 +35,7 @@ struct MemoryDisk {
 enum class Injected : std::uint8_t {
   none,
   fail,         ///< that call alone, with `unavailable`
+  damage,       ///< that call alone, with `corrupt`
   crash,        ///< before anything of it is done
   crash_after,  ///< a commit is durable, and nobody hears of it
 };

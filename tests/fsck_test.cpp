@@ -3,6 +3,7 @@
 #include "node/local_sealer.h"
 
 #include <doctest/doctest.h>
+#include <lmdb.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "store/kv_memory.h"
 #include "store/truth_check.h"
 #include "tests/content_fixture.h"
+#include "tests/lmdb_calls.h"
 #include "tests/scratch.h"
 
 using namespace dozo;
@@ -923,6 +925,67 @@ Ran run(const fs::path& scratch, std::vector<std::string> arguments) {
 }
 
 }  // namespace
+
+// DOZO_FAILURES: how many n of each call and each way to fail (0: every one); DOZO_FAILURES_FROM: where the stride begins.
+TEST_CASE("fsck: whichever call of LMDB fails, that is said, and nothing is lost by it or by the rebuild after it") {
+  const auto number = [](const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+  };
+  const std::uint64_t most = number("DOZO_FAILURES", 1), from = number("DOZO_FAILURES_FROM", 7919);
+  const auto counts_of = [](const FsckReport& it) {
+    return std::vector{it.documents, it.feeds, it.entries, it.packs, it.pack_bytes, it.pieces, it.records, it.contents, it.content_bytes, it.commits};
+  };
+  std::uint64_t runs = 0, faults = 0, reports = 0;
+  for (const bool rebuild : {false, true}) {
+    CAPTURE(rebuild);
+    lmdb_calls::Counts calls;
+    std::vector<std::uint64_t> whole;
+    {
+      const Fixture it;
+      lmdb_calls::count();
+      whole = counts_of(it.check(rebuild));
+      calls = lmdb_calls::counted();
+      lmdb_calls::leave();
+    }
+    CHECK(calls.size() >= (rebuild ? 8 : 6));
+    for (const auto& [operation, count] : calls) {
+      CAPTURE(operation);
+      const bool writes = operation == "put" || operation == "del" || operation == "commit";
+      for (const int code : writes ? std::vector{ENOSPC, MDB_MAP_FULL, EIO} : std::vector{ENOMEM, MDB_CORRUPTED}) {
+        CAPTURE(code);
+        for (const bool stays : {false, true}) {
+          CAPTURE(stays);
+          const std::uint64_t stride = most == 0 || count <= most ? 1 : (count + most - 1) / most;
+          for (std::uint64_t n = 1 + from % stride; n <= count; n += stride) {
+            CAPTURE(n);
+            const Fixture it;
+            FsckOptions options;
+            options.rebuild = rebuild;
+            options.wall_ms = now_ms + 10'000;
+            lmdb_calls::fail_at(operation, n, code, stays);
+            const auto report = fsck(it.home, &it.keys, options);
+            lmdb_calls::leave();
+            ++runs;
+            ++(report ? reports : faults);
+            const std::string said = report ? lines_of(*report) : report.error().text;
+            INFO("it said: ", said);
+            // Where it goes on it tried again, and saw all.
+            CHECK((!said.empty() || counts_of(*report) == whole));
+            // Nothing is lost by it; at most a rebuild is needed.
+            FsckReport after = it.check();
+            if (!after.sound()) after = it.check(true);
+            const FsckReport last = it.check();
+            INFO("at last: ", lines_of(last));
+            CHECK(last.sound());
+            CHECK(counts_of(last) == whole);
+          }
+        }
+      }
+    }
+  }
+  MESSAGE(runs << " calls failed: " << faults << " faults, " << reports << " reports");
+}
 
 TEST_CASE_FIXTURE(Fixture, "fsck: the command: what it prints, and how it ends") {
   const std::string folder = home.path.string();

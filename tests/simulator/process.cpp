@@ -13,6 +13,8 @@ Result<void> Process::start(Start how) {
   crash_is_due = false;
   truth_kv = std::make_unique<store::MemoryKv>(disks.truth, store::Truth::tables().size());
   derived_kv = std::make_unique<store::MemoryKv>(disks.derived, node::derived_tables().size());
+  truth_kv->inject(std::move(how.truth_hook));
+  derived_kv->inject(std::move(how.derived_hook));
   if (!how.same_incarnation) incarnation = crypto::random_id<IncarnationId>();
   const auto begin = [&]() -> Result<void> {
     Result<std::unique_ptr<store::Truth>> opened = store::Truth::open(*truth_kv, sealer);

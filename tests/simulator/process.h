@@ -41,7 +41,8 @@ class Process {
     std::vector<policy::Contact> contacts;
     std::optional<crypto::SigningKey> freshness;
     Now now;
-    bool same_incarnation = false;  ///< as no honest node does: goes on writing the feed of its last run
+    bool same_incarnation = false;                         ///< as no honest node does: goes on writing the feed of its last run
+    store::InjectHook truth_hook = {}, derived_hook = {};  ///< from the first call on
   };
   /// Opens what the disks hold; a new truth on an empty disk. Faults: those of Truth and Engine; nothing runs then.
   Result<void> start(Start how);
