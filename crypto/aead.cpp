@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/invariant.h"
+#include "base/memory.h"
 
 namespace dozo::crypto {
 namespace {
@@ -19,7 +20,9 @@ const EVP_CIPHER* chacha() {
 
 struct Cipher {
   EVP_CIPHER_CTX* handle = EVP_CIPHER_CTX_new();
-  Cipher() { INVARIANT(handle != nullptr); }
+  Cipher() {
+    if (handle == nullptr) out_of_memory();
+  }
   Cipher(const Cipher&) = delete;
   Cipher& operator=(const Cipher&) = delete;
   ~Cipher() { EVP_CIPHER_CTX_free(handle); }

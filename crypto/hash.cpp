@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/invariant.h"
+#include "base/memory.h"
 
 namespace dozo::crypto {
 namespace {
@@ -25,7 +26,7 @@ constexpr std::size_t block_bytes = 64;
 struct Sha256::Context {
   EVP_MD_CTX* handle = EVP_MD_CTX_new();
   Context() {
-    INVARIANT(handle != nullptr);
+    if (handle == nullptr) out_of_memory();
     begin();
   }
   Context(const Context&) = delete;

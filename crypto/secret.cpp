@@ -2,7 +2,7 @@
 
 #include <sodium.h>
 
-#include "base/invariant.h"
+#include "base/memory.h"
 #include "crypto/random.h"
 
 namespace dozo::crypto {
@@ -13,7 +13,7 @@ void FreeLocked::operator()(std::uint8_t* bytes) const noexcept { sodium_free(by
 
 Locked allocate_locked(std::size_t size) {
   auto* bytes = static_cast<std::uint8_t*>(sodium_malloc(size));
-  INVARIANT(bytes != nullptr);
+  if (bytes == nullptr) out_of_memory();
   return Locked(bytes);
 }
 void wipe(void* bytes, std::size_t size) { sodium_memzero(bytes, size); }

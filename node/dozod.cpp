@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/memory.h"
 #include "crypto/start.h"
 #include "node/daemon.h"
 #include "node/exit_status.h"
@@ -158,6 +159,8 @@ Result<void> run(const Options& options) {
 int main(int argc, char** argv) {
   fill_standard_descriptors();
   close_process();
+  // What was acknowledged is on the disk: a death is no loss, and the next start checks the store.
+  end_when_out_of_memory("dozod: out of memory: ended; what was acknowledged is safe\n", node::exit_status(Fault::unavailable));
   try {
     int status = 0;
     const auto options = read_options(argc, argv, status);

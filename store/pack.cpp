@@ -3,11 +3,11 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <new>
 #include <numeric>
 
 #include "base/archive.h"
 #include "base/invariant.h"
+#include "base/memory.h"
 
 namespace dozo::store {
 
@@ -126,7 +126,7 @@ Result<Bytes> OpenPack::group(std::size_t number) const {
   const ByteView stored = ByteView(plain_).subspan(group_offsets_[number], group.stored_size);
   if (ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) return fail(Fault::malformed, "a group that is not one frame");
   thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> zstd(ZSTD_createDCtx());
-  if (!zstd) throw std::bad_alloc();
+  if (!zstd) out_of_memory();
   Bytes out(group.plain_size);
   if (ZSTD_decompressDCtx(zstd.get(), out.data(), out.size(), stored.data(), stored.size()) != out.size()) {
     return fail(Fault::malformed, "a group that does not decompress to its size");

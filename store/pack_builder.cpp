@@ -1,9 +1,9 @@
 #include <zstd.h>
 
-#include <new>
 #include <set>
 
 #include "base/invariant.h"
+#include "base/memory.h"
 #include "store/pack.h"
 
 // A compressed group is one zstd frame, flushed after each piece. So the size is known before a piece is let in, and where a piece does not fit any more the
@@ -103,7 +103,7 @@ class PackBuilder::Body {
   void begin_frame() {
     if (!zstd_) {
       zstd_.reset(ZSTD_createCCtx());
-      if (!zstd_) throw std::bad_alloc();
+      if (!zstd_) out_of_memory();
       INVARIANT(ZSTD_isError(ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_compressionLevel, level_)) == 0);
       INVARIANT(ZSTD_isError(ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_windowLog, window_log)) == 0);
     }
@@ -115,7 +115,7 @@ class PackBuilder::Body {
     ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
     ZSTD_outBuffer out{scratch_.data(), scratch_.size(), 0};
     const std::size_t left = ZSTD_compressStream2(zstd_.get(), &out, &in, ZSTD_e_flush);
-    if (ZSTD_isError(left) != 0) throw std::bad_alloc();  // with room for the output, memory is all that can be missing
+    if (ZSTD_isError(left) != 0) out_of_memory();  // with room for the output, memory is all that can be missing
     INVARIANT(left == 0 && in.pos == in.size);
     scratch_.resize(out.pos);
   }

@@ -3,8 +3,8 @@
 #include <git2.h>
 
 #include <memory>
-#include <new>
 
+#include "base/memory.h"
 #include "store/git_backend.h"
 
 namespace dozo::store {
@@ -31,9 +31,9 @@ std::string text_patch(std::string_view before, std::string_view after) {
   git_patch* made = nullptr;
   std::string out;
   // Of buffers in memory, memory is all that can be missing.
-  if (git_patch_from_buffers(&made, before.data(), before.size(), nullptr, after.data(), after.size(), nullptr, &options) != 0) throw std::bad_alloc();
+  if (git_patch_from_buffers(&made, before.data(), before.size(), nullptr, after.data(), after.size(), nullptr, &options) != 0) out_of_memory();
   const std::unique_ptr<git_patch, FreePatch> patch(made);
-  if (git_patch_print(patch.get(), take_line, &out) != 0) throw std::bad_alloc();
+  if (git_patch_print(patch.get(), take_line, &out) != 0) out_of_memory();
   return out;
 }
 

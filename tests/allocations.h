@@ -6,4 +6,9 @@
 namespace dozo::allocations {
 std::size_t so_far();
 std::size_t bytes_live();
+
+/// Of those that are made while it watches, the n-th from now on throws std::bad_alloc, once; 0: none.
+void fail_at(std::size_t n);
+void watch(bool on);
+std::size_t watched();  ///< since fail_at
 }  // namespace dozo::allocations

@@ -1,5 +1,7 @@
 // The n-th call of each operation of the Kv seam fails, for every n or a stride of them: while documents are saved, travel, are recovered and a node starts.
 //
+// And the n-th allocation: what a node has in memory is then gone with it, as with a daemon that ends, and a new one starts on the same store.
+//
 // Each case is run once without a fault, which counts the calls, then once for each n and each kind of fault. Whatever failed: what was acknowledged is shown
 // byte for byte at the node that acknowledged it, before and after a restart; nobody is shown wrong bytes; once the fault is over the replicas agree.
 // DOZO_FAILURES: how many n of each operation and kind of fault (0: every one); DOZO_FAILURES_FROM: where the stride begins.
@@ -18,6 +20,7 @@
 #include "crypto/seeded_random.h"
 #include "crypto/start.h"
 #include "node/put_job.h"
+#include "tests/allocations.h"
 #include "tests/content_fixture.h"
 #include "tests/scratch.h"
 #include "tests/simulator/authority.h"
@@ -61,10 +64,12 @@ struct Failing {
   std::uint64_t at = 0;
   Kind kind{};
   std::map<std::string, std::uint64_t> calls;
-  bool counting = false, over = false, struck = false;
+  bool counting = false, over = false, struck = false, at_work = false;
 
   store::InjectHook hook(const std::string& store) {
     return [this, store](std::string_view operation_) {
+      // A commit is the disk's work, which a process that ends does not cut in two: the body in memory is not to be either.
+      if (at_work) allocations::watch(operation_ != "commit");
       if (!counting) return Injected::none;
       const std::string name = store + " " + std::string(operation_);
       const std::uint64_t count = ++calls[name];
@@ -166,7 +171,9 @@ class Realm {
       how.truth_hook = failing.hook("truth");
       how.derived_hook = failing.hook("derived");
     }
-    TRY(nodes[i]->start(std::move(how)));
+    Result<void> started;
+    if (!lives(i, [&] { started = nodes[i]->start(std::move(how)); })) return out_of_memory();
+    TRY(std::move(started));
     wake_ms[i].reset();
     look_at_peers(i);
     take(i);
@@ -211,7 +218,8 @@ class Realm {
     };
     node::PutOptions options;
     options.workers = 0;
-    const auto saved = node::put(request, on_engine, *it.truth, options);
+    Result<local::Saved> saved;
+    if (!lives(writer, [&] { saved = node::put(request, on_engine, *it.truth, options); })) return out_of_memory();
     take(writer);
     if (!saved) return std::unexpected(saved.error());
     CHECK(saved->skipped.empty());
@@ -219,7 +227,8 @@ class Realm {
     return {};
   }
   Result<void> ask(const local::Request& request) {
-    const local::Answer answer = nodes[writer]->engine->answer(request, now());
+    local::Answer answer;
+    if (!lives(writer, [&] { answer = nodes[writer]->engine->answer(request, now()); })) return out_of_memory();
     take(writer);
     if (const auto* refusal = std::get_if<local::Refusal>(&answer)) return fail(static_cast<Fault>(refusal->fault), refusal->text);
     return {};
@@ -229,7 +238,8 @@ class Realm {
   Result<State> shown(std::size_t i) {
     State out;
     Engine& engine = *nodes[i]->engine;
-    const local::Answer answer = engine.answer(local::ListRequest{"works", "", "", true}, now());
+    local::Answer answer;
+    if (!lives(i, [&] { answer = engine.answer(local::ListRequest{"works", "", "", true}, now()); })) return std::unexpected(out_of_memory().error());
     take(i);
     if (const auto* refusal = std::get_if<local::Refusal>(&answer)) return fail(static_cast<Fault>(refusal->fault), refusal->text);
     std::optional<Error> unread;
@@ -241,7 +251,9 @@ class Realm {
       out[row.path] = name;
       Bytes read;
       while (read.size() < row.size) {
-        const local::Answer part = engine.answer(local::ReadRequest{"works", row.manifest, read.size(), local::read_bytes_most}, now());
+        local::Answer part;
+        const local::ReadRequest request{"works", row.manifest, read.size(), local::read_bytes_most};
+        if (!lives(i, [&] { part = engine.answer(request, now()); })) return std::unexpected(out_of_memory().error());
         take(i);
         if (const auto* refusal = std::get_if<local::Refusal>(&part)) {
           unread = Error{static_cast<Fault>(refusal->fault), row.path + ": " + refusal->text};
@@ -275,11 +287,31 @@ class Realm {
     sync::Channel channel;
     Bytes bytes;
   };
+  /// Runs what a node does. False: its memory ran out, and it is gone.
+  template <class Work>
+  bool lives(std::size_t i, const Work& work) {
+    if (i != victim || !failing.counting) return work(), true;
+    try {
+      const Watching watching(failing.at_work);
+      work();
+      return true;
+    } catch (const std::bad_alloc&) {
+    }
+    stop(i);
+    return false;
+  }
+  struct Watching {
+    explicit Watching(bool& at_work) : at_work_(at_work) { allocations::watch(at_work_ = true); }
+    Watching(const Watching&) = delete;
+    Watching& operator=(const Watching&) = delete;
+    ~Watching() { allocations::watch(at_work_ = false); }
+    bool& at_work_;
+  };
+  static Result<void> out_of_memory() { return fail(Fault::unavailable, "out of memory: ended"); }
   void give(std::size_t i, const Engine::Input& input) {
     REQUIRE_MESSAGE(++steps < 200'000, "it does not come to rest");
     wake_ms[i].reset();
-    nodes[i]->engine->on(input, now());
-    take(i);
+    if (lives(i, [&] { nodes[i]->engine->on(input, now()); })) take(i);
   }
   void deliver() {
     while (!messages.empty()) {
@@ -295,7 +327,9 @@ class Realm {
   }
   void take(std::size_t i) {
     if (!runs(i)) return;
-    for (Engine::Output& output : nodes[i]->engine->take_outputs()) {
+    std::vector<Engine::Output> outputs;
+    if (!lives(i, [&] { outputs = nodes[i]->engine->take_outputs(); })) return;
+    for (Engine::Output& output : outputs) {
       if (auto* send = std::get_if<sync::Send>(&output)) {
         for (std::size_t to = 0; to < node_count; ++to) {
           if (nodes[to]->keys.id == send->peer) messages.push_back({i, to, send->channel, std::move(send->bytes)});
@@ -390,8 +424,10 @@ class Run {
     (void)run({});
     return realm_.failing.calls;
   }
-  Outcome run(const Failing& failing) {
+  /// `allocation`: the one of the victim's that fails; 0: none.
+  Outcome run(const Failing& failing, std::size_t allocation = 0) {
     realm_.reset();
+    allocations::fail_at(allocation);
     realm_.victim = case_.victim;
     realm_.failing = failing;
     states_ = {realm_.at_first};
@@ -412,6 +448,7 @@ class Run {
         if (!attempt(step)) again.push_back(&step);
         realm_.pass(2'000);
         look();
+        start_victim();
       }
     } else {
       realm_.pass(30'000);
@@ -554,6 +591,12 @@ class Run {
   Outcome outcome_;
 };
 
+/// DOZO_FAILURES_CASE: one alone.
+bool is_chosen(const Case& which) {
+  const char* only = std::getenv("DOZO_FAILURES_CASE");
+  return only == nullptr || which.name == only;
+}
+
 Realm& realm() {
   static Realm it;
   return it;
@@ -561,11 +604,34 @@ Realm& realm() {
 
 }  // namespace
 
+TEST_CASE("failure: whichever allocation fails, a new run on the same store has all that was acknowledged") {
+  const std::uint64_t most = number_of("DOZO_FAILURES", 1) * 20, from = number_of("DOZO_FAILURES_FROM", 7919);
+  for (const Case& which : cases) {
+    if (!is_chosen(which)) continue;
+    CAPTURE(which.name);
+    (void)Run(realm(), which).count();
+    const std::uint64_t count = allocations::watched();
+    CHECK(count > 1'000);
+    const std::uint64_t stride = most == 0 || count <= most ? 1 : (count + most - 1) / most;
+    std::uint64_t runs = 0, refused = 0, done = 0;
+    for (std::uint64_t n = 1 + from % stride; n <= count; n += stride) {
+      CAPTURE(n);
+      const Outcome outcome = Run(realm(), which).run({}, n);
+      CHECK(allocations::watched() >= n);
+      CHECK(!outcome.restarted);
+      ++runs;
+      refused += outcome.refused;
+      done += outcome.refused_and_done;
+    }
+    MESSAGE(which.name << ": " << count << " allocations, " << runs << " of them failed; " << refused << " refusals (" << done
+                       << " of what was done all the same)");
+  }
+}
+
 TEST_CASE("failure: whichever call of the store fails, nothing acknowledged is lost, nothing wrong is shown, and all goes on") {
   const std::uint64_t most = number_of("DOZO_FAILURES", 1), from = number_of("DOZO_FAILURES_FROM", 7919);
   for (const Case& which : cases) {
-    const std::string only = std::getenv("DOZO_FAILURES_CASE") != nullptr ? std::getenv("DOZO_FAILURES_CASE") : "";
-    if (!only.empty() && only != which.name) continue;
+    if (!is_chosen(which)) continue;
     CAPTURE(which.name);
     const auto calls = Run(realm(), which).count();
     std::uint64_t all = 0, runs = 0, refused = 0, done = 0, restarted = 0;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory.h"
 #include "crypto/start.h"
 #include "tools/command.h"
 #include "tools/completion.h"
@@ -86,6 +87,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   close_process();
+  dozo::end_when_out_of_memory("dozo: out of memory\n", dozo::tools::exit_status(dozo::Fault::unavailable));
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
