@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/invariant.h"
 #include "crypto/hash.h"
@@ -87,7 +88,15 @@ Result<void> verify(const VerifyKey& key, std::string_view context, ByteView mes
   return verify_raw(key, with_context(context, message), signature);
 }
 
-bool is_valid(const VerifyKey& key) { return crypto_core_ed25519_is_valid_point(key.bytes.data()) == 1; }
+bool is_valid(const VerifyKey& key) {
+  // As costly as the signature's own check, and always asked of the same few keys: those that passed last are remembered. No valid key is zero.
+  thread_local std::array<VerifyKey, 256> passed{};
+  VerifyKey& slot = passed[key.bytes[0]];
+  if (slot == key && !key.is_zero()) return true;
+  if (crypto_core_ed25519_is_valid_point(key.bytes.data()) != 1) return false;
+  slot = key;
+  return true;
+}
 
 SealKey SealKey::generate() {
   auto [secret, key] = key_pair<Scalar, SealPublicKey>();

@@ -99,6 +99,25 @@ TEST_CASE("identity: a signature fits only its key, context and message") {
   CHECK(!verify(VerifyKey{}, "dozo test 1", view_of("message"), signature));
 }
 
+TEST_CASE("identity: a key that is none is refused however often it is asked, also after a good one that begins alike") {
+  VerifyKey neutral{}, zero{};
+  neutral.bytes[0] = 1;  // of order 1
+  Bytes seed(32, 0);
+  bool met = false;
+  for (int i = 0; i < 10'000 && !met; ++i) {
+    seed[0] = static_cast<std::uint8_t>(i), seed[1] = static_cast<std::uint8_t>(i >> 8);
+    const SigningKey key = SigningKey::from_seed(seed).value();
+    const VerifyKey good = key.public_key();
+    met = good.bytes[0] == neutral.bytes[0];
+    CHECK(is_valid(good));
+    CHECK(is_valid(good));
+    CHECK_FALSE(is_valid(neutral));
+    CHECK_FALSE(is_valid(zero));
+    CHECK(verify(good, "c", seed, sign(key, "c", seed)));
+  }
+  CHECK(met);
+}
+
 TEST_CASE("identity: a sealed box opens only whole and for its key") {
   const SealKey key = SealKey::generate();
   Bytes sealed = seal_to(key.public_key(), view_of("epoch key")).value();
