@@ -40,7 +40,7 @@ void Sync::Body::ask_for_documents() {
     if (!peer.theirs || !authoriser_.knows(id) || peer.control_paused_until_ms > now_.steady_ms) return;
     const Digest& theirs = peer.theirs->documents.suspensions;
     const std::pair asked{ours.suspensions, theirs};
-    if (theirs == ours.suspensions || peer.suspensions_asked == asked) return;
+    if (theirs == ours.suspensions || peer.suspensions_asked == asked || peer.suspensions_again_ms > now_.steady_ms) return;
     peer.suspensions_asked = asked;
     asks[id].suspensions = true;
   });
@@ -74,9 +74,13 @@ bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsWanted&& it) {
   return true;
 }
 
-bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsGiven&& it) {
+bool Sync::Body::hear(const NodeId& from, Peer& peer, DocumentsGiven&& it) {
   if (!authoriser_.knows(from)) return false;
   const Offers offers = offer(it.envelopes);
+  if (!offers.kept) {
+    peer.suspensions_asked.reset();
+    peer.suspensions_again_ms = now_.steady_ms + answer_ms;
+  }
   answered_documents(from, offers.changed && offers.kept);
   if (offers.changed) documents_changed(true);
   return offers.authentic == it.envelopes.size();

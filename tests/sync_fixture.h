@@ -127,13 +127,14 @@ class Store : public ObjectStore, public Authoriser {
     for (const std::string& one : suspended) out.push_back(bytes_of("suspension " + one + " 1"));
     return out;
   }
-  bool full = false;  ///< no snapshot can be kept
+  bool full = false;  ///< no snapshot and no suspension can be kept
   Offered offer(ByteView envelope, Now) override {
     std::istringstream in{std::string(text_of(envelope))};
     std::string kind, name;
     std::uint64_t version = 0;
     if (!(in >> kind >> name >> version)) return {};
     if (kind == "suspension" && documents["root"] < suspensions_root) return {};
+    if (kind == "suspension" && full) return {true, false, false};
     if (kind == "suspension") return {true, suspended.insert(name).second};
     if (kind != "document") return {};
     const bool newer = version > documents[name];

@@ -364,6 +364,19 @@ TEST_CASE("sync: documents that cannot be kept are asked for ever more seldom, a
   CHECK(net.nodes[1].store.documents["snapshot"] == 2);
 }
 
+TEST_CASE("sync: a suspension that could not be kept is asked for again, and not at once") {
+  Net net(2);
+  net.all_know();
+  net.nodes[0].store.suspended.insert("sapporo");
+  net.nodes[1].store.full = true;
+  net.link(0, 1);
+  net.run(600'000);
+  CHECK(net.messages_sent < 400);
+  net.nodes[1].store.full = false;
+  net.run(120'000);
+  CHECK(net.nodes[1].store.suspended.contains("sapporo"));
+}
+
 TEST_CASE("sync: an answer with documents ends when it is full, and nothing is asked twice in one question") {
   Net net(2);
   net.all_know();
