@@ -185,6 +185,10 @@ Result<DiskSource> DiskSource::open(const std::string& source, const std::string
   until_next_tick(status.st_ctim);
   if (!S_ISREG(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
   until_written(out.file_);
+  struct stat written{};
+  if (fstat(out.file_, &written) != 0) return std::unexpected(disk_error(errno, path));
+  // Of the same times: as that write left it. Others have come since: they will be noticed.
+  if (nanoseconds(written.st_mtim) == nanoseconds(status.st_mtim) && nanoseconds(written.st_ctim) == nanoseconds(status.st_ctim)) status = written;
   posix_fadvise(out.file_, 0, 0, POSIX_FADV_SEQUENTIAL);
   out.traits_ = {store::ContentKind::file, static_cast<std::uint16_t>(status.st_mode & store::mode_bits), nanoseconds(status.st_mtim), ""};
   out.state_ = state_of(status);

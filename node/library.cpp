@@ -144,6 +144,7 @@ std::optional<Error> Library::Body::store_fault(const PackAddress& address, cons
 Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) {
   constexpr std::size_t packs_most = 64;  // whose places are held at a time
   std::vector<DerivedIndex::Pack> batch;
+  std::optional<Error> passed_over;  // the first pack that the store does not give now: it holds up no other
   const auto flush = [&]() -> Result<void> {
     TRY(index_.put(batch));
     for (const DerivedIndex::Pack& pack : batch) unindexed_.erase(pack.address);
@@ -158,7 +159,10 @@ Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) 
     }
     Result<store::OpenPack> opened = pieces_.open(address);
     if (!opened) {
-      if (auto fault = store_fault(address, opened.error())) return std::unexpected(std::move(*fault));
+      if (auto fault = store_fault(address, opened.error())) {
+        if (!passed_over) passed_over = std::move(fault);
+        continue;
+      }
       if (opened.error().fault == Fault::denied || opened.error().fault == Fault::corrupt) continue;  // its key may come; it is to be healed
     }
     // A pack that does not open, or holds what it does not say, was made so by a node with keys: it gives no pieces, and no receipt says that it was opened.
@@ -169,7 +173,8 @@ Result<void> Library::Body::index_packs(std::span<const PackAddress> addresses) 
     batch.push_back({address, opened->places()});
     if (batch.size() == packs_most) TRY(flush());
   }
-  return flush();
+  TRY(flush());
+  return passed_over ? Result<void>(std::unexpected(std::move(*passed_over))) : Result<void>();
 }
 
 // ---- sync ----------------------------------------------------------------------------------------------------------------

@@ -111,7 +111,12 @@ class Library::Body final : public store::RecordSource {
   Result<bool> scan_entries(const LibraryState& state);  ///< what is not taken in; false: the rows are of other entries than the truth has
   Result<void> erase(ByteView space);
   Result<void> put_state(LibraryState state);  ///< in a transaction of its own
-  Result<std::optional<store::SignedRecord>> find_record(std::span<const PackAddress> meta, const Digest& commitment) const;
+  struct Unread {
+    PackAddress pack;
+    Error why;
+  };
+  /// `unread`: which pack it was that could not be read, where one could not.
+  Result<std::optional<store::SignedRecord>> find_record(std::span<const PackAddress> meta, const Digest& commitment, std::optional<Unread>& unread) const;
   Result<void> open_records();  ///< those whose meta packs are here
   Result<void> take(std::span<const Opened> opened, std::span<const DerivedIndex::Pack> packs = {});
   Result<void> judge_rows(Judge what);
@@ -196,6 +201,7 @@ class Library::Body final : public store::RecordSource {
   std::map<RecordNumber, std::shared_ptr<const store::StoredRecord>> remembered_;
   std::deque<RecordNumber> remembered_order_;
   std::size_t remembered_ops_ = 0;
+  mutable bool record_is_away_{};  ///< a record could not be read since this was set back, and not by the store's fault: its pack is damaged or not here
 
   // History, and the folder as its last commit shows it; both only once somebody asked.
   std::optional<store::History> history_;

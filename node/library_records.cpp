@@ -122,14 +122,16 @@ Result<bool> Library::Body::scan_entries(const LibraryState& state) {
 
 // ---- taking in -----------------------------------------------------------------------------------------------------------
 /// The record that an entry commits to, if it is in one of its meta packs.
-Result<std::optional<store::SignedRecord>> Library::Body::find_record(std::span<const PackAddress> meta, const Digest& commitment) const {
+Result<std::optional<store::SignedRecord>> Library::Body::find_record(std::span<const PackAddress> meta, const Digest& commitment,
+                                                                      std::optional<Unread>& unread) const {
   for (const PackAddress& address : meta) {
     const auto opened = pieces_.open(address);
     if (!opened) {
       const Fault fault = opened.error().fault;
       // A key or the pack may come, or be healed. Whatever else is wrong with it, its writer made it so, and it stops nothing but itself.
-      if (fault == Fault::denied || fault == Fault::unavailable || fault == Fault::corrupt) return std::unexpected(opened.error());
-      continue;
+      if (fault != Fault::denied && fault != Fault::unavailable && fault != Fault::corrupt) continue;
+      unread = Unread{address, opened.error()};
+      return std::unexpected(opened.error());
     }
     for (const store::PiecePlace& place : opened->places()) {
       if (place.type != store::PieceType::record) continue;
@@ -166,13 +168,12 @@ Result<void> Library::Body::open_records() {
     const auto feed = feeds_.find(place.first);
     const auto lacking = feed->second.lacking.find(place.second);
     if (lacking != feed->second.lacking.end() && std::ranges::any_of(entry.meta, [&](const PackAddress& it) { return lacking->second.contains(it); })) continue;
-    auto found = find_record(entry.meta, entry.commitment);
+    std::optional<Unread> unread;
+    auto found = find_record(entry.meta, entry.commitment, unread);
     if (!found) {
       // What it needs may come. What the store does not give, though it has it, is tried again.
-      for (const PackAddress& address : entry.meta) {
-        auto fault = store_fault(address, found.error());
-        if (fault && !passed_over) passed_over = std::move(fault);
-      }
+      auto fault = unread ? store_fault(unread->pack, unread->why) : std::nullopt;
+      if (fault && !passed_over) passed_over = std::move(fault);
       continue;
     }
     auto in = TRY(context_.truth.read());
@@ -451,9 +452,12 @@ Result<store::SignedRecord> Library::Body::signed_record(const RecordRow& row) c
     for (const store::PackListing& pack : TRY(listings(entry, in))) {
       if (pack.kind == crypto::PackKind::meta) meta.push_back(pack.address);
     }
-    auto found = find_record(meta, entry.record);
+    std::optional<Unread> unread;
+    auto found = find_record(meta, entry.record, unread);
     if (found && *found && store::record_id((*found)->record) == row.id) return std::move(**found);
-    if (!found) why = {found.error().fault == Fault::denied ? Fault::denied : Fault::unavailable, "a record cannot be read now: " + found.error().text};
+    if (found) continue;
+    why = {found.error().fault == Fault::denied ? Fault::denied : Fault::unavailable, "a record cannot be read now: " + found.error().text};
+    record_is_away_ = record_is_away_ || (unread && !store_fault(unread->pack, unread->why));
   }
   return std::unexpected(std::move(why));
 }

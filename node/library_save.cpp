@@ -267,11 +267,12 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   }
   Operations operations(*it.folder_);
   for (std::size_t i = 0; i < acts.size(); ++i) {
+    it.record_is_away_ = false;
     Result<void> added = std::visit([&](const auto& act) { return operations.add(act); }, acts[i]);
     if (added) continue;
     added.error().text += ": " + about(acts[i], added.error().fault);
-    // What the store does not say now is no mistake of the act's.
-    const bool is_store = added.error().fault == Fault::corrupt || added.error().fault == Fault::unavailable;
+    // What the store does not say now is no mistake of the act's; a document of which a pack is damaged or not here keeps back no other.
+    const bool is_store = !it.record_is_away_ && (added.error().fault == Fault::corrupt || added.error().fault == Fault::unavailable);
     if (passed_over == nullptr || is_store) return std::unexpected(std::move(added.error()));
     passed_over->emplace_back(i, std::move(added.error()));
   }

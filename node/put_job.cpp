@@ -284,8 +284,11 @@ class Job {
     TRY(it.ingest->finish());
     TRY(it.keeper->finish());
     std::ranges::move(it.last, std::back_inserter(it.with_entry));
-    it.sequence = TRY(
-        ask<Sequence>([&](Engine& engine, Now now) { return engine.commit_save(it.keys.library, *it.prepared, std::move(it.stored), it.with_entry, now); }));
+    it.sequence = TRY(ask<Sequence>([&](Engine& engine, Now now) {
+      auto out = engine.commit_save(it.keys.library, *it.prepared, std::move(it.stored), it.with_entry, now);
+      if (out) it.keys.feed = engine.library(it.keys.library)->own_feed();  // another than at the beginning where the clock was put back
+      return out;
+    }));
     return {};
   }
 

@@ -139,6 +139,8 @@ Result<void> check_lmdb_in_child(const std::filesystem::path& folder, std::span<
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   if (got > 0 && said[0] <= static_cast<std::uint8_t>(Fault::unsupported))
     return fail(static_cast<Fault>(said[0]), name + ": " + std::string(text_of(ByteView(said).first(got).subspan(1))));
+  const bool is_killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGBUS || WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGABRT);
+  if (!is_killed) return fail(Fault::unavailable, name + ": its check was ended, perhaps for want of memory; try again");
   return fail(Fault::corrupt, name + ": reading its pages kills the reader; run dozo fsck --rebuild");
 }
 

@@ -128,8 +128,8 @@ char32_t composed(char32_t first, char32_t second) {
   return it != table.end() && it->first == first && it->second == second ? it->to : 0;
 }
 
-/// None of the points composes, decomposes or moves past another, beside whatever it stands: what stands of Latin in one piece, kana, ideographs, and full
-/// and half widths. A text of these alone is in form C.
+/// A text of these alone is in form C: of them none moves past another, no two compose, and what comes apart comes together again. Latin in one piece, kana,
+/// ideographs, full and half widths.
 bool is_inert(char32_t point) {
   return point < 0x300 || (point >= 0x3041 && point <= 0x3096) || (point >= 0x309b && point <= 0x30ff) || (point >= 0x3400 && point <= 0x9fff) ||
          (point >= 0xff01 && point <= 0xffee);

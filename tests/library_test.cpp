@@ -415,6 +415,31 @@ TEST_CASE_FIXTURE(Between,
   }
 }
 
+TEST_CASE_FIXTURE(Between, "library: a document of which a record is damaged keeps back no other that is saved with it") {
+  save_file(head, "a", content_fixture::noise(1, 10));
+  std::optional<PackAddress> of_a;
+  {
+    auto in = *head.truth->read();
+    REQUIRE(in.each_pack(head.library("works"), [&](const PackAddress& which, std::uint32_t) -> Result<bool> {
+      if (crypto::check_sealed(**in.pack(which))->kind == crypto::PackKind::meta) of_a = which;
+      return true;
+    }));
+  }
+  REQUIRE(of_a);
+  head.restart();
+  REQUIRE(head.truth_disk.flip_bit(store::Table{static_cast<std::uint8_t>(store::rows::Name::packs)}, of_a->bytes, 300));
+  node::Act file{node::PutAct{"a", {store::dir_value, std::nullopt}}};
+  const node::Act beside{node::PutAct{"b", {store::dir_value, std::nullopt}}};
+  std::get<node::PutAct>(file).content.value.kind = store::ContentKind::file;
+  std::get<node::PutAct>(file).content.source = store::Source{};
+  Library::PassedOver passed_over;
+  const auto prepared = head.engine->prepare_save(head.library("works"), std::vector{file, beside}, "", &passed_over, head.now);
+  REQUIRE(prepared);
+  CHECK(prepared->record.ops.size() == 2);
+  REQUIRE(passed_over.size() == 1);
+  CHECK(passed_over[0].second.text.ends_with(": a"));
+}
+
 TEST_CASE_FIXTURE(Between, "library: a name of one letter at the top is listed with all others") {
   save_file(head, "a", content_fixture::noise(1, 10));
   save_file(head, "b/c", content_fixture::noise(2, 10));
