@@ -19,6 +19,7 @@ namespace {
 volatile std::sig_atomic_t interrupted = 0;
 
 void on_signal(int) { interrupted = 1; }
+int interruptible_depth = 0;  ///< the outermost alone sets handlers: an inner one would give a second ^C back what the first had used up
 
 /// The code point that begins at `at`, and its length; length 0: not UTF-8.
 std::pair<char32_t, std::size_t> code_point(std::string_view text, std::size_t at) {
@@ -63,6 +64,7 @@ Result<Place> parse_place(std::string_view text) {
 }
 
 Interruptible::Interruptible() {
+  if (interruptible_depth++ > 0) return;
   struct sigaction action{};
   action.sa_handler = on_signal;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
@@ -73,6 +75,7 @@ Interruptible::Interruptible() {
 }
 
 Interruptible::~Interruptible() {
+  if (--interruptible_depth > 0) return;
   for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
 }
 

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -128,8 +130,7 @@ Result<Written> write_new_folder(const Common& common, const Place& place, const
     return written;
   }
   for (const std::string& name : TRY(names_in(hidden))) {
-    if (::renameat2(AT_FDCWD, (hidden + "/" + name).c_str(), AT_FDCWD, (target + "/" + name).c_str(), RENAME_NOREPLACE) != 0)
-      return failed("rename to", target + "/" + name);
+    if (rename_new(hidden + "/" + name, target + "/" + name) != 0) return failed("rename to", target + "/" + name);
   }
   if (::rmdir(hidden.c_str()) != 0) return failed("remove", hidden);
   TRY(node::sync_folder(target));
@@ -147,6 +148,7 @@ Result<void> export_documents(const Common& common, const ExportOptions& options
   if (options.force && (!as_tar || to_output)) misused("--force is for an archive; a folder must be new or empty");
   const Interruptible until_here;
   const Place place = TRY(at(common, library_or_thing(options.place), options.when));
+  TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, ""}));  // that there is such a library, before anything is made
   if (to_output) {
     TRY(write_archive(common, place, [](ByteView bytes) { return write_all(STDOUT_FILENO, bytes, "standard output"); }));
     return {};
@@ -168,7 +170,10 @@ struct ImportOptions {
 
 Result<void> save(const Common& common, const Place& place, const std::string& folder, const ImportOptions& options,
                   const std::vector<std::string>& passed_over = {}) {
-  auto saved = TRY(ask_for<local::Saved>(common, local::PutRequest{place.library, folder, place.path, options.text, {}, true}));
+  auto answer = ask_for<local::Saved>(common, local::PutRequest{place.library, folder, place.path, options.text, {}, true});
+  // The daemon stops reading when it notices. What it still reads must not be an emptied folder.
+  if (!answer && Interruptible::was_interrupted()) std::this_thread::sleep_for(std::chrono::seconds(1));
+  auto saved = TRY(std::move(answer));
   saved.skipped.insert(saved.skipped.begin(), passed_over.begin(), passed_over.end());
   name_not_saved(saved);
   return report_put(common, saved);

@@ -132,7 +132,7 @@ in the way: it exists already, or changed meanwhile
 damaged: \fBdozo fsck\fR says what
 .TP
 .B 7
-not now: no daemon, port taken, disk full, peers away
+not now: no daemon, port taken, disk full, peers away, out of memory
 .SH ENVIRONMENT
 .TP
 .B DOZO_HOME

@@ -55,7 +55,7 @@ class Unpacker {
     return {};
   }
   void pass_over(const std::string& why, const std::string& name) {
-    if (passed_over_.size() < lines_most) passed_over_.push_back(why + ": " + name);
+    if (passed_over_.size() < lines_most) passed_over_.push_back(why + ": " + store::cut(name, store::path_bytes_most));
     if (passed_over_.size() == lines_most) passed_over_.back() = "and more";
   }
 
@@ -198,14 +198,16 @@ class Unpacker {
     const Descriptor theirs(their_parent < 0 ? -1 : ::fcntl(their_parent, F_DUPFD_CLOEXEC, 0));
     struct stat there{};
     if (theirs.get() < 0 || ::fstatat(theirs.get(), name_of(*of).c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(there.st_mode)) {
-      why = "a second name of what the archive does not have, " + item.link;
+      why = "a second name of what the archive does not have, " + store::cut(item.link, store::path_bytes_most);
       return false;
     }
     TRY(charge(static_cast<std::uint64_t>(there.st_size)));
     const int parent = TRY(parent_of(path, true, why));
     if (parent < 0 || !TRY(clear(parent, path, why))) return false;
-    if (::linkat(theirs.get(), name_of(*of).c_str(), parent, name_of(path).c_str(), 0) != 0) return failed("write", path);
-    return true;
+    if (::linkat(theirs.get(), name_of(*of).c_str(), parent, name_of(path).c_str(), 0) == 0) return true;
+    if (errno != EMLINK && errno != EPERM && errno != EOPNOTSUPP) return failed("write", path);
+    why = "a second name of a file, of which there cannot be as many here";
+    return false;
   }
 
   TarReader& from_;

@@ -26,6 +26,7 @@ std::unexpected<Error> failed(std::string_view doing, const std::string& what) {
 Result<void> write_all(int descriptor, ByteView bytes, const std::string& name) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR && Interruptible::was_interrupted()) return fail(Fault::unavailable, "interrupted while writing " + shown(name));
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) return failed("write", name);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
@@ -45,6 +46,15 @@ mode_t new_file_mode(bool executable) {
   return (executable ? 0777 : 0666) & ~mask;
 }
 
+int rename_new(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL) return -1;
+  struct stat there{};
+  if (::lstat(to.c_str(), &there) != 0) return ::rename(from.c_str(), to.c_str());
+  errno = EEXIST;
+  return -1;
+}
+
 Result<void> write_beside(const std::string& target, bool force, const std::function<Result<void>(int descriptor)>& fill) {
   struct stat there{};
   if (::lstat(target.c_str(), &there) == 0) {
@@ -57,9 +67,7 @@ Result<void> write_beside(const std::string& target, bool force, const std::func
   if (descriptor < 0) return failed("write beside", target);
   Result<void> done = fill(descriptor);
   if (::close(descriptor) != 0 && done) done = failed("write", target);
-  const int renamed = !done   ? 0
-                      : force ? ::rename(temporary.c_str(), target.c_str())
-                              : ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE);
+  const int renamed = !done ? 0 : force ? ::rename(temporary.c_str(), target.c_str()) : rename_new(temporary, target);
   if (done && renamed != 0) {
     if (errno == EEXIST)
       done = fail(Fault::exists, shown(target) + " exists; use --force to replace it");

@@ -27,6 +27,8 @@ std::array<timespec, 2> times_of(std::int64_t modified_ns);
 /// A file that `fill` writes, first beside it under a hidden name: `target` is there whole or, after a failure, as it was. `force`: in place of a file or link
 /// that is there. Faults: exists, denied, unavailable (disk full), those of `fill`.
 Result<void> write_beside(const std::string& target, bool force, const std::function<Result<void>(int descriptor)>& fill);
+/// rename(2) to a name that is not taken, else EEXIST; where the file system cannot do both in one (NFS), looked for just before.
+int rename_new(const std::string& from, const std::string& to);
 /// The permissions of a new file, as this user's umask has it.
 mode_t new_file_mode(bool executable);
 
