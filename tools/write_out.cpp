@@ -148,7 +148,9 @@ Result<Written> write_folder(const Common& common, const Place& place, const std
   TRY(for_each_row(common, place, true, [&](const local::ListRow& row) -> Result<void> {
     const std::string below = path_below(place, row);
     const std::string folder = row.kind == "folder" ? below : below.substr(0, below.rfind('/') == std::string::npos ? 0 : below.rfind('/'));
-    if (folder != made) TRY(make_folders(target, folder));
+    // The place itself, a document that came since it was looked for: `target` is its name, and no folder.
+    const bool is_itself = below.empty() && row.kind != "folder";
+    if (folder != made && !is_itself) TRY(make_folders(target, folder));
     made = folder;
     if (row.kind != "folder") TRY(write_document(common, place, row, target + (below.empty() ? "" : "/" + below), force));
     count(written, row);
