@@ -60,6 +60,11 @@ Result<void> HomeStore::open_truth(const Home& home, const HomeKeys& keys, Befor
   if (fs::file_size(home.truth() / "data.mdb", code) == 0 && !code && fs::exists(home.derived() / "data.mdb", code))
     return fail(Fault::corrupt,
                 home.truth().string() + ": its data.mdb is empty, and was not: put it back, or make the node anew from the others; see dozo fsck");
+  // What is derived is made after it: without that, less than LMDB's two first pages is what a first start left that was cut off, on a full disk say.
+  constexpr std::uintmax_t first_pages_bytes = 8192;
+  if (const auto size = fs::file_size(home.truth() / "data.mdb", code); !code && size < first_pages_bytes && !fs::exists(home.derived() / "data.mdb", code)) {
+    for (const char* file : {"data.mdb", "lock.mdb"}) fs::remove(home.truth() / file, code);
+  }
   if (before == Before::died || store::looks_cut(home.truth())) {
     if (auto sound = store::check_lmdb_in_child(home.truth(), store::Truth::tables()); !sound)
       return std::unexpected(with_fsck(std::move(sound).error(), home.truth()));

@@ -40,8 +40,23 @@ TEST_CASE_FIXTURE(Pair, "bad input: a store's file that was cut, emptied or repl
   for (const auto& [what, bytes] : bad) {
     INFO("derived: ", std::string(what));
     spill(at("head/derived/data.mdb"), bytes == truth.substr(0, bytes.size()) ? derived.substr(0, std::min(bytes.size(), derived.size() / 2)) : bytes);
+    if (bytes.empty()) spill(at("head/running"), "");  // the daemon died of what left it so
     start("head");
     CHECK(get("head", "plan") == std::string(300'000, 'p'));
+    CHECK(end("head") == 0);
+  }
+}
+
+TEST_CASE_FIXTURE(Pair, "bad input: a first start that was cut off, on a full disk say, is begun again") {
+  start("head");
+  CHECK(end("head") == 0);
+  const std::string begun = slurp(at("head/truth/data.mdb"));
+  for (const std::size_t size : {0U, 1'000U, 4'096U}) {
+    INFO(size);
+    for (const char* file : {"head/truth/data.mdb", "head/truth/lock.mdb", "head/derived/data.mdb", "head/derived/lock.mdb"}) fs::remove(at(file));
+    spill(at("head/truth/data.mdb"), begun.substr(0, size));
+    spill(at("head/running"), "");
+    start("head");
     CHECK(end("head") == 0);
   }
 }

@@ -423,6 +423,14 @@ TEST_CASE("kv on LMDB: a foreign or ruined file is refused in one line, and its 
   CHECK(open_lmdb(body.folder + "/env", names).error().fault == Fault::unsupported);
   std::filesystem::remove(file);
   body.kv = open_lmdb(body.folder + "/env", names).value();
+  // As a first start leaves it that was cut off before it wrote anything.
+  body.kv.reset();
+  std::filesystem::resize_file(file, 0);
+  CHECK(check_lmdb_in_child(body.folder + "/env", names));
+  LmdbOptions reading;
+  reading.read_only = true;
+  CHECK(open_lmdb(body.folder + "/env", names, reading).error().fault == Fault::not_found);
+  body.kv = open_lmdb(body.folder + "/env", names).value();
 }
 
 TEST_CASE("kv on LMDB: a full map is said, loses nothing, and has grown at the next write") {
