@@ -28,7 +28,7 @@ Result<std::unique_ptr<Kv>> open_lmdb(const std::filesystem::path& folder, std::
 bool looks_cut(const std::filesystem::path& folder);
 
 /// Walks every table in a child process. A folder or table that is not there is sound. Not while the folder is open here, nor once threads run.
-/// Faults: corrupt (which table, or how the child died), unavailable, denied, unsupported.
+/// Faults: corrupt (which table, or that it crashed), unavailable (also where the child was ended from outside, or had no memory), denied, unsupported.
 Result<void> check_lmdb_in_child(const std::filesystem::path& folder, std::span<const std::string> tables);
 
 }  // namespace dozo::store

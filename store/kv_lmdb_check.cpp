@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <fstream>
@@ -59,11 +61,14 @@ Result<void> walk_names(const std::filesystem::path& folder) {
   return {};
 }
 
+/// How a reader ends that damaged pages lead astray. However else it ends, it was ended from outside, or had no memory.
+constexpr std::array crash_signals{SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+
 /// What the child says: the fault's number and the text. Nothing: sound.
 [[noreturn]] void run_child(const std::filesystem::path& folder, std::span<const std::string> tables, int answer) {
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);  // an image of its memory would hold what the store holds
-  for (const int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(number, SIG_DFL);
+  for (const int number : crash_signals) std::signal(number, SIG_DFL);
   Result<void> sound = walk_names(folder);
   for (std::size_t i = 0; sound && i < tables.size(); ++i) sound = walk_table(folder, tables[i]);
   if (!sound) {
@@ -139,8 +144,8 @@ Result<void> check_lmdb_in_child(const std::filesystem::path& folder, std::span<
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   if (got > 0 && said[0] <= static_cast<std::uint8_t>(Fault::unsupported))
     return fail(static_cast<Fault>(said[0]), name + ": " + std::string(text_of(ByteView(said).first(got).subspan(1))));
-  const bool is_killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGBUS || WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGABRT);
-  if (!is_killed) return fail(Fault::unavailable, name + ": its check was ended, perhaps for want of memory; try again");
+  const bool has_crashed = WIFSIGNALED(status) && std::ranges::find(crash_signals, WTERMSIG(status)) != crash_signals.end();
+  if (!has_crashed) return fail(Fault::unavailable, name + ": its check was ended, perhaps for want of memory; try again");
   return fail(Fault::corrupt, name + ": reading its pages kills the reader; run dozo fsck --rebuild");
 }
 

@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <fstream>
 #include <map>
 #include <random>
 #include <thread>
@@ -431,6 +435,39 @@ TEST_CASE("kv on LMDB: a foreign or ruined file is refused in one line, and its 
   reading.read_only = true;
   CHECK(open_lmdb(body.folder + "/env", names, reading).error().fault == Fault::not_found);
   body.kv = open_lmdb(body.folder + "/env", names).value();
+}
+
+TEST_CASE("kv on LMDB: a check that is ended from outside, as for want of memory, is to be tried again; one that crashes has met damage") {
+  struct Case {
+    int signal;
+    Fault fault;
+  };
+  for (const Case& it : {Case{SIGKILL, Fault::unavailable}, Case{SIGSEGV, Fault::corrupt}, Case{SIGFPE, Fault::corrupt}}) {
+    OnLmdb body;
+    const std::string folder = body.folder + "/waits";
+    REQUIRE(::mkdir(folder.c_str(), 0700) == 0);
+    REQUIRE(::mkfifo((folder + "/data.mdb").c_str(), 0600) == 0);  // whoever opens it waits
+    const pid_t parent = ::getpid(), killer = ::fork();
+    if (killer == 0) {
+      for (int turn = 0; turn < 1'000; ++turn) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        std::ifstream children("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children");
+        for (pid_t child = 0; children >> child;) {
+          if (child == ::getpid()) continue;
+          std::this_thread::sleep_for(std::chrono::milliseconds(100));  // until it waits
+          ::kill(child, it.signal);
+          ::_exit(0);
+        }
+      }
+      ::_exit(1);
+    }
+    const Result<void> checked = check_lmdb_in_child(folder, names);
+    int status = 0;
+    ::waitpid(killer, &status, 0);
+    CHECK(status == 0);
+    REQUIRE(!checked);
+    CHECK(checked.error().fault == it.fault);
+  }
 }
 
 TEST_CASE("kv on LMDB: a full map is said, loses nothing, and has grown at the next write") {
