@@ -70,13 +70,13 @@ bool chacha_open(Key32 key, std::span<const std::uint8_t, 12> nonce, ByteView as
   return good;
 }
 
-void xchacha_seal(Key32 key, std::span<const std::uint8_t, 24> nonce, ByteView associated, ByteView plain, ByteSpan to) {
+void xchacha_seal(Key32 key, std::span<const std::uint8_t, xchacha_nonce_bytes> nonce, ByteView associated, ByteView plain, ByteSpan to) {
   INVARIANT(to.size() == plain.size() + aead_tag_bytes);
   crypto_aead_xchacha20poly1305_ietf_encrypt(to.data(), nullptr, plain.data(), plain.size(), associated.data(), associated.size(), nullptr, nonce.data(),
                                              key.data());
 }
 
-bool xchacha_open(Key32 key, std::span<const std::uint8_t, 24> nonce, ByteView associated, ByteView sealed, ByteSpan to) {
+bool xchacha_open(Key32 key, std::span<const std::uint8_t, xchacha_nonce_bytes> nonce, ByteView associated, ByteView sealed, ByteSpan to) {
   const bool good = sealed.size() == to.size() + aead_tag_bytes &&
                     crypto_aead_xchacha20poly1305_ietf_decrypt(to.data(), nullptr, nullptr, sealed.data(), sealed.size(), associated.data(), associated.size(),
                                                                nonce.data(), key.data()) == 0;

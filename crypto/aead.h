@@ -11,6 +11,7 @@ namespace dozo::crypto {
 using Key32 = std::span<const std::uint8_t, 32>;
 using Tag16 = std::span<std::uint8_t, 16>;
 inline constexpr std::size_t aead_tag_bytes = 16;
+inline constexpr std::size_t xchacha_nonce_bytes = 24;
 
 /// ChaCha20-Poly1305 of RFC 8439, from libcrypto: for bulk. Encrypts `body` in place and fills `tag`.
 void chacha_seal(Key32 key, std::span<const std::uint8_t, 12> nonce, ByteView associated, ByteSpan body, Tag16 tag);
@@ -19,8 +20,8 @@ void chacha_seal(Key32 key, std::span<const std::uint8_t, 12> nonce, ByteView as
                                ByteSpan to);
 
 /// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), from libsodium: its nonce is long enough to be drawn at random. `to` is 16 bytes longer than `plain`.
-void xchacha_seal(Key32 key, std::span<const std::uint8_t, 24> nonce, ByteView associated, ByteView plain, ByteSpan to);
+void xchacha_seal(Key32 key, std::span<const std::uint8_t, xchacha_nonce_bytes> nonce, ByteView associated, ByteView plain, ByteSpan to);
 /// False: not authentic, or `sealed` is not 16 bytes longer than `to`; `to` is then all zero.
-[[nodiscard]] bool xchacha_open(Key32 key, std::span<const std::uint8_t, 24> nonce, ByteView associated, ByteView sealed, ByteSpan to);
+[[nodiscard]] bool xchacha_open(Key32 key, std::span<const std::uint8_t, xchacha_nonce_bytes> nonce, ByteView associated, ByteView sealed, ByteSpan to);
 
 }  // namespace dozo::crypto

@@ -19,8 +19,7 @@ using WrapKey = Secret<32, struct WrapPurpose>;
 WrapKey wrap_key(const EpochKey& successor) {
   return WrapKey::made_by([&](std::span<std::uint8_t, 32> out) { hkdf_expand(successor.reveal(), {view_of("dozo epoch 1 wrap")}, out); });
 }
-constexpr std::size_t nonce_bytes = 24;
-constexpr std::size_t wrapped_bytes = nonce_bytes + EpochKey::size + aead_tag_bytes;
+constexpr std::size_t wrapped_bytes = xchacha_nonce_bytes + EpochKey::size + aead_tag_bytes;
 
 }  // namespace
 
@@ -43,8 +42,9 @@ Bytes wrap_predecessor(const EpochKey& successor, const EpochKey& predecessor, c
   INVARIANT(epoch.value >= 2);
   Bytes out(wrapped_bytes);
   const ByteSpan whole(out);
-  random_bytes(whole.first<nonce_bytes>());
-  xchacha_seal(wrap_key(successor).reveal(), whole.first<nonce_bytes>(), named(library, epoch), predecessor.reveal(), whole.subspan(nonce_bytes));
+  random_bytes(whole.first<xchacha_nonce_bytes>());
+  xchacha_seal(wrap_key(successor).reveal(), whole.first<xchacha_nonce_bytes>(), named(library, epoch), predecessor.reveal(),
+               whole.subspan(xchacha_nonce_bytes));
   return out;
 }
 
@@ -53,7 +53,7 @@ Result<EpochKey> unwrap_predecessor(const EpochKey& successor, ByteView wrapped,
   if (wrapped.size() != wrapped_bytes || epoch.value < 2) return refuse();
   bool opened = false;
   EpochKey key = EpochKey::made_by([&](std::span<std::uint8_t, 32> out) {
-    opened = xchacha_open(wrap_key(successor).reveal(), wrapped.first<nonce_bytes>(), named(library, epoch), wrapped.subspan(nonce_bytes), out);
+    opened = xchacha_open(wrap_key(successor).reveal(), wrapped.first<xchacha_nonce_bytes>(), named(library, epoch), wrapped.subspan(xchacha_nonce_bytes), out);
   });
   if (!opened || commitment_of(key, library, Epoch{epoch.value - 1}) != predecessor_commitment) return refuse();
   return key;

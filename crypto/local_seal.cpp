@@ -15,8 +15,7 @@ Key derived(const LocalKey::Root& root, std::string_view label) {
   return Key::made_by([&](std::span<std::uint8_t, 32> out) { hkdf_expand(root.reveal(), {view_of(label)}, out); });
 }
 
-constexpr std::size_t nonce_bytes = 24;
-static_assert(LocalKey::overhead_bytes == nonce_bytes + aead_tag_bytes);
+static_assert(LocalKey::overhead_bytes == xchacha_nonce_bytes + aead_tag_bytes);
 
 }  // namespace
 
@@ -34,15 +33,15 @@ Bytes LocalKey::seal(ByteView plain, ByteView associated) const {
   put_u64(associated_size.data(), associated.size());
   // The bytes themselves are in it: a cloned machine has the same key and may draw the same, and must not use one nonce for two values.
   const Digest nonce = hmac_sha256(nonce_key_.reveal(), {fresh, associated_size, associated, plain});
-  std::copy_n(nonce.bytes.begin(), nonce_bytes, out.begin());
-  xchacha_seal(seal_key_.reveal(), whole.first<nonce_bytes>(), associated, plain, whole.subspan(nonce_bytes));
+  std::copy_n(nonce.bytes.begin(), xchacha_nonce_bytes, out.begin());
+  xchacha_seal(seal_key_.reveal(), whole.first<xchacha_nonce_bytes>(), associated, plain, whole.subspan(xchacha_nonce_bytes));
   return out;
 }
 
 Result<Bytes> LocalKey::open(ByteView sealed, ByteView associated) const {
   if (sealed.size() < overhead_bytes) return fail(Fault::corrupt, "a local value that is too short");
   Bytes out(sealed.size() - overhead_bytes);
-  if (!xchacha_open(seal_key_.reveal(), sealed.first<nonce_bytes>(), associated, sealed.subspan(nonce_bytes), out)) {
+  if (!xchacha_open(seal_key_.reveal(), sealed.first<xchacha_nonce_bytes>(), associated, sealed.subspan(xchacha_nonce_bytes), out)) {
     return fail(Fault::corrupt, "a local value that is damaged or of another node");
   }
   return out;

@@ -9,9 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 
+#include "node/steady_clock.h"
 #include "node/zmq_socket.h"
 
 namespace dozo::node {
@@ -36,8 +36,6 @@ Head head_of(std::uint32_t number) {
 }
 std::uint32_t number_in(ByteView frame) { return get_u32(frame.data()); }
 std::uint16_t version_in(ByteView frame) { return static_cast<std::uint16_t>(frame[4] << 8 | frame[5]); }
-
-std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 SocketLimits limits(int linger_ms) { return {.message_bytes_most = local::message_bytes_most + head_bytes, .queue = queue, .linger_ms = linger_ms}; }
 

@@ -1,12 +1,11 @@
 #include "node/put_jobs.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "node/steady_clock.h"
 
 namespace dozo::node {
 namespace {
-
-std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 local::Answer answer_of(Result<local::Saved> saved) {
   if (saved) return std::move(*saved);

@@ -32,7 +32,7 @@ local::ListRow row_of(const std::string& path, const Shown& shown, bool in_confl
   return row;
 }
 
-std::string_view name_of(store::ConflictKind kind) {
+std::string_view conflict_name(store::ConflictKind kind) {
   switch (kind) {
     case store::ConflictKind::content: return "content";
     case store::ConflictKind::deleted: return "deleted";
@@ -131,7 +131,7 @@ Result<local::Conflicts> conflicts(Library& library) {
   for (auto& [document, list] : paths) std::ranges::sort(list);
   local::Conflicts out;
   for (const store::Conflict& conflict : found) {
-    local::ConflictRow row{std::string(name_of(conflict.kind)), {}, conflict.document, paths[conflict.document]};
+    local::ConflictRow row{std::string(conflict_name(conflict.kind)), {}, conflict.document, paths[conflict.document]};
     for (const std::string& path : row.paths) {
       const auto shown = TRY(folder->find(path));
       if (shown && !shown->side) row.path = path;

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <set>
 
 #include "crypto/random.h"
+#include "node/steady_clock.h"
 #include "node/transport_body.h"
 
 namespace dozo::node {
@@ -21,8 +21,6 @@ constexpr int linger_ms = 200;                                                  
 constexpr int control_taken_most = 64, bulk_taken_most = 32, strangers_taken_most = 8;  // of one socket in one poll
 constexpr std::size_t introductions_most = 64;
 constexpr std::size_t endpoint_chars_most = 300;
-
-std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Only tcp: an address from elsewhere must not open a socket of this machine. A ';' would name the near end.
 bool may_be_dialled(const std::string& endpoint) {

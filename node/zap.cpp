@@ -3,10 +3,11 @@
 #include <signal.h>
 #include <zmq.h>
 
-#include <chrono>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "node/steady_clock.h"
 
 namespace dozo::node {
 
@@ -15,8 +16,6 @@ namespace {
 // "Temporary failure": the connection ends without a word and the caller tries again, as it must, since it may be admitted by then. After a
 // "400" libzmq's callers never try again.
 constexpr const char* refused = "300";
-
-std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 

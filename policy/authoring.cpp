@@ -8,7 +8,6 @@
 namespace dozo::policy {
 namespace {
 
-constexpr std::int64_t day_s = 24 * 60 * 60;
 /// How long after a mesh has expired HQ's online machine is still believed about the time.
 constexpr std::int64_t believed_after_s = 365 * day_s;
 

@@ -13,8 +13,6 @@ Id made_of(std::string_view kind, std::string_view name) {
   return *Id::from(ByteView(digest.bytes).first(Id::size));
 }
 
-constexpr std::int64_t day_s = 24 * 60 * 60;
-
 class Compiler {
  public:
   Compiler(const Source& source, const Names& names) : source_(source), names_(names) {}

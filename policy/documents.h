@@ -34,6 +34,8 @@ SigningRole signer_of(DocumentType type);
 /// The pseudo-library under whose epochs the directory is sealed.
 inline constexpr LibraryId directory_library{};
 
+inline constexpr std::int64_t day_s = 24 * 60 * 60;
+
 /// What all documents but root begin with. Times are seconds since 1970.
 struct Header {
   RealmId realm;

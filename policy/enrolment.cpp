@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view request_context = "dozo request 1";
 constexpr std::string_view realm_format = "dozo realm 1", node_format = "dozo node request 1", person_format = "dozo person request 1";
-constexpr std::size_t values_most = 20'000, contacts_most = 1000;
+constexpr std::size_t file_values_most = 20'000, contacts_most = 1000;
 constexpr std::size_t address_bytes_most = 256;
 
 std::optional<NodeKind> kind_named(std::string_view name) {
@@ -86,7 +86,7 @@ NodeRequest read_node(ObjectReader& from) {
   if (out.keys.id.is_zero()) from.wrong("id", "is zero");
   return out;
 }
-PersonRequest read_person(ObjectReader& from) {
+PersonRequest read_person_request(ObjectReader& from) {
   PersonRequest out;
   out.realm = from.id<RealmId>("realm");
   out.name = from.name("name");
@@ -100,7 +100,7 @@ PersonRequest read_person(ObjectReader& from) {
 }  // namespace
 
 Result<RealmFile> read_realm_file(ByteView text) {
-  const Json json = TRY(parse_json(text, realm_file_bytes_most, values_most));
+  const Json json = TRY(parse_json(text, realm_file_bytes_most, file_values_most));
   ObjectReader::Problem problem;
   ObjectReader from(json, "", problem);
   if (from.text("format", 1, 64) != realm_format) from.wrong("format", "not \"" + std::string(realm_format) + "\"");
@@ -151,7 +151,7 @@ Result<Bytes> make_request(const PersonRequest& request, const crypto::SigningKe
 }
 
 Result<EnrolmentRequest> read_request(ByteView text) {
-  const Json json = TRY(parse_json(text, request_bytes_most, values_most));
+  const Json json = TRY(parse_json(text, request_bytes_most, file_values_most));
   ObjectReader::Problem problem;
   ObjectReader from(json, "", problem);
   const std::string format = from.text("format", 1, 64);
@@ -160,7 +160,7 @@ Result<EnrolmentRequest> read_request(ByteView text) {
   if (format == node_format) {
     out = read_node(from);
   } else if (format == person_format) {
-    out = read_person(from);
+    out = read_person_request(from);
   } else {
     return fail(Fault::unsupported, "not a request that this version knows");
   }

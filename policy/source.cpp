@@ -13,7 +13,6 @@
 namespace dozo::policy {
 namespace {
 
-constexpr std::int64_t day_s = 24 * 60 * 60;
 constexpr std::int64_t japan_s = 9 * 60 * 60;
 constexpr std::size_t source_bytes_most = 16U << 20;
 

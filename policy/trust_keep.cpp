@@ -8,7 +8,6 @@
 namespace dozo::policy {
 namespace {
 
-constexpr std::int64_t day_s = 24 * 60 * 60;
 constexpr std::int64_t warning_s = 60 * day_s;
 constexpr std::uint8_t state_format = 1;
 constexpr std::size_t state_bytes_most = 4U << 20;

@@ -8,15 +8,14 @@
 #include "crypto/key_file.h"
 #include "crypto/session.h"
 #include "crypto/shares.h"
-#include "crypto/start.h"
+#include "tests/crypto_fixture.h"
 #include "tests/documented.h"
 
 using namespace dozo;
 using namespace dozo::crypto;
+using namespace dozo::crypto_fixture;
 
 namespace {
-
-const bool started = start().has_value();
 
 Bytes counted(std::uint8_t first, std::size_t size = 32) {
   Bytes out;

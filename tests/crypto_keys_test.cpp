@@ -13,13 +13,13 @@
 #include "crypto/random.h"
 #include "crypto/session.h"
 #include "crypto/shares.h"
-#include "crypto/start.h"
+#include "tests/crypto_fixture.h"
 
 using namespace dozo;
 using namespace dozo::crypto;
+using namespace dozo::crypto_fixture;
 
 namespace {
-const bool started = start().has_value();  // before any test draws a key
 Unlocking by_key(std::uint8_t fill) { return {Protection::key, SecretBytes(Bytes(32, fill))}; }
 Unlocking by_passphrase(std::string_view text) { return {Protection::passphrase, SecretBytes(bytes_of(text))}; }
 }  // namespace

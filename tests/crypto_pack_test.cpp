@@ -7,15 +7,15 @@
 #include "crypto/hash.h"
 #include "crypto/pack_seal.h"
 #include "crypto/random.h"
-#include "crypto/start.h"
+#include "tests/crypto_fixture.h"
 #include "tests/documented.h"
 
 using namespace dozo;
 using namespace dozo::crypto;
+using namespace dozo::crypto_fixture;
 
 namespace {
 
-const bool started = start().has_value();
 const LibraryId library = LibraryId::parse("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf").value();
 
 EpochKey example_key() {

@@ -6,15 +6,11 @@
 #include "crypto/identity.h"
 #include "crypto/random.h"
 #include "crypto/start.h"
+#include "tests/crypto_fixture.h"
 
 using namespace dozo;
 using namespace dozo::crypto;
-
-namespace {
-
-Bytes hex(std::string_view text) { return from_hex(text).value(); }
-
-}  // namespace
+using namespace dozo::crypto_fixture;
 
 TEST_CASE("crypto: starts") { REQUIRE(start()); }
 

@@ -6,16 +6,14 @@
 #include "crypto/hash.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
-#include "crypto/start.h"
+#include "tests/crypto_fixture.h"
 #include "tests/vectors.h"
 
 using namespace dozo;
 using namespace dozo::crypto;
+using namespace dozo::crypto_fixture;
 
 namespace {
-
-const bool started = start().has_value();
-Bytes hex(std::string_view text) { return from_hex(text).value(); }
 
 struct Tally {
   int valid = 0, refused = 0;

@@ -13,7 +13,6 @@ using namespace dozo::record_fixture;
 namespace {
 
 const FeedId feed{id_of<LibraryId>(9), id_of<NodeId>(3), id_of<IncarnationId>(1)};
-crypto::SigningKey key_of(std::uint8_t seed) { return *crypto::SigningKey::from_seed(Bytes(32, seed)); }
 const crypto::SigningKey& key() {
   static const crypto::SigningKey it = key_of(1);
   return it;

@@ -1,5 +1,7 @@
 // A disk for tests of history: the memory body of Kv, which dies at a chosen call and counts what each transaction writes.
 #pragma once
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -61,5 +63,11 @@ class Disk {
   std::optional<long> left_;
   std::size_t writes_ = 0, largest_ = 0, commits_ = 0;
 };
+
+inline store::History opened(Disk& disk) {
+  auto history = disk.open();
+  REQUIRE(history);
+  return *std::move(history);
+}
 
 }  // namespace dozo::history_fixture

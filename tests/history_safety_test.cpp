@@ -14,12 +14,6 @@ using namespace dozo::history_fixture;
 
 namespace {
 
-History opened(Disk& disk) {
-  auto history = disk.open();
-  REQUIRE(history);
-  return *std::move(history);
-}
-
 std::vector<TreeChange> many(std::size_t count, const std::function<std::string(std::size_t)>& path) {
   std::vector<TreeChange> out;
   for (std::size_t i = 0; i < count; ++i) out.push_back({path(i), a_file(i + 1, i + 1)});

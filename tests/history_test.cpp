@@ -29,12 +29,6 @@ std::vector<std::uint64_t> numbers(const Result<std::vector<HistoryCommit>>& log
   return out;
 }
 
-History opened(Disk& disk) {
-  auto history = disk.open();
-  REQUIRE(history);
-  return *std::move(history);
-}
-
 Fault fault_of(const Result<void>& result) {
   REQUIRE(!result);
   return result.error().fault;

@@ -21,7 +21,6 @@ using namespace dozo::policy;
 
 inline constexpr std::int64_t begin_s = 1'800'000'000;
 inline constexpr std::int64_t hour_s = 3600;
-inline constexpr std::int64_t day_s = 24 * hour_s;
 inline constexpr std::uint64_t json_most() { return (std::uint64_t{1} << 53) - 1; }
 
 inline const std::string country = R"(realm = "realm"

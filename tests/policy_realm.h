@@ -10,7 +10,6 @@
 
 namespace dozo::policy::test {
 
-inline constexpr std::int64_t day_s = 24 * 60 * 60;
 inline constexpr std::int64_t begin_s = 1'700'000'000;
 
 inline const std::string small_source = R"(realm = "Test"

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "crypto/identity.h"
 #include "crypto/start.h"
 #include "tests/folder_fixture.h"
 
@@ -20,6 +21,7 @@ Id id_of(std::uint64_t number) {
   put_u64(out.bytes.data() + Id::size - 8, number);
   return out;
 }
+inline crypto::SigningKey key_of(std::uint8_t seed) { return *crypto::SigningKey::from_seed(Bytes(32, seed)); }
 inline DocumentId document(std::uint64_t number) { return id_of<DocumentId>(number); }
 
 /// A file's content that is known by a number.

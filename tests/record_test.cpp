@@ -43,7 +43,6 @@ Fault fault_of(ByteView bytes) {
   REQUIRE(!it);
   return it.error().fault;
 }
-crypto::SigningKey key_of(std::uint8_t seed) { return *crypto::SigningKey::from_seed(Bytes(32, seed)); }
 
 }  // namespace
 

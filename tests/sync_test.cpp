@@ -577,9 +577,9 @@ Net guarded(bool shares_one) {
   net.nodes[0].store.shared[net.nodes[1].id];
   if (shares_one) net.share(works, {0, 1});
   net.nodes[1].store.shared[net.nodes[0].id] = {works, secret};  // it takes itself for a holder
-  for (const LibraryId& library : {works, secret}) {
-    net.nodes[0].store.save_pack(fake::feed(library, "a"), fake::pack_bytes(library == works ? 1 : 2, 100'000));
-    net.nodes[0].store.say(library, "node 0", "receipt", 1, "said of " + library.hex());
+  for (const LibraryId& of : {works, secret}) {
+    net.nodes[0].store.save_pack(fake::feed(of, "a"), fake::pack_bytes(of == works ? 1 : 2, 100'000));
+    net.nodes[0].store.say(of, "node 0", "receipt", 1, "said of " + of.hex());
   }
   net.link(0, 1);
   return net;

@@ -14,7 +14,6 @@
 using namespace dozo;
 using namespace dozo::policy;
 using policy::test::begin_s;
-using policy::test::day_s;
 
 namespace {
 
