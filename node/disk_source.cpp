@@ -13,6 +13,7 @@
 #include <memory>
 #include <utility>
 
+#include "node/descriptor.h"
 #include "store/names.h"
 
 namespace dozo::node {
@@ -51,19 +52,6 @@ std::optional<store::ContentKind> kind_of(mode_t mode) {
   if (S_ISDIR(mode)) return store::ContentKind::dir;
   return std::nullopt;
 }
-
-/// A folder on the way; at first the one that relative paths start from.
-struct Descriptor {
-  int number = AT_FDCWD;
-  Descriptor() = default;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { take(AT_FDCWD); }
-  void take(int next) {
-    if (number >= 0) close(number);
-    number = next;
-  }
-};
 
 FileState state_of(const struct stat& status) {
   return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), status.st_mode, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
@@ -151,13 +139,13 @@ Error disk_error(int number, const std::string& what) {
 
 Result<DiskSource> DiskSource::open(const std::string& source, const std::string& below) {
   const std::string path = below.empty() ? source : source + "/" + below;
-  Descriptor parent;
+  Descriptor parent(AT_FDCWD);  // at first where relative paths start
   std::string name = source;
   if (!below.empty()) {
     // Step by step: between the walk and now any folder on the way may have become a symlink to somewhere else.
     name = below;
     for (std::string step = source;;) {
-      const int next = openat(parent.number, step.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      const int next = openat(parent.get(), step.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
       if (next < 0) return std::unexpected(disk_error(errno, path));
       parent.take(next);
       const std::size_t slash = name.find('/');
@@ -168,13 +156,13 @@ Result<DiskSource> DiskSource::open(const std::string& source, const std::string
   }
   struct stat status{};
   DiskSource out;
-  out.file_ = openat(parent.number, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  out.file_ = openat(parent.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (out.file_ < 0 && errno != ELOOP) return std::unexpected(disk_error(errno, path));
   if (out.file_ < 0) {
-    if (fstatat(parent.number, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::unexpected(disk_error(errno, path));
+    if (fstatat(parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::unexpected(disk_error(errno, path));
     if (!S_ISLNK(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
     out.target_.resize(store::symlink_bytes_most + 1);
-    const ssize_t length = readlinkat(parent.number, name.c_str(), out.target_.data(), out.target_.size());
+    const ssize_t length = readlinkat(parent.get(), name.c_str(), out.target_.data(), out.target_.size());
     if (length < 0) return std::unexpected(disk_error(errno, path));
     out.target_.resize(static_cast<std::size_t>(length));
     out.traits_ = {store::ContentKind::symlink, 0, nanoseconds(status.st_mtim), ""};

@@ -8,27 +8,13 @@
 #include <utility>
 
 #include "crypto/random.h"
+#include "node/descriptor.h"
 
 namespace dozo::node {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 std::unexpected<Error> failed(std::string_view doing, const fs::path& path, int error) {
   Fault fault = Fault::unavailable;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "node/descriptor.h"
 #include "node/steady_clock.h"
 #include "node/zmq_socket.h"
 
@@ -78,23 +79,6 @@ Made made(const fs::path& socket) {
   if (::lstat(socket.c_str(), &it) != 0) return {};
   return {it.st_ino, it.st_ctim.tv_sec, it.st_ctim.tv_nsec};
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Result<void> prepare(const Place& place) {
   const std::string what = "the directory " + place.directory.string();

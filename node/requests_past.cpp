@@ -143,7 +143,9 @@ Result<local::Differences> differences(Library& library, const local::DiffReques
   local::Differences out;
   const auto wanted = [&](const std::string& path) {
     if (!is_below(path, top)) return false;
-    return skip == 0 || (--skip, false);
+    if (skip == 0) return true;
+    --skip;
+    return false;
   };
   const auto take = [&](const store::HistoryDifference& it) {
     if (out.rows.size() == limit) return out.more = true, false;

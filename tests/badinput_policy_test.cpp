@@ -7,7 +7,7 @@
 
 using namespace dozo;
 using nlohmann::json;
-using test::comes_true, test::lines_of, test::one_line, test::Pair, test::Ran, test::slurp, test::spill;
+using test::one_line, test::Pair, test::Ran, test::spill;
 namespace fs = std::filesystem;
 namespace local = node::local;
 

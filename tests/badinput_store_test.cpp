@@ -2,7 +2,7 @@
 #include "tests/badinput_fixture.h"
 
 using namespace dozo;
-using test::comes_true, test::lines_of, test::one_line, test::Pair, test::Ran, test::slurp, test::spill;
+using test::lines_of, test::Pair, test::Ran, test::slurp, test::spill;
 namespace fs = std::filesystem;
 
 TEST_CASE_FIXTURE(Pair, "bad input: a store's file that was cut, emptied or replaced is refused in one line, and its right one serves again") {

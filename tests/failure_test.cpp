@@ -296,9 +296,9 @@ class Realm {
       work();
       return true;
     } catch (const std::bad_alloc&) {
+      stop(i);
+      return false;
     }
-    stop(i);
-    return false;
   }
   struct Watching {
     explicit Watching(bool& at_work) : at_work_(at_work) { allocations::watch(at_work_ = true); }

@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "node/descriptor.h"
 #include "node/files.h"
-#include "tools/descriptor.h"
 #include "tools/documents.h"
 #include "tools/print.h"
 #include "tools/tar.h"
@@ -122,14 +122,21 @@ Result<Written> write_new_folder(const Common& common, const Place& place, const
     ProgressLine line;
     written = write_folder(common, place, hidden, false, [&](const Written& until_now) { line.show(progress_of(until_now)); });
   }
-  const Descriptor folder(::open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const node::Descriptor folder(::open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (written && (folder.get() < 0 || ::syncfs(folder.get()) != 0)) written = failed("write", target);
+  std::vector<std::string> names;
+  if (written) {
+    if (auto found = names_in(hidden))
+      names = std::move(*found);
+    else
+      written = std::unexpected(std::move(found).error());
+  }
   if (!written) {
     if (has_hidden) fs::remove_all(hidden, code);
     if (is_new) ::rmdir(target.c_str());
     return written;
   }
-  for (const std::string& name : TRY(names_in(hidden))) {
+  for (const std::string& name : names) {
     if (rename_new(hidden + "/" + name, target + "/" + name) != 0) return failed("rename to", target + "/" + name);
   }
   if (::rmdir(hidden.c_str()) != 0) return failed("remove", hidden);
@@ -188,7 +195,7 @@ Result<void> import_documents(const Common& common, const ImportOptions& options
     if (!code) return save(common, place, folder, options);
   }
   if (from_input && on_terminal(STDIN_FILENO)) misused("an archive does not come from a terminal: name a file or folder");
-  const Descriptor file(from_input ? ::dup(STDIN_FILENO) : ::open(options.source.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  const node::Descriptor file(from_input ? ::dup(STDIN_FILENO) : ::open(options.source.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (file.get() < 0 && (errno == ENOENT || errno == ENOTDIR)) return fail(Fault::not_found, shown(options.source) + " is not there");
   if (file.get() < 0) return failed("read", options.source);
   TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, ""}));  // that there is such a library, before all is unpacked

@@ -13,8 +13,8 @@
 #include <optional>
 #include <utility>
 
+#include "node/descriptor.h"
 #include "store/names.h"
-#include "tools/descriptor.h"
 #include "tools/write_out.h"
 
 namespace dozo::tools {
@@ -100,7 +100,7 @@ class Unpacker {
     const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash);
     if (folder.empty()) return top_.get();
     if (parent_.get() >= 0 && folder == parent_path_) return parent_.get();
-    Descriptor at(::openat(top_.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    node::Descriptor at(::openat(top_.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     for (std::size_t begin = 0; begin < folder.size();) {
       const std::size_t end = std::min(folder.find('/', begin), folder.size());
       const std::string part = folder.substr(begin, end - begin);
@@ -146,7 +146,7 @@ class Unpacker {
   Result<bool> file(const TarItem& item, const std::string& path, std::string& why) {
     const int parent = TRY(parent_of(path, true, why));
     if (parent < 0 || !TRY(clear(parent, path, why))) return false;
-    const Descriptor to(::openat(parent, name_of(path).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const node::Descriptor to(::openat(parent, name_of(path).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (to.get() < 0) return failed("write", path);
     while (const auto part = TRY(from_.read())) {
       TRY(not_interrupted());
@@ -195,7 +195,7 @@ class Unpacker {
     if (of && *of == path) return true;
     const int their_parent = !of || of->empty() ? -1 : TRY(parent_of(*of, false, why));
     // Kept by itself, as the next question for a parent closes it.
-    const Descriptor theirs(their_parent < 0 ? -1 : ::fcntl(their_parent, F_DUPFD_CLOEXEC, 0));
+    const node::Descriptor theirs(their_parent < 0 ? -1 : ::fcntl(their_parent, F_DUPFD_CLOEXEC, 0));
     struct stat there{};
     if (theirs.get() < 0 || ::fstatat(theirs.get(), name_of(*of).c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(there.st_mode)) {
       why = "a second name of what the archive does not have, " + store::cut(item.link, store::path_bytes_most);
@@ -213,7 +213,7 @@ class Unpacker {
   TarReader& from_;
   const std::string& top_path_;
   ProgressLine& line_;
-  Descriptor top_, parent_;
+  node::Descriptor top_, parent_;
   std::string parent_path_;  ///< of `parent_`
   std::uint64_t room_bytes_ = 0, bytes_ = 0, count_ = 0;
   std::vector<std::string> passed_over_;

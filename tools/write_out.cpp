@@ -18,8 +18,25 @@ namespace dozo::tools {
 
 namespace local = node::local;
 
+namespace {
+
+Fault fault_of(int error) {
+  switch (error) {
+    case EEXIST: return Fault::exists;
+    case ENOSPC:  // what the machine lacks now, it may have the next time
+    case EDQUOT:
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM: return Fault::unavailable;
+  }
+  return Fault::denied;
+}
+
+}  // namespace
+
 std::unexpected<Error> failed(std::string_view doing, const std::string& what) {
-  const Fault fault = errno == ENOSPC || errno == EDQUOT ? Fault::unavailable : errno == EEXIST ? Fault::exists : Fault::denied;
+  const Fault fault = fault_of(errno);
   return fail(fault, std::string(doing) + " " + shown(what) + ": " + std::strerror(errno));
 }
 

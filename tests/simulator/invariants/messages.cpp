@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "tests/simulator/invariants/invariant.h"
+#include "tests/simulator/world.h"
 
 namespace dozo::simulator {
 std::vector<node::Library::FeedState> lines_of(const node::Library& library) {

@@ -2,13 +2,19 @@
 #pragma once
 #include <unistd.h>
 
-namespace dozo::tools {
+#include <utility>
+
+namespace dozo::node {
 
 class Descriptor {
  public:
+  /// Negative: nothing, or AT_FDCWD.
   explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    if (this != &other) take(other.release());
+    return *this;
+  }
   ~Descriptor() { take(-1); }
   int get() const { return fd_; }
   /// Closes what it had.
@@ -16,9 +22,11 @@ class Descriptor {
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;
   }
+  /// Its caller closes it.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
 };
 
-}  // namespace dozo::tools
+}  // namespace dozo::node
