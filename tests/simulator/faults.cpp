@@ -8,9 +8,6 @@
 namespace dozo::simulator {
 namespace {
 
-/// Honest, whether it runs or not.
-Process& some_node(World& world) { return world.node(world.dice.below(World::liar_index)); }
-
 /// Whether this node's disk may be lost without breaking a promise that only it still keeps; now and then it may anyway.
 bool others_hold(World& world, NodeIndex index) {
   if (world.dice.chance(50)) return true;
@@ -72,7 +69,7 @@ void befall(World& world) {
   Dice& dice = world.dice;
   // Images are taken all the time, of disks as they are.
   if (dice.chance(60)) {
-    Process& node = some_node(world);
+    Process& node = world.some_honest_node();
     if (!world.doubtful.contains(node.index)) {
       auto& images = world.images[node.index];
       if (images.size() == 3) images.pop_front();
@@ -80,7 +77,7 @@ void befall(World& world) {
     }
   }
   if (!dice.chance(180)) return;
-  Process& node = some_node(world);
+  Process& node = world.some_honest_node();
   switch (dice.below(16)) {
     case 0:
     case 1:
@@ -110,8 +107,12 @@ void befall(World& world) {
     case 9: {
       const NodeIndex other = dice.below(world.nodes.size());
       if (other == node.index) return;
-      world.coverage.note(Seen::slow_link);
-      return world.network.slow_down(node.index, other, dice.between(3'000, 60'000), dice.between(100, 3'000));
+      const bool one_way = dice.chance(500);
+      world.coverage.note(one_way ? Seen::slow_one_way : Seen::slow_link);
+      const std::int64_t bytes_per_s = dice.between(3'000, 60'000), latency_ms = dice.between(100, 3'000);
+      world.network.slow_down(node.index, other, bytes_per_s, latency_ms);
+      if (!one_way) world.network.slow_down(other, node.index, bytes_per_s, latency_ms);
+      return;
     }
     case 10: {
       world.coverage.note(Seen::disk_full);

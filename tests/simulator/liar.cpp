@@ -69,7 +69,7 @@ void Liar::lie() {
   Process& self = world_.node(World::liar_index);
   if (!self.running() || !self.engine->realm().policy()) return;
   Dice& dice = world_.dice;
-  const NodeIndex to = dice.below(World::liar_index);
+  const NodeIndex to = world_.some_honest_node().index;
   if (!world_.network.is_up(World::liar_index, to)) return;
   const LibraryId works = world_.authority->library("works");
   switch (dice.below(13)) {
@@ -122,7 +122,7 @@ void Liar::lie() {
     }
     case 6: {
       world_.coverage.note(Seen::lie_forged_receipt);
-      const NodeIndex victim = dice.below(World::liar_index);
+      const NodeIndex victim = world_.some_honest_node().index;
       const LibraryId library = world_.authority->library("plans");
       node::Receipt receipt;
       receipt.library = library;
@@ -138,7 +138,7 @@ void Liar::lie() {
                   sync::StatementGiven{library, receipt.signer, std::string(node::receipt_subject), receipt.number, node::sign(receipt, self.keys.sign)});
     }
     case 7: world_.coverage.note(Seen::lie_foreign_write); return forge_feed(World::liar_index, "works", self.keys.sign);
-    case 8: return forge_feed(dice.below(World::liar_index), dice.chance(500) ? "plans" : "works", self.keys.sign);
+    case 8: return forge_feed(world_.some_honest_node().index, dice.chance(500) ? "plans" : "works", self.keys.sign);
     case 9: return write_what_it_may_not();
     case 10: return list_falsely();
     case 11: return forge_feed(World::liar_index, "plans", self.keys.sign);
@@ -147,8 +147,8 @@ void Liar::lie() {
 }
 
 void Liar::announce(const FeedId& feed, const Forged& forged) {
-  for (NodeIndex to = 0; to < World::liar_index; ++to) {
-    if (!world_.network.is_up(World::liar_index, to)) continue;
+  for (NodeIndex to = 0; to < world_.nodes.size(); ++to) {
+    if (!world_.is_honest(to) || !world_.network.is_up(World::liar_index, to)) continue;
     send(to, Channel::control, sync::FeedHeads{feed.library, {{feed, {forged.entries.size()}, forged.root}}});
     send(to, Channel::control, sync::EntriesGiven{{feed, {forged.entries.size()}, forged.root}, {1}, forged.entries, forged.note, {}});
   }

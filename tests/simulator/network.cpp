@@ -11,8 +11,7 @@ constexpr std::int64_t told_ms_most = 3'000;  // of a link that broke
 void Network::add_node(NodeIndex node, const NodeId& id) {
   for (const auto& [other, its] : ids_) {
     Link& link = links_[ends(node, other)];
-    link.latency_ms = dice_.between(2, 120);
-    link.bytes_per_s = dice_.between(1, 40) * 100'000;
+    for (Way& way : link.ways) way = {dice_.between(1, 40) * 100'000, dice_.between(2, 120)};
   }
   ids_[node] = id;
 }
@@ -77,17 +76,19 @@ void Network::send(NodeIndex from, NodeIndex to, sync::Channel channel, const By
     world_.at(world_.now_ms(), [this, from, peer = ids_.at(to), channel] { world_.give(from, sync::SendRefused{peer, channel}); });
   };
   if (link.state != Link::State::up) return refuse();
-  Line& line = link.lines[from < to ? 0 : 1][static_cast<std::size_t>(channel)];
+  const std::size_t direction = from < to ? 0 : 1;
+  const Way& way = link.ways[direction];
+  Line& line = link.lines[direction][static_cast<std::size_t>(channel)];
   if (line.waiting >= (channel == sync::Channel::control ? control_queue : bulk_queue)) return refuse();
   if (!calm_ && dice_.chance(4)) return refuse();
 
   const bool of_many = bytes.size() > sync::slice_bytes_most / 2 && channel == sync::Channel::bulk;
   const std::int64_t begin = std::max(world_.now_ms(), line.free_ms);
-  line.free_ms = begin + static_cast<std::int64_t>(bytes.size()) * 1000 / link.bytes_per_s;
-  std::int64_t arrival = line.free_ms + link.latency_ms;
+  line.free_ms = begin + static_cast<std::int64_t>(bytes.size()) * 1000 / way.bytes_per_s;
+  std::int64_t arrival = line.free_ms + way.latency_ms;
   if (!calm_ && dice_.chance(20)) arrival += dice_.between(50, 2'000);
   line.last_arrival_ms = std::max(line.last_arrival_ms, arrival);
-  const Line& beside = link.lines[from < to ? 0 : 1][channel == sync::Channel::control ? 1 : 0];
+  const Line& beside = link.lines[direction][channel == sync::Channel::control ? 1 : 0];
   if (beside.last_arrival_ms > line.last_arrival_ms) coverage_.note(Seen::reordered);
   const int copies = !calm_ && dice_.chance(10) ? 2 : 1;
   if (copies == 2) coverage_.note(Seen::duplicated);
@@ -122,17 +123,12 @@ void Network::break_link(NodeIndex a, NodeIndex b) {
   take_down(which, link, false, a);
   refresh();
 }
-void Network::slow_down(NodeIndex a, NodeIndex b, std::int64_t bytes_per_s, std::int64_t latency_ms) {
-  Link& link = links_.at(ends(a, b));
-  link.bytes_per_s = bytes_per_s;
-  link.latency_ms = latency_ms;
+void Network::slow_down(NodeIndex from, NodeIndex to, std::int64_t bytes_per_s, std::int64_t latency_ms) {
+  links_.at(ends(from, to)).ways[from < to ? 0 : 1] = {bytes_per_s, latency_ms};
 }
 void Network::calm() {
   calm_ = true;
-  for (auto& [which, link] : links_) {
-    link.bytes_per_s = 4'000'000;
-    link.latency_ms = 20;
-  }
+  for (auto& [which, link] : links_) link.ways = {};
   mend();
 }
 void Network::node_gone(NodeIndex node) {

@@ -44,8 +44,8 @@ class Network {
   void separate(const std::set<NodeIndex>& island);  ///< from all others
   void mend();                                       ///< every partition
   void break_link(NodeIndex a, NodeIndex b);
-  void slow_down(NodeIndex a, NodeIndex b, std::int64_t bytes_per_s, std::int64_t latency_ms);
-  void calm();  ///< from now on nothing is refused, doubled, slow or cut
+  void slow_down(NodeIndex from, NodeIndex to, std::int64_t bytes_per_s, std::int64_t latency_ms);  ///< this way alone
+  void calm();                                                                                      ///< from now on nothing is refused, doubled, slow or cut
   /// A process is gone: its links with it, its peers are told in time.
   void node_gone(NodeIndex node);
   bool any_up() const;
@@ -56,11 +56,14 @@ class Network {
     std::int64_t free_ms = 0, last_arrival_ms = 0;
     std::size_t waiting = 0;
   };
+  struct Way {
+    std::int64_t bytes_per_s = 4'000'000, latency_ms = 20;
+  };
   struct Link {
     enum class State : std::uint8_t { down, coming, up } state = State::down;
     std::uint64_t generation = 0;
     std::int64_t not_before_ms = 0;
-    std::int64_t bytes_per_s = 4'000'000, latency_ms = 20;
+    std::array<Way, 2> ways;                   ///< by direction: from the lower end, from the higher
     std::array<std::array<Line, 2>, 2> lines;  ///< by direction, by channel
     std::size_t slices_waiting = 0;            ///< of packs of more than one
   };

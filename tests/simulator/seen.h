@@ -19,6 +19,7 @@ enum class Seen : std::uint8_t {
   link_broken,
   link_broken_mid_pack,
   slow_link,
+  slow_one_way,
   duplicated,
   reordered,
   send_refused,
@@ -29,6 +30,7 @@ enum class Seen : std::uint8_t {
   image_restored,
   disk_lost,
   clock_skewed,
+  twelve_nodes,
   // lies
   lie_wrong_slice,
   lie_replayed,

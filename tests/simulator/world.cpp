@@ -18,13 +18,19 @@ struct Cast {
   policy::NodeKind kind;
   const char* zone;
 };
-constexpr std::array<Cast, 7> cast{{{"hq", policy::NodeKind::hq, "tokyo"},
-                                    {"asahi", policy::NodeKind::bureau, "sapporo"},
-                                    {"biei", policy::NodeKind::bureau, "naha"},
-                                    {"vault", policy::NodeKind::vault, "osaka"},
-                                    {"chitose", policy::NodeKind::bureau, "sapporo"},
-                                    {"dazai", policy::NodeKind::bureau, "osaka"},
-                                    {"ema", policy::NodeKind::bureau, "naha"}}};
+constexpr std::array<Cast, 12> cast{{{"hq", policy::NodeKind::hq, "tokyo"},
+                                     {"asahi", policy::NodeKind::bureau, "sapporo"},
+                                     {"biei", policy::NodeKind::bureau, "naha"},
+                                     {"vault", policy::NodeKind::vault, "osaka"},
+                                     {"chitose", policy::NodeKind::bureau, "sapporo"},
+                                     {"dazai", policy::NodeKind::bureau, "osaka"},
+                                     {"ema", policy::NodeKind::bureau, "naha"},
+                                     {"fuji", policy::NodeKind::bureau, "tokyo"},
+                                     {"gero", policy::NodeKind::bureau, "osaka"},
+                                     {"hagi", policy::NodeKind::vault, "naha"},
+                                     {"izumo", policy::NodeKind::bureau, "osaka"},
+                                     {"joetsu", policy::NodeKind::vault, "sapporo"}}};
+constexpr std::size_t cast_mostly = 7;
 
 }  // namespace
 
@@ -33,7 +39,9 @@ World::World(const Options& how) : dice(how.seed), options(how) {
   tag = "zq" + to_hex(dice.bytes(6)) + "qz";
   authority = std::make_unique<Authority>(tag, wall_s());
   using policy::Holding;
-  for (std::size_t i = 0; i < cast.size(); ++i) {
+  const bool is_large = dice.chance(40);
+  if (is_large) coverage.note(Seen::twelve_nodes);
+  for (std::size_t i = 0; i < (is_large ? cast.size() : cast_mostly); ++i) {
     nodes.push_back(std::make_unique<Process>(cast[i].name, i));
     authority->admit(cast[i].name, nodes[i]->keys.public_part());
     network.add_node(i, nodes[i]->keys.id);
@@ -54,6 +62,12 @@ World::World(const Options& how) : dice(how.seed), options(how) {
                              {"ema", {Holding::full, true}},
                              {"vault", {Holding::blind, false}}};
   plan.libraries["notes"] = {{"dazai", {Holding::full, true}}, {"hq", {Holding::full, true}}, {"vault", {Holding::blind, false}}};
+  if (is_large) {
+    for (const char* name : {"fuji", "gero", "izumo"}) plan.libraries["works"][name] = {Holding::full, true};
+    for (const char* name : {"hagi", "joetsu"}) plan.libraries["works"][name] = {Holding::blind, false};
+    plan.libraries["plans"]["izumo"] = {Holding::full, true};
+    plan.libraries["notes"]["joetsu"] = {Holding::blind, false};
+  }
   liar = std::make_unique<Liar>(*this);
 }
 

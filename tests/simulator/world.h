@@ -2,7 +2,7 @@
 // true of them. Real code runs from the key-value seam up to the engine; everything around the engine is here.
 //
 //   hq, asahi, biei: full replicas of "works"; vault: a blind one; chitose: a bureau that comes during the run; dazai: has a library of its own and
-//   no other; ema: the liar, a full member of "plans", which has no business in "works".
+//   no other; ema: the liar, a full member of "plans", which has no business in "works". Now and then five more nodes, most of them in "works".
 //
 // A run has a safety phase (acts and faults) and a liveness phase (all is healed; it must come to rest, in agreement).
 // Not here: what is done (workload.h, faults.h, liar.h), what must hold (invariants/).
@@ -92,6 +92,10 @@ class World final : public Surroundings {
   Process& node(NodeIndex index) { return *nodes[index]; }
   Now now_of(const Process& node) const { return {now_ms_, base_wall_ms + now_ms_ + node.skew_ms}; }
   Process* by_id(const NodeId& id);
+  Process& some_honest_node() {
+    const NodeIndex index = dice.below(nodes.size() - 1);
+    return node(index < liar_index ? index : index + 1);
+  }
   bool is_honest(NodeIndex index) const { return index != liar_index; }
   std::int64_t wall_s() const { return (base_wall_ms + now_ms_) / 1000; }
 

@@ -8,7 +8,7 @@ namespace dozo::simulator {
 namespace {
 
 /// Of all nodes together, at rest: States now and then, HQ's hourly word, and asking for packs that nobody has.
-constexpr std::uint64_t messages_per_minute_most = 700;
+constexpr std::uint64_t messages_per_minute_and_link_most = 34;
 
 }  // namespace
 
@@ -17,7 +17,8 @@ void Liveness::settled_or_not(World& world, const std::string& unsettled) const 
 }
 
 void Liveness::at_rest(World& world, std::uint64_t messages, std::int64_t over_ms) const {
-  const std::uint64_t most = messages_per_minute_most * static_cast<std::uint64_t>(over_ms) / 60'000;
+  const std::uint64_t links = world.nodes.size() * (world.nodes.size() - 1) / 2;
+  const std::uint64_t most = messages_per_minute_and_link_most * links * static_cast<std::uint64_t>(over_ms) / 60'000;
   if (messages > most) world.violate("liveness", fmt::format("at rest {} messages in {} s", messages, over_ms / 1000));
 }
 
