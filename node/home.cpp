@@ -60,7 +60,7 @@ Result<std::string> key_text(const Home& home) {
 }
 
 /// Everything of a home but the folder itself, in an order in which node.toml comes last: without it there is no home.
-Result<void> fill_home(const fs::path& path, const Settings& settings, const policy::RealmFile& realm, const crypto::Unlocking& unlocking) {
+Result<crypto::NodePublic> fill_home(const fs::path& path, const Settings& settings, const policy::RealmFile& realm, const crypto::Unlocking& unlocking) {
   const crypto::NodeKeys keys = crypto::NodeKeys::generate();
   policy::NodeRequest request;
   request.realm = realm.realm;
@@ -85,24 +85,26 @@ Result<void> fill_home(const fs::path& path, const Settings& settings, const pol
   TRY(write_file(path / "realm.json", policy::write_realm_file(realm), Secrecy::open));
   TRY(write_file(path / "request.json", request_text, Secrecy::open));
   TRY(write_file(path / "node.toml", view_of(write_settings(settings)), Secrecy::open));
-  return {};
+  return keys.public_part();
 }
 
 }  // namespace
 
-Result<Home> create_home(const fs::path& path, const Settings& settings, const policy::RealmFile& realm, const crypto::Unlocking& unlocking) {
+Result<NewHome> create_home(const fs::path& path, const Settings& settings, const policy::RealmFile& realm, const crypto::Unlocking& unlocking) {
   TRY(read_settings(write_settings(settings), "node.toml"));
   std::error_code code;
-  const fs::path whole = fs::absolute(path, code).lexically_normal();
+  fs::path whole = fs::absolute(path, code).lexically_normal();
   if (code || path.empty()) return fail(Fault::malformed, "the home needs a folder");
+  if (!whole.has_filename()) whole = whole.parent_path();
   const bool was_there = fs::exists(whole, code);
   TRY(make_private_folder(whole));
-  if (Result<void> filled = fill_home(whole, settings, realm, unlocking); !filled) {
+  const Result<crypto::NodePublic> filled = fill_home(whole, settings, realm, unlocking);
+  if (!filled) {
     for (const char* name : {"node.toml", "request.json", "realm.json", "keys", "truth", "derived", "run", "hq"}) fs::remove_all(whole / name, code);
     if (!was_there) fs::remove(whole, code);
-    return std::unexpected(std::move(filled).error());
+    return std::unexpected(filled.error());
   }
-  return open_home(whole);
+  return NewHome{{whole, settings, realm}, *filled};
 }
 
 Result<Home> open_home(const fs::path& path) {

@@ -60,9 +60,12 @@ struct HomeKeys {
   crypto::LocalKey local;  ///< of the node's own store
 };
 
-/// Makes the folder with new keys and request.json; all or nothing: what was begun is taken away again. Faults: exists (the folder has something in it),
-/// malformed (settings), not_authentic (the realm's admission key), unavailable, denied.
-Result<Home> create_home(const std::filesystem::path& path, const Settings& settings, const policy::RealmFile& realm, const crypto::Unlocking& unlocking);
+struct NewHome : Home {
+  crypto::NodePublic keys;
+};
+/// Makes the folder with new keys and request.json; all or nothing: what was begun is taken away again, and nothing is read back, which could fail. Faults:
+/// exists (the folder has something in it), malformed (settings), not_authentic (the realm's admission key), unavailable, denied.
+Result<NewHome> create_home(const std::filesystem::path& path, const Settings& settings, const policy::RealmFile& realm, const crypto::Unlocking& unlocking);
 
 /// Reads and checks all but keys. Faults: not_found (no home), denied (open to others), malformed, not_authentic.
 Result<Home> open_home(const std::filesystem::path& path);

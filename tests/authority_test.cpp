@@ -263,8 +263,8 @@ TEST_CASE_FIXTURE(Fixture, "authority: a name stands for one node, and one node 
 TEST_CASE_FIXTURE(Fixture, "authority: the wrong secret is refused with status 4, and nothing changes") {
   make_country();
   make_node("late", "bureau");
-  refused(4, "", {"authority", "admit", "hq", "n-late/request.json", "--key-file", "other-key"});
-  refused(4, "", {"authority", "publish", "hq", "--yes", "--key-file", "other-key"});
+  refused(4, "hq/keys/admission.key: wrong key", {"authority", "admit", "hq", "n-late/request.json", "--key-file", "other-key"});
+  refused(4, "hq/keys/admission.key: wrong key", {"authority", "publish", "hq", "--yes", "--key-file", "other-key"});
   spill(at("words"), "words\n");
   refused(4, "key file", {"authority", "publish", "hq", "--yes", "--passphrase-file", "words"});
   CHECK(fs::is_empty(at("hq/published")));
@@ -281,7 +281,7 @@ TEST_CASE_FIXTURE(Fixture, "authority: keys under a passphrase open with its wor
   std::vector<std::string> recover{
       "node", "recover", "--home", "n-a", "--documents", "hq/published/1", "--share", "hq/shares/share-1", "--share", "hq/shares/share-2", "--passphrase-file",
       "wrong"};
-  refused(4, "", recover);
+  refused(4, "node.key: wrong passphrase", recover);
   recover.back() = "words";
   good(recover);
 }

@@ -38,7 +38,7 @@ TEST_CASE_FIXTURE(Daemons, "daemon: one home has one daemon, ports are taken onc
   refused(dozod({"head", "--nonsense"}), 2, "unknown option");
   refused(dozod({"head", "--key-file", "key", "--passphrase-file", "key"}), 2, "exclude");
   refused(dozod({"nowhere"}), 3, "no home");
-  refused(dozod({"head", "--key-file", "other-key"}), 4, "");
+  refused(dozod({"head", "--key-file", "other-key"}), 4, "head/keys/node.key: wrong key");
   CHECK(dozod({"--help"}).status == 0);
 
   const Ran could = dozod({"head", "--check"});
@@ -71,7 +71,7 @@ TEST_CASE_FIXTURE(Daemons, "daemon: keys under a passphrase do not open with oth
   spill(at("words"), "土蔵 の 鍵\n");
   spill(at("wrong"), "土蔵 の 錠\n");
   make_node("a", "bureau", {"--passphrase-file", "words"});
-  refused(dozod({"a", "--passphrase-file", "wrong"}), 4, "");
+  refused(dozod({"a", "--passphrase-file", "wrong"}), 4, "a/keys/node.key: wrong passphrase");
   refused(dozod({"a"}), 7, "no terminal");
 }
 

@@ -1,9 +1,10 @@
 // Failing calls: a library that is loaded before a program (LD_PRELOAD) and makes one call on its files fail, as a disk or a system does.
 //
-// Files below DOZO_FAIL_ROOT are watched (several folders with ':' between). The call that DOZO_FAIL_AT numbers (from 1) fails with what may happen there,
-// chosen by the dice of DOZO_FAIL_SEED: a disk that is full or does not read, no more open files, a write that ends half-way. With DOZO_FAIL_STAYS every
-// later call of the same kind fails as well. DOZO_FAIL_COUNT and the process's number name a file that takes a byte for each watched call, DOZO_FAIL_SAID one
-// that takes a line about each call that failed by its number.
+// The folder DOZO_FAIL_ROOT and all below it is watched (several with ':' between, each with a '/' at its end): what opens, reads, writes, syncs, makes,
+// renames and removes there. Not: what goes by a mapping, closes, asks for a state, or happens within the C library. The call that DOZO_FAIL_AT numbers (from
+// 1) fails with what may happen there, chosen by the dice of DOZO_FAIL_SEED: a disk that is full or does not read, no more open files, a write that ends
+// half-way. With DOZO_FAIL_STAYS every later call of the same kind fails as well. DOZO_FAIL_COUNT and the process's number name a file that takes a byte for
+// each watched call, DOZO_FAIL_SAID one that takes a line about each call that failed by its number.
 //
 // What it is not: a failing sync leaves what was written where it is. What a disk forgets then is tests/power_cut.cpp's.
 // Threads: any; one lock around the count.
@@ -15,11 +16,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <mutex>
 #include <random>
 #include <string>
@@ -81,7 +84,7 @@ class Calls {
   }
   bool watches(const std::string& path) const {
     for (const std::string& root : roots_)
-      if (path.starts_with(root)) return true;
+      if (path.starts_with(root) || path + '/' == root) return true;
     return false;
   }
   static void append(const std::string& file, const std::string& text) {
@@ -124,6 +127,8 @@ ssize_t writing(const char* name, int fd, std::size_t size, const Half& half, Ar
   }
   return next<Function>(name)(arguments...);
 }
+/// Whether open has a mode after its flags. (O_TMPFILE has the bit of O_DIRECTORY in it.)
+bool makes(int flags) { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE; }
 std::size_t size_of(const iovec* parts, int count) {
   std::size_t out = 0;
   for (int i = 0; i < count; ++i) out += parts[i].iov_len;
@@ -209,7 +214,7 @@ DIR* opendir(const char* path) {
 
 int openat(int folder, const char* path, int flags, ...) {
   mode_t mode = 0;
-  if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+  if (makes(flags)) {
     va_list rest;
     va_start(rest, flags);
     mode = va_arg(rest, mode_t);
@@ -222,7 +227,7 @@ int openat(int folder, const char* path, int flags, ...) {
 }
 int open(const char* path, int flags, ...) {
   mode_t mode = 0;
-  if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+  if (makes(flags)) {
     va_list rest;
     va_start(rest, flags);
     mode = va_arg(rest, mode_t);

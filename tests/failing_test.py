@@ -56,17 +56,22 @@ class FailingRealm(Realm):
 
     def run(self, arguments, roots, **how):
         """A command whose files fail."""
-        return subprocess.run([self.programs[0], *map(str, arguments)], cwd=self.path, stdin=subprocess.DEVNULL, capture_output=True, timeout=200, check=False,
-                              env=self.environment(roots, **how))
+        try:
+            return subprocess.run([self.programs[0], *map(str, arguments)], cwd=self.path, stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False,
+                                  env=self.environment(roots, **how))
+        except subprocess.TimeoutExpired as hangs:
+            raise Failed(f"{arguments[0]} {arguments[1]} hangs ({how}: {self.said()})") from hangs
 
 
-def spread(calls):
-    """Which of so many calls fail."""
-    return range(1, calls + 1) if CALLS == 0 or calls <= CALLS else sorted({1 + calls * i // CALLS for i in range(CALLS)})
+def spread(calls, dice):
+    """Which of so many calls fail: one by the dice of each stretch."""
+    if CALLS == 0 or calls <= CALLS:
+        return range(1, calls + 1)
+    return [1 + dice.randrange(calls * i // CALLS, calls * (i + 1) // CALLS) for i in range(CALLS)]
 
 
 def say_so(done, what):
-    """It ended by itself, and said in one line why."""
+    """It ended by itself, and said why."""
     text = done.stderr.decode(errors="replace")
     need(done.returncode >= 0, f"{what} dies of signal {-done.returncode}: {text}")
     need(done.returncode == 0 or len(text.strip().splitlines()) >= 1, f"{what} ends with {done.returncode} and no word")
@@ -81,7 +86,7 @@ def command(realm, dice, kind, roots, arguments, before, check):
     calls = realm.counted()
     need(calls > 5, f"{kind} hardly touches a file: {calls} calls")
     ended = {}
-    for at in spread(calls):
+    for at in spread(calls, dice):
         before()
         seed = dice.getrandbits(32)
         done = realm.run(arguments, roots, at=at, seed=seed)
@@ -173,8 +178,12 @@ class Saves:
             content[f"{top}/{path.name}"] = sha256(path.read_bytes())
         self.tried |= content
         done = self.realm.command("--home", "osaka", "put", folder, "works:")
-        if done.returncode == 0:
-            self.acknowledged |= content
+        lines = [line + "\n" for line in done.stderr.decode(errors="replace").splitlines() if line.startswith("dozo: not saved: ")]
+        named = {path for path in [folder, *folder.iterdir()] if any(f"{path}{end}" in line for line in lines for end in ("\n", ":", " "))}
+        need(done.returncode in (0, 4, 6, 7), f"put ends with {done.returncode}: {done.stderr.decode(errors='replace')}")
+        need((done.returncode == 4) == bool(named), f"put ends with {done.returncode} and names {named}")
+        if done.returncode in (0, 4) and folder not in named:  # what it does not name, it has saved
+            self.acknowledged |= {path: digest for path, digest in content.items() if self.realm.path / "sources" / path not in named}
         return done
 
     def check(self, name):
@@ -185,18 +194,26 @@ class Saves:
         need(not wrong, f"{name} shows {len(wrong)} documents that nobody saved so, such as {wrong[:1]}")
 
 
+def ended_by(realm, name):
+    """Stops it. The call that fails may be one of its last."""
+    realm.running[name].terminate()
+    status = realm.running.pop(name).wait(30)
+    need(status in (0, 7), f"{name}, which was stopped, ends with status {status}")
+
+
 def daemon(realm, dice, name, saves, stays):
     """`name` starts and takes part in a save, and its n-th call fails."""
     roots = [name, "sources"]
 
     def round_with(**how):
-        realm.stop(name)
+        ended_by(realm, name)
         realm.launch(name, roots, **how)
         end = time.monotonic() + 30
         while not realm.ended(name) and not realm.answers(name):
             need(time.monotonic() < end, f"{name} neither answers nor ends")
             time.sleep(0.02)
         done = None if realm.ended(name) and name == "osaka" else saves.save()
+        need(done is None or name == "osaka" or done.returncode == 0, "a save beside a node that fails")
         if name != "osaka":
             end = time.monotonic() + 4
             while not realm.ended(name) and time.monotonic() < end and not (realm.answers(name) and realm.caught_up(name, "osaka")):
@@ -209,7 +226,7 @@ def daemon(realm, dice, name, saves, stays):
         round_with()
     calls = realm.counted()
     ended = {}
-    for at in spread(calls):
+    for at in spread(calls, dice):
         seed = dice.getrandbits(32)
         try:
             done = round_with(at=at, seed=seed, stays=stays)
@@ -223,7 +240,7 @@ def daemon(realm, dice, name, saves, stays):
                 status = f"put {done.returncode}" if name == "osaka" else "goes on"
                 if name == "osaka":
                     saves.check(name)
-                realm.stop(name)
+                ended_by(realm, name)
             realm.start(name)
             if name == "osaka":
                 saves.check(name)

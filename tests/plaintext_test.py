@@ -2,8 +2,9 @@
 stopped osaka, which has keys.
 
 Random markers stand in contents, names of documents and folders, the library's title, a person's name and the texts of saves. They are searched for
-as UTF-8, UTF-16, CP932, hexadecimal and base64, and inside whatever zlib or zstd can unpack from any place of any file; digests of contents
-too. The same search over a folder that has each of them in each of these forms finds all, so it can find.
+as UTF-8, UTF-16, CP932, hexadecimal and base64, and inside whatever zlib, zstd or base64 can unpack from any place of any file; digests of contents
+too. The same search over a folder that has each of them in each of these forms finds all; and over the homes of the same run with sealing switched
+off (unsealed.cpp, loaded before every process) as well.
 """
 
 import base64
@@ -11,6 +12,7 @@ import ctypes
 import hashlib
 import os
 import pathlib
+import re
 import zlib
 
 from realm import Realm, main, need
@@ -77,6 +79,20 @@ def unpacked(content):
         yield zstd_unpack(content[at : at + (1 << 18)])
 
 
+def decoded(content):
+    """Every long run of base64, decoded: documents of the authority hold what is sealed so, once or twice over."""
+    for run in re.findall(rb"[A-Za-z0-9+/]{32,}", content):
+        for begin in range(4):  # what stands before it may look like a part of it
+            part = run[begin:]
+            yield base64.b64decode(part[: len(part) // 4 * 4])
+
+
+def layers(content):
+    once = list(decoded(content))
+    twice = [it for each in once for it in decoded(each)]
+    return [*unpacked(content), *once, *twice, *(it for each in (*once, *twice) for it in unpacked(each))]
+
+
 def plain_forms(marker):
     """Byte runs of which one is there when `marker` is, uncompressed, by the form's name."""
     text = marker.decode()
@@ -90,13 +106,13 @@ def plain_forms(marker):
 def find_in(content, markers):
     """(marker, form) of all that is found in these bytes."""
     found = set()
-    streams = list(unpacked(content))
+    streams = layers(content)
     for marker in markers:
         for form, runs in plain_forms(marker).items():
             if any(run in content for run in runs):
                 found.add((marker, form))
             if any(run in stream for run in runs for stream in streams):
-                found.add((marker, "compressed"))
+                found.add((marker, "packed"))
     return found
 
 
@@ -126,15 +142,16 @@ def check_search(folder, markers):
             "cp932": f"工事 {text} の図面".encode("cp932"),
             "hexadecimal": marker.hex().encode(),
             "base64": base64.b64encode(b"x" * number + sentence),
-            "compressed": zlib.compress(sentence, 6),
+            "packed": zlib.compress(sentence, 6),
         }.items():
             path = folder / f"{number} {form}"
             path.write_bytes(noise + content + noise)
             need(form in {it for _, it in find_in(path.read_bytes(), [marker])}, f"the search does not find a marker as {form}")
-        for what, packed in {"zlib of utf-16": zlib.compress(text.encode("utf-16-be") * 3, 1), "zstd": zstd_pack(sentence), "zstd of cp932": zstd_pack(text.encode("cp932") * 9)}.items():
+        for what, packed in {"zlib of utf-16": zlib.compress(text.encode("utf-16-be") * 3, 1), "zstd": zstd_pack(sentence), "zstd of cp932": zstd_pack(text.encode("cp932") * 9),
+                             "zlib in base64 in base64": base64.b64encode(b"<" + base64.b64encode(zlib.compress(sentence)) + b">")}.items():
             path = folder / f"{number} {what}"
             path.write_bytes(noise + packed + noise)
-            need((marker, "compressed") in find_in(path.read_bytes(), [marker]), f"the search does not find a marker in {what}")
+            need((marker, "packed") in find_in(path.read_bytes(), [marker]), f"the search does not find a marker in {what}")
             path.write_bytes(noise + packed[: len(packed) // 2] + noise)
         path = folder / text
         path.touch()
@@ -145,47 +162,48 @@ def check_search(folder, markers):
     need(not find_in(noise, markers), "the search finds what is not there")
 
 
-def test(dozo, dozod, dice):
-    # Kanji that CP932 has, so that each form differs; 12 of them say more than 100 bits.
-    signs = [chr(code) for code in range(0x4E00, 0x9000) if len(chr(code).encode("cp932", "ignore")) == 2]
-    kinds = ("content", "name", "folder", "title", "person", "text")
-    markers = {kind: "".join(dice.choices(signs, k=12)).encode() for kind in kinds}
-    text = {kind: marker.decode() for kind, marker in markers.items()}
-    with Realm(dozo, dozod, title=f"工事 {text['title']}", shown=f"佐藤 {text['person']}") as realm:
-        check_search(realm.path / "control", list(markers.values()))
+# Kanji that CP932 has, so that each form differs; 12 of them say more than 100 bits.
+SIGNS = [chr(code) for code in range(0x4E00, 0x9000) if len(chr(code).encode("cp932", "ignore")) == 2]
 
-        source = realm.path / "source"
-        (source / f"箱 {text['folder']}").mkdir(parents=True)
-        sentence = f"橋 {text['content']} の検査"
-        contents = {
-            "utf-8.txt": sentence.encode(),
-            "utf-16.txt": sentence.encode("utf-16"),
-            "cp932.txt": sentence.encode("cp932"),
-            "base64.txt": base64.b64encode(sentence.encode()),
-            "zlib.bin": zlib.compress(sentence.encode() * 5),
-            "zstd.bin": zstd_pack(sentence.encode() * 5),
-            "long.txt": f"{sentence}\n".encode() * 40_000,
-            "binary.bin": dice.randbytes(300_000) + sentence.encode() + dice.randbytes(300_000),
+
+class Run:
+    """A full run of a realm in which markers are planted: random text, and random bytes."""
+
+    def __init__(self, realm, text, dice):
+        self.realm, self.text = realm, text
+        self.sentence = f"橋 {text['content']} の検査"
+        self.bytes = dice.randbytes(24)
+        self.contents = {
+            "utf-8.txt": self.sentence.encode(),
+            "utf-16.txt": self.sentence.encode("utf-16"),
+            "cp932.txt": self.sentence.encode("cp932"),
+            "base64.txt": base64.b64encode(self.sentence.encode()),
+            "zlib.bin": zlib.compress(self.sentence.encode() * 5),
+            "zstd.bin": zstd_pack(self.sentence.encode() * 5),
+            "long.txt": f"{self.sentence}\n".encode() * 40_000,
+            "binary.bin": dice.randbytes(300_000) + self.bytes + self.sentence.encode() + dice.randbytes(300_000),
         }
-        for name, content in contents.items():
-            (source / f"箱 {text['folder']}" / f"{text['name']} {name}").write_bytes(content)
-        found = {marker for _, marker, _ in search([source], list(markers.values()), [])}
-        need(found == {markers["content"], markers["name"], markers["folder"]}, "the source has not what it should")
+        self.source = realm.path / "source"
+        (self.source / f"箱 {text['folder']}").mkdir(parents=True)
+        for name, content in self.contents.items():
+            (self.source / f"箱 {text['folder']}" / f"{text['name']} {name}").write_bytes(content)
 
-        # A full run: saved, changed, renamed, in conflict, resolved, removed, replicated, by a person; refused and wrong requests too.
+    def work(self):
+        """Saved, changed, renamed, in conflict, resolved, removed, replicated, by a person; refused and wrong requests too."""
+        realm, text = self.realm, self.text
         realm.dozo("--home", "osaka", "person", "login", "sato.key", "--role", "clerk", "--key-file", "secret")
-        realm.dozo("--home", "osaka", "put", f"{source}/", "works:", "-m", f"登録 {text['text']}")
+        realm.dozo("--home", "osaka", "put", f"{self.source}/", "works:", "-m", f"登録 {text['text']}")
         top = f"works:箱 {text['folder']}/{text['name']}"
         realm.until(30, "sapporo has all", lambda: realm.caught_up("sapporo", "osaka"))
         realm.stop("sapporo", "naha")
-        one = source / f"箱 {text['folder']}" / f"{text['name']} utf-8.txt"
-        one.write_bytes(sentence.encode() + b"1")
+        one = self.source / f"箱 {text['folder']}" / f"{text['name']} utf-8.txt"
+        one.write_bytes(self.sentence.encode() + b"1")
         realm.dozo("--home", "osaka", "put", one, f"{top} utf-8.txt", "-m", text["text"])
         realm.dozo("--home", "osaka", "mv", f"{top} cp932.txt", f"新 {text['name']}", "-m", text["text"])
         realm.dozo("--home", "osaka", "rm", f"{top} zlib.bin", "-m", text["text"])
         realm.stop("osaka")
         realm.start("sapporo")
-        one.write_bytes(sentence.encode() + b"2")
+        one.write_bytes(self.sentence.encode() + b"2")
         realm.dozo("--home", "sapporo", "put", one, f"{top} utf-8.txt", "-m", text["text"])
         realm.start("osaka", "naha")
         realm.until(30, "they meet", lambda: realm.caught_up("osaka", "sapporo") and realm.caught_up("naha", "sapporo"))
@@ -203,14 +221,60 @@ def test(dozo, dozod, dice):
         need(realm.shown("osaka") == realm.shown("sapporo"), "osaka and sapporo show different things")
         realm.stop("osaka", "naha", "sapporo", "hq")
 
-        digests = [hashlib.sha256(content).digest() for content in contents.values()]
-        searched = [realm.path / name for name in ("naha", "osaka", "sapporo", "hq")] + [realm.log(name) for name in ("naha", "osaka", "sapporo", "hq")]
-        need(all(it.exists() for it in searched), "a home or a log is not there")
+    def where(self):
+        realm = self.realm
+        out = [realm.path / name for name in NODES] + [realm.log(name) for name in NODES]
+        need(all(it.exists() for it in out), "a home or a log is not there")
+        return out
+
+
+NODES = ("naha", "osaka", "sapporo", "hq")
+
+
+def sealing_off(dozo, dozod, dice, text, markers):
+    """The control of the whole: the same run with sealing switched off in every process. The same search finds each kind of marker, also in the home of naha."""
+    os.environ["LD_PRELOAD"] = os.environ["DOZO_UNSEALED"]
+    try:
+        with Realm(dozo, dozod, title=f"工事 {text['title']}", shown=f"佐藤 {text['person']}") as realm:
+            run = Run(realm, text, dice)
+            run.work()
+            for home, kinds in (("naha", ("content", "name", "folder", "text")), ("osaka", tuple(markers))):
+                found = {marker for _, marker, _ in search([realm.path / home], [*markers.values()], [run.bytes])}
+                lacking = [kind for kind in kinds if markers[kind] not in found]
+                need(not lacking, f"with sealing off the search does not find the marker of {', '.join(lacking)} in the home of {home}")
+                need(run.bytes in found, f"with sealing off the search does not find the random bytes in the home of {home}")
+    finally:
+        del os.environ["LD_PRELOAD"]
+
+
+def test(dozo, dozod, dice):
+    kinds = ("content", "name", "folder", "title", "person", "text")
+    markers = {kind: "".join(dice.choices(SIGNS, k=12)).encode() for kind in kinds}
+    text = {kind: marker.decode() for kind, marker in markers.items()}
+    with Realm(dozo, dozod, title=f"工事 {text['title']}", shown=f"佐藤 {text['person']}") as realm:
+        check_search(realm.path / "control", list(markers.values()))
+        run = Run(realm, text, dice)
+        found = {marker for _, marker, _ in search([run.source], list(markers.values()), [])}
+        need(found == {markers["content"], markers["name"], markers["folder"]}, "the source has not what it should")
+        run.work()
+        digests = [hashlib.sha256(content).digest() for content in run.contents.values()]
+        searched = run.where()
         size = sum(path.stat().st_size for top_path in searched for path in [top_path, *pathlib.Path(top_path).rglob("*")] if path.is_file())
         names = {marker: kind for kind, marker in markers.items()}
-        hits = sorted(f"{path}: {names.get(what, 'digest')} as {form}" for path, what, form in search(searched, list(markers.values()), digests))
+        hits = sorted(f"{path}: {names.get(what, 'digest or random bytes')} as {form}"
+                      for path, what, form in search(searched, list(markers.values()), [*digests, run.bytes]))
         need(not hits, "plaintext: " + "; ".join(hits[:8]))
-        print(f"searched {size} bytes of four homes and their logs for {len(markers)} markers and {len(digests)} digests: nothing", flush=True)
+        # What opens the homes: nowhere but in its own file.
+        secret = realm.secret.read_bytes()
+        for path in [it for top_path in searched for it in [top_path, *pathlib.Path(top_path).rglob("*")] if it.is_file()]:
+            content = path.read_bytes()
+            need(not any(it in content for it in (secret, secret.hex().encode(), base64.b64encode(secret)[:40])), f"{path} has the key file's bytes")
+        print(f"searched {size} bytes of four homes and their logs for {len(markers)} markers, random bytes and {len(digests)} digests: nothing", flush=True)
+    if "DOZO_UNSEALED" in os.environ:
+        sealing_off(dozo, dozod, dice, text, markers)
+        print("with sealing switched off the same search finds every marker", flush=True)
+    else:
+        print("skipped: the same search with sealing switched off, which needs DOZO_UNSEALED", flush=True)
 
 
 if __name__ == "__main__":

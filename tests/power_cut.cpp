@@ -308,7 +308,7 @@ int ftruncate(int fd, off_t size) {
 int openat(int folder, const char* path, int flags, ...) {
   static const auto real = next<int (*)(int, const char*, int, ...)>("openat");
   mode_t mode = 0;
-  if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+  if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {
     va_list rest;
     va_start(rest, flags);
     mode = va_arg(rest, mode_t);
@@ -325,7 +325,7 @@ int openat(int folder, const char* path, int flags, ...) {
 }
 int open(const char* path, int flags, ...) {
   mode_t mode = 0;
-  if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+  if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {
     va_list rest;
     va_start(rest, flags);
     mode = va_arg(rest, mode_t);

@@ -177,10 +177,10 @@ actions = ["read", "write"]
         """What that node shows: digest by path."""
         return {row["path"]: row["sha256"] for row in self.ask(name, "ls", "-r", "works:") if row["kind"] == "file"}
 
-    def written_out(self, name):
-        """What that node gives out, read back: digest by path."""
+    def written_out(self, name, folder=""):
+        """What that node gives out, of a folder or all, read back: digest by path."""
         target = self.path / f"{name}.got"
-        self.dozo("--home", name, "get", "works:", target)
+        self.dozo("--home", name, "get", f"works:{folder}", target / folder)
         found = {str(it.relative_to(target)): sha256(it.read_bytes()) for it in target.rglob("*") if it.is_file()}
         shutil.rmtree(target)
         return found

@@ -39,11 +39,10 @@ Result<void> init(const Common& common, const InitOptions& options) {
   }
   if (!options.secret.key_file.empty()) settings.key_file = std::filesystem::absolute(options.secret.key_file).lexically_normal().string();
   const crypto::Unlocking unlocking = TRY(new_secret(options.secret, "the keys of " + options.home));
-  const node::Home home = TRY(node::create_home(options.home, settings, realm, unlocking));
+  const node::NewHome home = TRY(node::create_home(options.home, settings, realm, unlocking));
   const std::string request = (home.path / "request.json").string();
-  const crypto::NodePublic keys = TRY(node::public_keys(home));
   if (common.json) {
-    print({{"node", keys.id.hex()}, {"home", home.path.string()}, {"request", request}, {"realm", realm.realm.hex()}});
+    print({{"node", home.keys.id.hex()}, {"home", home.path.string()}, {"request", request}, {"realm", realm.realm.hex()}});
   } else {
     std::printf("made %s\nsend %s to headquarters\nrealm %s %s: compare this with what headquarters says\n", shown(home.path.string()).c_str(),
                 shown(request).c_str(), shown(realm.root.name).c_str(), realm.realm.hex().c_str());

@@ -117,8 +117,7 @@ class Unpacker {
       at.take(next);
       begin = end + 1;
     }
-    parent_.take(::fcntl(at.get(), F_DUPFD_CLOEXEC, 0));
-    if (parent_.get() < 0) return failed("open", folder);
+    parent_ = std::move(at);
     parent_path_ = folder;
     return parent_.get();
   }

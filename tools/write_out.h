@@ -25,7 +25,7 @@ Result<void> write_all(int descriptor, ByteView bytes, const std::string& name);
 std::array<timespec, 2> times_of(std::int64_t modified_ns);
 
 /// A file that `fill` writes, first beside it under a hidden name: `target` is there whole or, after a failure, as it was. `force`: in place of a file or link
-/// that is there. Faults: exists, denied, unavailable (disk full), those of `fill`.
+/// that is there. Faults: exists, denied, unavailable (the disk is full or fails, or the system is short of files or memory), those of `fill`.
 Result<void> write_beside(const std::string& target, bool force, const std::function<Result<void>(int descriptor)>& fill);
 /// rename(2) to a name that is not taken, else EEXIST; where the file system cannot do both in one (NFS), looked for just before.
 int rename_new(const std::string& from, const std::string& to);
@@ -33,7 +33,7 @@ int rename_new(const std::string& from, const std::string& to);
 mode_t new_file_mode(bool executable);
 
 /// One document, a file or a symlink, with its times and executable bit. `force`: in place of a file or link that is there. Faults: exists, corrupt (it is not
-/// what was saved), denied, unavailable (disk full), those of ask.
+/// what was saved), denied, unavailable (the disk is full or fails, or the system is short of files or memory), those of ask.
 Result<void> write_document(const Common& common, const Place& place, const node::local::ListRow& row, const std::string& target, bool force);
 
 struct Written {
