@@ -156,14 +156,18 @@ bool Engine::Body::take_changes(Now now) {
   return !changed.empty();
 }
 
-/// Records that were ahead of the time are judged again when that has come, and all when a suspension begins or ends.
+/// Records that were ahead of the time are judged again when that has come, all when a suspension begins or ends, and those that were not ahead when the clock
+/// was put back.
 void Engine::Body::judge_due(Now now) {
   constexpr std::int64_t wait_ms_most = 3'600'000;  // HQ's word may bring the time forward, and somebody may set the clock
+  constexpr std::int64_t went_back_ms = 60'000;     // by less, what is ahead for a moment is soon past again
   constexpr std::int64_t wait_ms_least = 1'000;     // what should be over and is not, by another of the clocks, is no reason to run hot
   due_wake_ms_.reset();
   const std::int64_t at_ms = realm_->trusted_ms(now.wall_ms);
   auto suspended = realm_->suspended_ms(now.wall_ms);
-  if (suspended != suspended_) {
+  const bool went_back = at_ms < judged_at_ms_ - went_back_ms;
+  judged_at_ms_ = went_back ? at_ms : std::max(judged_at_ms_, at_ms);
+  if (went_back || suspended != suspended_) {
     suspended_ = std::move(suspended);
     for (const auto& [id, library] : libraries_) library->judge_again();
   }

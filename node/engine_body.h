@@ -116,6 +116,7 @@ class Engine::Body {
   std::map<NodeId, Introduction> introductions_;
   std::optional<std::int64_t> introduce_wake_ms_, due_wake_ms_;
   std::map<NodeId, std::int64_t> suspended_;  ///< by which libraries have judged
+  std::int64_t judged_at_ms_ = 0;             ///< the latest trusted time since the clock was put back
 
   std::set<NodeId> forked_;
   std::optional<Error> store_fault_, keep_fault_, freshness_fault_;

@@ -119,6 +119,7 @@ class Library::Body final : public store::RecordSource {
   Result<std::optional<store::SignedRecord>> find_record(std::span<const PackAddress> meta, const Digest& commitment, std::optional<Unread>& unread) const;
   Result<void> open_records();  ///< those whose meta packs are here
   Result<void> take(std::span<const Opened> opened, std::span<const DerivedIndex::Pack> packs = {});
+  Result<void> judge_ahead();
   Result<void> judge_rows(Judge what);
   Result<void> judge_rows(std::vector<RecordNumber> numbers);
   /// Cuts as they bear on one line, for as long as nothing is judged anew.

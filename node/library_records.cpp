@@ -415,8 +415,25 @@ Result<void> Library::Body::judge_rows(std::vector<RecordNumber> numbers) {
   return passed_over ? Result<void>(std::unexpected(std::move(*passed_over))) : Result<void>();
 }
 
+/// The clock was put back since they were taken in: they wait, as they do everywhere.
+Result<void> Library::Body::judge_ahead() {
+  const auto now_ms = context_.realm.trusted_now_ms();
+  if (!now_ms) return {};
+  std::vector<RecordNumber> numbers;
+  {
+    const auto in = TRY(context_.derived.read());
+    TRY(rows_.each_accepted(*in, static_cast<std::uint64_t>(std::max<std::int64_t>(*now_ms + store::lead_ms_most + 1, 0)) << 16,
+                            [&](RecordNumber number, const store::Stamp&) -> Result<bool> {
+                              numbers.push_back(number);
+                              return true;
+                            }));
+  }
+  return judge_rows(std::move(numbers));
+}
+
 Result<void> Library::Body::judge_rows(Judge what) {
   if (what == Judge::fresh) return {};
+  TRY(judge_ahead());
   const Digest by = judged_by();
   if (what == Judge::anew && by == state_->judged_by) {
     std::vector<RecordNumber> waiting;

@@ -261,7 +261,7 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   // The clock was put back: what is ahead of it now waits, like what comes anew, instead of pulling this node's stamps along.
   std::uint64_t last_hlc = TRY(it.last_hlc());
   if (store::time_ms(last_hlc) > it.context_.realm.trusted_ms(wall_ms) + store::lead_ms_most) {
-    it.derive(Body::Judge::all);
+    it.derive(Body::Judge::anew);
     TRY(readable());
     last_hlc = TRY(it.last_hlc());
   }

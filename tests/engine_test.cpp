@@ -479,6 +479,29 @@ TEST_CASE_FIXTURE(Fixture, "engine: whatever its clock says, an honest node's sa
   CHECK(!head.engine->library(head.library("works"))->folder()->find("fast/").value());
 }
 
+// The simulator saw two nodes show different folders: what the one with the wrong clock had taken for past stayed in its folder until it saved something.
+TEST_CASE_FIXTURE(Fixture, "engine: what was saved by a clock that was years ahead waits as soon as that is put right, also after a restart") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const auto shows = [&] { return head.engine->library(head.library("works"))->folder()->find("fast/").value().has_value(); };
+  const auto saved_ahead = [&] {
+    head.now.wall_ms += 400 * day_s * 1000;
+    REQUIRE(head.save("works", {"fast"}));
+    CHECK(shows());
+  };
+  saved_ahead();
+  SUBCASE("while it runs") {
+    head.now.wall_ms -= 400 * day_s * 1000;
+    head.pass(1'000);
+  }
+  SUBCASE("while it is down") {
+    head.now.wall_ms -= 400 * day_s * 1000;
+    head.restart();
+    head.pass(1'000);
+  }
+  CHECK(!shows());
+}
+
 TEST_CASE_FIXTURE(Fixture, "engine: what a suspended node writes waits, by whatever way it comes, and its receipts do not count") {
   constexpr std::int64_t minute_ms = 60'000;
   Site head(hq, "head");

@@ -78,7 +78,7 @@ void befall(World& world) {
   }
   if (!dice.chance(180)) return;
   Process& node = world.some_honest_node();
-  switch (dice.below(16)) {
+  switch (dice.below(17)) {
     case 0:
     case 1:
     case 2: return crash_soon(world, node);
@@ -129,6 +129,17 @@ void befall(World& world) {
       node.disks.derived = {};
       return start_later(world, node.index);
     case 14: return restore(world, node);
+    case 15: {
+      // A battery is empty, or somebody mistyped the year. HQ's is never ahead: what its freshness says moves everybody's time.
+      if (node.astray_ms != 0) return;
+      constexpr std::int64_t day_ms = std::int64_t{24} * 60 * 60 * 1000;
+      const bool ahead = node.index != World::hq && dice.chance(500);
+      node.astray_ms = dice.between(300, 1'500) * day_ms * (ahead ? 1 : -1);
+      world.coverage.note(Seen::clock_years_off);
+      world.trace(fmt::format("the clock of {} is {} days off", node.name, node.astray_ms / day_ms));
+      world.at(world.now_ms() + dice.between(5'000, 120'000), [&node] { node.astray_ms = 0; });
+      return;
+    }
     default:
       if (!others_hold(world, node.index)) return;
       world.coverage.note(Seen::disk_lost);
@@ -141,6 +152,7 @@ void heal(World& world) {
   world.network.calm();
   world.liar->stop_lying();
   for (const auto& it : world.nodes) {
+    it->astray_ms = 0;
     it->disks.truth.bytes_most = ~std::uint64_t{0};
     if (it->running()) {
       it->crash_is_due = false;
@@ -172,7 +184,13 @@ void heal(World& world) {
     world.plan.libraries["works"]["chitose"] = {policy::Holding::full, true};
     world.plan.libraries["plans"]["chitose"] = {policy::Holding::full, false};
   }
-  world.publish();
+  // An officer looks whether it came into force: what is published within seconds of HQ's own renewal may be dated before that (docs/status.md).
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    world.publish();
+    world.pass(30'000);
+    const auto policy = world.node(World::hq).engine->realm().policy();
+    if (policy && policy->version() == world.authority->version()) return;
+  }
 }
 
 }  // namespace dozo::simulator

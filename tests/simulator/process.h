@@ -56,7 +56,7 @@ class Process {
   const crypto::LocalKey local;
   const node::LocalSealer sealer{local};
   Disks disks;
-  std::int64_t skew_ms = 0;
+  std::int64_t skew_ms = 0, astray_ms = 0;  ///< of its clock: always, and for a while
 
   std::unique_ptr<store::MemoryKv> truth_kv, derived_kv;
   std::unique_ptr<store::Truth> truth;

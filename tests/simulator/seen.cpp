@@ -25,6 +25,8 @@ std::string_view name_of(Seen seen) {
       "image restored",
       "disk lost",
       "clock skewed",
+      "clock years off",
+      "saved by a clock years ahead",
       "twelve nodes",
       "lie: wrong slice",
       "lie: replayed message",

@@ -30,6 +30,8 @@ enum class Seen : std::uint8_t {
   image_restored,
   disk_lost,
   clock_skewed,
+  clock_years_off,
+  saved_years_ahead,
   twelve_nodes,
   // lies
   lie_wrong_slice,

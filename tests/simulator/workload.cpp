@@ -148,7 +148,7 @@ Result<void> try_finish(World& world, Process& node, OpenSave& save) {
   }
   TRY(save.ingest->add_record(prepared.signed_record));
   TRY(save.ingest->finish());
-  world.made[prepared.id] = {node.index, save.keys->library, prepared.policy};
+  world.made[prepared.id] = {node.index, save.keys->library, prepared.policy, node.astray_ms > 0};
   const FeedId feed = node.engine->library(save.keys->library)->own_feed();
   if (world.options.planted == Planted::forgetful_disk) world.before_commit[node.index] = node.disks;
   const Result<Sequence> done = node.engine->commit_save(save.keys->library, prepared, std::move(save.stored), save.meta, world.now_of(node));
@@ -156,6 +156,7 @@ Result<void> try_finish(World& world, Process& node, OpenSave& save) {
   world.trace(fmt::format("{}: saved {} ops in {} as {} {}", node.name, prepared.record.ops.size(), save.library_name, feed.incarnation.hex().substr(0, 6),
                           done->value));
   acknowledge(world, node, feed, *done, prepared.id);
+  if (node.astray_ms > 0) world.coverage.note(Seen::saved_years_ahead);
   if (acts.size() > 3) world.coverage.note(Seen::saved_many_at_once);
   if (!save.contents.empty() && save.contents[0].size() > 2 * sync::slice_bytes_most) world.coverage.note(Seen::saved_large);
   for (const Act& it : save.acts) {
@@ -247,20 +248,21 @@ void request_some(World& world, Process& node) {
     const auto point = (*found)->first_line((*found)->own_feed());
     return point ? point->sequence : Sequence{0};
   };
+  const FeedId feed = found ? (*found)->own_feed() : FeedId{};
   const Sequence before = found ? end() : Sequence{0};
   const local::Answer answer = node.engine->answer(request, world.now_of(node));
   if (node.crashed()) return world.after_call(node, false);
   if (const auto* refusal = std::get_if<local::Refusal>(&answer)) world.trace(node.name + ": refused: " + refusal->text);
   if (writes && found) {
     const Sequence after = end();
-    if (after > before) {
+    if (after > before || (*found)->own_feed() != feed) {  // after a clock was put right it writes in another one
       // The record is one that was not in the history.
       const auto history = (*found)->history();
-      if (!history) world.unseen.push_back({node.index, (*found)->id(), policy});
+      if (!history) world.unseen.push_back({node.index, (*found)->id(), policy, node.astray_ms > 0});
       for (std::uint64_t k = history ? (*history)->size() : 0; k > 0; --k) {
         const auto record = (*history)->record_at(k);
         if (!record || world.made.contains(*record)) continue;
-        world.made[*record] = {node.index, (*found)->id(), policy};
+        world.made[*record] = {node.index, (*found)->id(), policy, node.astray_ms > 0};
         world.trace(fmt::format("{}: asked for a change in {}: {}", node.name, library, after.value));
         if (std::holds_alternative<local::Done>(answer)) acknowledge(world, node, (*found)->own_feed(), after, *record);
         break;
@@ -362,6 +364,8 @@ void note_promises(World& world, Process& node, const std::string& library) {
     for (const local::ReplicaRow& row : replicas->rows) {
       Process* holder = world.by_id(row.node);
       if (holder == nullptr || row.statement == "none" || row.entries_behind != 0 || row.time_ms <= holder->promises_since_ms) continue;
+      // Said by a clock that was years off: before or after which loss is not to be told.
+      if (std::abs(row.time_ms - world.usual_wall_ms(*holder)) > std::int64_t{24} * 60 * 60 * 1000) continue;
       if (!world.is_honest(holder->index) || holder->index == node.index || world.doubtful.contains(holder->index)) continue;
       for (Save& save : world.saves) {
         const auto at = known.find(save.feed);

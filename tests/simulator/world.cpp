@@ -149,7 +149,7 @@ void World::release_promises(NodeIndex index, std::int64_t made_after_ms) {
     const auto holder = save.holders.find(index);
     if (holder != save.holders.end() && holder->second >= made_after_ms) save.holders.erase(holder);
   }
-  node(index).promises_since_ms = now_of(node(index)).wall_ms;
+  node(index).promises_since_ms = usual_wall_ms(node(index));
 }
 
 void World::after_call(Process& it, bool was_input) {
@@ -323,6 +323,8 @@ void World::hand_over() {
       const node::local::Answer answer = it.engine->answer(node::local::OfferRequest{envelopes}, now_of(it));
       if (const auto* offered = std::get_if<node::local::Offered>(&answer)) {
         for (const std::string& line : offered->refused) trace(it.name + " refuses: " + line);
+      } else if (const auto* refusal = std::get_if<node::local::Refusal>(&answer)) {
+        trace(it.name + " refuses what is offered: " + refusal->text);
       }
       after_call(it, false);
     }
@@ -396,7 +398,8 @@ std::string World::unsettled() {
       const auto refused = library->refused();
       if (!refused) return fmt::format("{} cannot read its records of {}: {}", it->name, name, refused.error().text);
       for (const auto& [record, why] : *refused) {
-        if (why == store::Refusal::ahead_of_clock && made.contains(record)) return fmt::format("at {} a record of {} waits for its time", it->name, name);
+        const auto own = why == store::Refusal::ahead_of_clock ? made.find(record) : made.end();
+        if (own != made.end() && !own->second.dated_ahead) return fmt::format("at {} a record of {} waits for its time", it->name, name);
       }
     }
   }

@@ -51,6 +51,7 @@ struct Made {
   NodeIndex origin{};
   LibraryId library;
   PolicyVersion policy;
+  bool dated_ahead{};  ///< by a clock that was years ahead: it waits for its time
 };
 
 class World final : public Surroundings {
@@ -90,7 +91,9 @@ class World final : public Surroundings {
 
   static constexpr NodeIndex hq = 0, liar_index = 6;
   Process& node(NodeIndex index) { return *nodes[index]; }
-  Now now_of(const Process& node) const { return {now_ms_, base_wall_ms + now_ms_ + node.skew_ms}; }
+  Now now_of(const Process& node) const { return {now_ms_, usual_wall_ms(node) + node.astray_ms}; }
+  /// What its clock says when it is not astray.
+  std::int64_t usual_wall_ms(const Process& node) const { return base_wall_ms + now_ms_ + node.skew_ms; }
   Process* by_id(const NodeId& id);
   Process& some_honest_node() {
     const NodeIndex index = dice.below(nodes.size() - 1);

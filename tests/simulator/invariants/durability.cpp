@@ -65,6 +65,8 @@ void Durability::end(World& world) const {
       if (!refused) continue;  // convergence says so
       const auto found = refused->find(save.record);
       if (found == refused->end()) continue;
+      const auto made = world.made.find(save.record);
+      if (found->second == store::Refusal::ahead_of_clock && made != world.made.end() && made->second.dated_ahead) continue;
       world.violate("durability", fmt::format("the save of operation {} by {} in {} is refused by {}: {}", save.operation, world.node(save.origin).name,
                                               library, node->name, store::name_of(found->second)));
       return;
