@@ -59,8 +59,8 @@ FileState state_of(const struct stat& status) {
 
 class Walk {
  public:
-  Walk(const std::vector<std::string>& exclude, std::size_t parts_most, const VisitItem& visit, const Skip& skip)
-      : exclude_(exclude), parts_most_(parts_most), visit_(visit), skip_(skip) {}
+  Walk(const std::string& source, const std::vector<std::string>& exclude, std::size_t parts_most, const VisitItem& visit, const Skip& skip)
+      : source_(source), exclude_(exclude), parts_most_(parts_most), visit_(visit), skip_(skip) {}
 
   Result<bool> folder(int parent, const std::string& name, const std::string& path, std::size_t depth) {
     const int opened = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -113,7 +113,7 @@ class Walk {
 
  private:
   Result<bool> skipped(const std::string& path, int number) {
-    skip_(disk_error(number, path).text);
+    skip_(disk_error(number, path.empty() ? source_ : path).text);
     return true;
   }
   bool is_excluded(const std::string& name, const std::string& path) const {
@@ -122,6 +122,7 @@ class Walk {
     });
   }
 
+  const std::string& source_;
   const std::vector<std::string>& exclude_;
   std::size_t parts_most_;
   const VisitItem& visit_;
@@ -220,7 +221,7 @@ Result<void> walk_disk(const std::string& source, const std::vector<std::string>
   if (lstat(source.c_str(), &status) != 0) return std::unexpected(disk_error(errno, source));
   const auto kind = kind_of(status.st_mode);
   if (!kind) return fail(Fault::malformed, "neither file, symlink nor folder: " + source);
-  Walk walk(exclude, parts_most, visit, skip);
+  Walk walk(source, exclude, parts_most, visit, skip);
   if (*kind == store::ContentKind::dir) {
     if (access(source.c_str(), R_OK | X_OK) != 0) return std::unexpected(disk_error(errno, source));
     TRY(walk.folder(AT_FDCWD, source, "", 0));

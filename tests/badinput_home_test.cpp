@@ -1,8 +1,8 @@
-// Homes that were moved or copied, and files with more holes than bytes.
+// A home that was moved, and files with more holes than bytes.
 #include "tests/badinput_fixture.h"
 
 using namespace dozo;
-using test::comes_true, test::Pair, test::slurp, test::spill;
+using test::Pair, test::spill;
 namespace fs = std::filesystem;
 
 TEST_CASE_FIXTURE(Pair, "bad input: a home that was moved, to another disk or machine, works on") {
@@ -20,39 +20,6 @@ TEST_CASE_FIXTURE(Pair, "bad input: a home that was moved, to another disk or ma
   spill(at("after"), "saved after");
   good({"put", "after", "works:", "--held", "1", "--timeout", "15", "--home", "elsewhere/札幌 home"});
   CHECK(get("head", "after") == "saved after");
-}
-
-TEST_CASE_FIXTURE(Pair, "bad input: a home that was copied and runs twice loses nothing of what either saves") {
-  run_both();
-  spill(at("before"), "saved before");
-  good({"put", "before", "works:", "--held", "1", "--timeout", "15", "--home", "sapporo"});
-  CHECK(end("sapporo") == 0);
-  fs::copy(at("sapporo"), at("copy"), fs::copy_options::recursive);
-  fs::permissions(at("copy"), fs::perms::owner_all);
-  std::string settings = slurp(at("copy/node.toml"));
-  const std::string listen = std::to_string(ports.at("sapporo"));
-  REQUIRE(settings.find(listen) != std::string::npos);
-  settings.replace(settings.find(listen), listen.size(), std::to_string(test::free_ports()));
-  spill(at("copy/node.toml"), settings);
-  start("sapporo");
-  start("copy");
-  for (int i = 0; i < 3; ++i) {
-    for (const char* name : {"sapporo", "copy"}) {
-      const std::string file = std::string(name) + std::to_string(i);
-      spill(at(file), "saved at " + file);
-      good({"put", file, "works:", "--home", name});
-    }
-  }
-  // One after the other has the line to headquarters; in the end all of it is there.
-  for (int i = 0; i < 3; ++i) {
-    for (const char* name : {"sapporo", "copy"}) {
-      const std::string file = std::string(name) + std::to_string(i);
-      INFO(file, log("head"));
-      CHECK(comes_true([&] { return get("head", file) == "saved at " + file; }, 60'000));
-    }
-  }
-  CHECK(end("copy") == 0);
-  for (int i = 0; i < 3; ++i) CHECK(comes_true([&] { return get("sapporo", "copy" + std::to_string(i)) == "saved at copy" + std::to_string(i); }, 30'000));
 }
 
 TEST_CASE_FIXTURE(Pair, "bad input: a file with more holes than bytes takes little room, and comes back as it reads") {
