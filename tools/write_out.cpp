@@ -29,8 +29,8 @@ Fault fault_of(int error) {
     case EMFILE:
     case ENFILE:
     case ENOMEM: return Fault::unavailable;
+    default: return Fault::denied;
   }
-  return Fault::denied;
 }
 
 }  // namespace
