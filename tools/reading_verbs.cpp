@@ -87,6 +87,11 @@ class NamePattern {
     }
     pattern_ += '*';
   }
+  NamePattern(const NamePattern&) = delete;
+  NamePattern& operator=(const NamePattern&) = delete;
+  ~NamePattern() {
+    if (utf8_ != nullptr) ::freelocale(utf8_);
+  }
   /// By characters; a name that is not UTF-8 byte by byte.
   bool fits(const std::string& name) const {
     const int by_bytes = ::fnmatch(pattern_.c_str(), name.c_str(), FNM_CASEFOLD);

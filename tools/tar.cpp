@@ -47,19 +47,20 @@ bool is_good(int status, archive* of) { return status == ARCHIVE_OK || (status =
 // ---- writing ---------------------------------------------------------------------------------------------------------
 struct TarWriter::Body {
   Give give;
-  std::optional<Error> error;  ///< of `give`
+  std::optional<Error> error;  ///< of `give`, which is not called again
   // In C.UTF-8 names that are UTF-8 stand in the archive as such; others as bytes, marked as bytes.
   std::unique_ptr<std::remove_pointer_t<locale_t>, FreeOfTar> locale{::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)};
   std::unique_ptr<archive_entry, FreeOfTar> entry{archive_entry_new()};
   std::unique_ptr<archive, FreeOfTar> out{archive_write_new()};
 
-  static la_ssize_t on_write(archive* out, void* body_pointer, const void* bytes, std::size_t size) {
+  /// libarchive is not told of a failure: it would then free its archive without what hangs on it.
+  static la_ssize_t on_write(archive* /*out*/, void* body_pointer, const void* bytes, std::size_t size) {
     auto& body = *static_cast<Body*>(body_pointer);
-    Result<void> given = body.give(ByteView(static_cast<const std::uint8_t*>(bytes), size));
-    if (given) return static_cast<la_ssize_t>(size);
-    archive_set_error(out, EIO, "%s", "not written");
-    body.error = std::move(given.error());
-    return -1;
+    if (!body.error) {
+      Result<void> given = body.give(ByteView(static_cast<const std::uint8_t*>(bytes), size));
+      if (!given) body.error = std::move(given.error());
+    }
+    return static_cast<la_ssize_t>(size);
   }
   Result<void> result(int status) {
     if (error) return std::unexpected(*error);
@@ -71,7 +72,7 @@ struct TarWriter::Body {
 TarWriter::TarWriter(std::unique_ptr<Body> body) : body_(std::move(body)) {}
 TarWriter::TarWriter(TarWriter&& other) noexcept = default;
 TarWriter::~TarWriter() {
-  if (body_ && body_->out) archive_write_fail(body_->out.get());  // else libarchive would give it an end
+  if (body_) body_->error = Error{Fault::unavailable, "not finished"};  // libarchive gives it an end, which goes nowhere
 }
 
 Result<TarWriter> TarWriter::open(Give give) {
@@ -112,6 +113,7 @@ Result<void> TarWriter::write(ByteView bytes) {
       TRY(body_->result(ARCHIVE_FATAL));
       return fail(Fault::malformed, "more bytes than the size that was named");
     }
+    TRY(body_->result(ARCHIVE_OK));
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
   return {};
