@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/compare.h"
+#include "tools/command.h"
 
 namespace dozo::tools {
 namespace {
@@ -107,8 +108,8 @@ class Collecting {
     if (cutting_.staying == Staying::nothing) return add(loss, open, {}), Result<void>();
     const std::string choice = "; or say --no-cut (all that it wrote stays), or --cut-all (nothing does)";
     if (!cutting_.ask)
-      return fail(Fault::malformed, loss.name + " may no longer write to " + names(open) +
-                                        ": name the home of HQ's node with --home, so that what it knows of " + loss.name + " stays" + choice);
+      misused(loss.name + " may no longer write to " + names(open) + ": name the home of HQ's node with --home, so that what it knows of " + loss.name +
+              " stays" + choice);
     const node::local::Heads heads = TRY(cutting_.ask(loss.subject));
     std::set<LibraryId> unknown = open;
     for (const LibraryId& id : heads.libraries) unknown.erase(id);

@@ -16,12 +16,11 @@ namespace dozo::tools {
 namespace fs = std::filesystem;
 using node::Existing;
 using node::Secrecy;
-using policy::SigningRole;
+using policy::SigningRole, policy::day_s;
 
 namespace {
 
 constexpr std::size_t register_bytes_most = 64U << 20, source_bytes_most = 16U << 20, share_bytes_most = 4096;
-constexpr std::uint32_t role_keys_most = 20;
 
 std::string file_name(SigningRole role) { return std::string(policy::name_of(role)); }
 
@@ -150,7 +149,8 @@ std::string document_file(std::string name) {
 
 Result<void> AuthorityDirectory::create(const fs::path& path, const RealmPlan& plan, const crypto::Unlocking& unlocking, std::int64_t now_s) {
   const RealmPlan::Quorum& shares = plan.recovery;
-  if (shares.threshold < 1 || shares.threshold > shares.count || shares.count > 255) return fail(Fault::malformed, "recovery: K/N needs 1 <= K <= N <= 255");
+  if (shares.threshold < 1 || shares.threshold > shares.count || shares.count > recovery_shares_most)
+    return fail(Fault::malformed, "recovery: K/N needs 1 <= K <= N <= " + std::to_string(recovery_shares_most));
   std::error_code code;
   const bool was_there = fs::exists(path, code);
   TRY(node::make_private_folder(path));

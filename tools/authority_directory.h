@@ -21,7 +21,8 @@
 
 namespace dozo::tools {
 
-inline constexpr std::int64_t day_s = 24 * 60 * 60;
+/// The most keys of a role, and shares of the recovery key, that a realm may begin with.
+inline constexpr std::uint32_t role_keys_most = 20, recovery_shares_most = 255;
 
 /// What a realm begins with. Thresholds and numbers of keys by role.
 struct RealmPlan {

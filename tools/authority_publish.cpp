@@ -9,7 +9,7 @@
 
 namespace dozo::tools {
 
-using policy::SigningRole;
+using policy::SigningRole, policy::day_s;
 
 namespace {
 

@@ -18,8 +18,8 @@ using policy::SigningRole;
 
 std::int64_t now_s() { return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
-/// "K/N".
-Result<RealmPlan::Quorum> quorum(const std::string& text) {
+/// "K/N": K of N keys or shares, of which there may be `most`.
+RealmPlan::Quorum quorum(const std::string& text, std::uint32_t most) {
   RealmPlan::Quorum out;
   const std::size_t slash = text.find('/');
   const auto number = [](std::string_view digits, std::uint32_t& to) {
@@ -27,8 +27,8 @@ Result<RealmPlan::Quorum> quorum(const std::string& text) {
     return error == std::errc() && end == digits.data() + digits.size();
   };
   if (slash == std::string::npos || !number(std::string_view(text).substr(0, slash), out.threshold) ||
-      !number(std::string_view(text).substr(slash + 1), out.count))
-    return fail(Fault::malformed, "\"" + text + "\" is not K/N, like 2/3");
+      !number(std::string_view(text).substr(slash + 1), out.count) || out.threshold < 1 || out.threshold > out.count || out.count > most)
+    misused("\"" + shown(text) + "\" is not K/N, like 2/3, with N at most " + std::to_string(most));
   return out;
 }
 
@@ -44,9 +44,9 @@ Result<void> init(const Common& common, const InitOptions& options) {
   RealmPlan plan;
   plan.name = options.realm;
   plan.root_days = options.root_days;
-  plan.recovery = TRY(quorum(options.recovery));
+  plan.recovery = quorum(options.recovery, recovery_shares_most);
   for (const auto& [role, text] : options.quorums)
-    if (!text.empty()) plan.roles[role] = TRY(quorum(text));
+    if (!text.empty()) plan.roles[role] = quorum(text, role_keys_most);
   const crypto::Unlocking unlocking = TRY(new_secret(options.secret, "the keys in " + options.directory));
   TRY(AuthorityDirectory::create(options.directory, plan, unlocking, now_s()));
   const AuthorityDirectory made = TRY(AuthorityDirectory::open(options.directory));
@@ -107,8 +107,8 @@ Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
   std::optional<local::Heads> heads;
   if (subject && !options.no_cut && !options.cut_all) {
     if (common.home.empty())
-      return fail(Fault::malformed, "name the home of HQ's node with --home, so that what it knows of " + options.name +
-                                        " stays; or say --no-cut (all that it wrote stays), or --cut-all (nothing does)");
+      misused("name the home of HQ's node with --home, so that what it knows of " + options.name +
+              " stays; or say --no-cut (all that it wrote stays), or --cut-all (nothing does)");
     if (*subject == policy::CutSubject(TRY(ask_for<local::Status>(common, local::StatusRequest{})).node))
       return fail(Fault::denied, options.name + " is the node of --home, which is to say what stays and take the publication: name another of HQ's nodes");
     heads = TRY(heads_of(common, *subject));
@@ -155,7 +155,7 @@ Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& 
 }
 
 Result<bool> confirmed(PolicyVersion version) {
-  if (!on_terminal(STDIN_FILENO)) return fail(Fault::denied, "nothing was signed: read the above, then say --yes (there is no terminal to ask)");
+  if (!on_terminal(STDIN_FILENO)) misused("nothing was signed: read the above, then say --yes (there is no terminal to ask)");
   std::fprintf(stderr, "sign and publish this as version %llu? (yes/no) ", static_cast<unsigned long long>(version.value));
   std::string answer;
   std::getline(std::cin, answer);

@@ -54,6 +54,8 @@ bool misleads(char32_t c) {
 
 }  // namespace
 
+void misused(const std::string& why) { throw CLI::ValidationError(why); }
+
 Result<Place> parse_place(std::string_view text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || colon == 0)
@@ -100,7 +102,7 @@ void ProgressLine::show(const local::Progress& it) {
 }
 
 Result<local::Answer> ask(const Common& common, const local::Request& request) {
-  if (common.home.empty()) throw CLI::ValidationError("which node? Name its home with --home, or set DOZO_HOME");
+  if (common.home.empty()) misused("which node? Name its home with --home, or set DOZO_HOME");
   if (!common.daemon) common.daemon = TRY(node::LocalClient::connect(common.home));
   const std::shared_ptr<node::LocalClient> client = common.daemon;
   ProgressLine line;

@@ -63,6 +63,9 @@ class ProgressLine {
   std::int64_t shown_ms_ = 0;  ///< 0: not yet
 };
 
+/// What is typed wrongly ends the program with status 2, whatever a node would say: thrown, for main.
+[[noreturn]] void misused(const std::string& why);
+
 /// One question to the daemon of `common.home`. Progress answers are shown on a terminal while waiting. Faults: unavailable (no daemon), what
 /// the daemon refused, malformed.
 Result<node::local::Answer> ask(const Common& common, const node::local::Request& request);

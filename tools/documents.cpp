@@ -27,8 +27,6 @@ json row_json(const local::ListRow& row) {
 }
 
 // ---- places ----------------------------------------------------------------------------------------------------------
-void misused(const std::string& why) { throw CLI::ValidationError(why); }
-
 Place place_of(std::string_view text) {
   Result<Place> out = parse_place(text);
   if (!out) misused(out.error().text);

@@ -14,8 +14,7 @@ namespace dozo::tools {
 nlohmann::json path_json(const std::string& path);
 nlohmann::json row_json(const node::local::ListRow& row);
 
-/// What is typed wrongly ends with status 2, whatever a node would say.
-[[noreturn]] void misused(const std::string& why);
+/// A place that is none ends the program as misused() does.
 Place place_of(std::string_view text);
 /// A place of which the verb takes a thing: "works:folder/" is the folder itself.
 Place thing_of(std::string_view text);

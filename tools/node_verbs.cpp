@@ -35,7 +35,7 @@ Result<void> init(const Common& common, const InitOptions& options) {
   for (const policy::NodeKind kind : {policy::NodeKind::hq, policy::NodeKind::bureau, policy::NodeKind::vault, policy::NodeKind::desk})
     if (policy::name_of(kind) == options.kind) settings.kind = kind;
   if (!options.listen.empty()) {
-    if (const auto set = node::set_listen(settings, options.listen); !set) throw CLI::ValidationError(set.error().text);
+    if (const auto set = node::set_listen(settings, options.listen); !set) misused(set.error().text);
   }
   if (!options.secret.key_file.empty()) settings.key_file = std::filesystem::absolute(options.secret.key_file).lexically_normal().string();
   const crypto::Unlocking unlocking = TRY(new_secret(options.secret, "the keys of " + options.home));

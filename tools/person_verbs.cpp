@@ -76,7 +76,7 @@ Result<void> login(const Common& common, const LoginOptions& options) {
     if (at == status.libraries.end()) return fail(Fault::not_found, "this node has no library \"" + name + "\"");
     certificate.libraries.push_back(at->id);
   }
-  if (certificate.libraries.size() > crypto::session_libraries_most) return fail(Fault::over_limit, "a session covers at most 64 libraries, or all: name none");
+  if (certificate.libraries.size() > crypto::session_libraries_most) misused("a session covers at most 64 libraries, or all: name none");
   const crypto::SigningKey session = crypto::SigningKey::generate();
   certificate.session = session.public_key();
   certificate.not_before_ms = status.time_ms;  // the node judges the session by it

@@ -46,12 +46,10 @@ Result<local::Explained> explain_source(const ExplainOptions& options) {
   if (person == nullptr) return fail(Fault::not_found, "no person \"" + options.who + "\" in " + options.source);
   const policy::LibraryTitle* title = policy.library_by_name(options.library);
   if (title == nullptr) return fail(Fault::not_found, "no library \"" + options.library + "\" in " + options.source);
-  const auto action = policy::action_named(options.action);
-  if (!action) return fail(Fault::malformed, "\"" + options.action + "\" is no action: discover, read, write, replicate, carry-out or administer");
   policy::Request request;
   request.person = person->id;
   request.node = policy.library(title->id)->home;
-  request.action = *action;
+  request.action = *policy::action_named(options.action);  // one of those that the verb takes
   request.library = title->id;
   request.time_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   local::Explained out;
@@ -95,7 +93,10 @@ void add_policy_verbs(CLI::App& app, Common& common) {
   auto options = std::make_shared<ExplainOptions>();
   verb = policy->add_subcommand("explain", "may WHO do ACTION in LIBRARY, and by which rules");
   verb->add_option("who", options->who, "a person's name")->required()->type_name(takes::name);
-  verb->add_option("action", options->action, "discover, read, write, replicate, carry-out or administer")->required()->type_name("ACTION");
+  verb->add_option("action", options->action, "what is to be done")
+      ->required()
+      ->type_name("ACTION")
+      ->check(CLI::IsMember({"discover", "read", "write", "replicate", "carry-out", "administer"}));
   verb->add_option("library", options->library, "name or title")->required()->type_name(takes::library);
   auto* source = verb->add_option("--source", options->source, "decide by this policy source instead of asking a node")->type_name(takes::file);
   verb->add_option("--role", options->role, "in this role alone")->needs(source)->type_name("ROLE");
