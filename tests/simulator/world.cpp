@@ -109,10 +109,7 @@ void World::start(NodeIndex index, bool same_incarnation) {
       it.start({authority->first_root(), {authority->contact("hq"), authority->contact("asahi")}, std::move(freshness), now_of(it), same_incarnation});
   trace(fmt::format("start {}: {}", it.name, started ? "ok" : started.error().text));
   if (!started) {
-    // Damage that the node itself found: it is made anew from the others.
-    if (started.error().fault != Fault::corrupt && started.error().fault != Fault::unavailable) {
-      violate("durability", fmt::format("{} does not start: {}", it.name, started.error().text));
-    }
+    invariants.durability.start_refused(*this, it, started.error());
     coverage.note(Seen::start_refused);
     wipe(index);
     return start(index);
@@ -183,9 +180,9 @@ void World::pump(Process& it, bool was_input) {
                             } else {
                               const auto message =
                                   sync::decode(send.bytes, send.channel == sync::Channel::control ? sync::control_bytes_most : sync::bulk_bytes_most);
-                              if (!message) violate("liveness", fmt::format("{} sends what nobody takes: {}", it.name, message.error().text));
                               const Sent sent{it.index, to->index, send.bytes, message ? &*message : nullptr, before, version};
                               invariants.entitlement.sent(*this, sent);
+                              invariants.liveness.sent(*this, sent);
                               invariants.no_plaintext.sent(*this, sent);
                               const auto* wanted = message ? std::get_if<sync::DocumentsWanted>(&*message) : nullptr;
                               if (wanted != nullptr && std::ranges::any_of(wanted->wants, [&](const sync::DocumentWant& want) {
@@ -202,9 +199,7 @@ void World::pump(Process& it, bool was_input) {
                             network.send(it.index, to->index, send.channel, std::move(send.bytes));
                           },
                           [&](const sync::AnswerStranger& answer) {
-                            const auto message = sync::decode(answer.bytes, sync::introduction_bytes_most);
-                            if (!message || !std::holds_alternative<sync::Versions>(*message))
-                              violate("entitlement", it.name + " tells a stranger more than versions");
+                            invariants.entitlement.stranger_answered(*this, it, answer.bytes);
                             coverage.note(Seen::introduced);
                           },
                           [&](const sync::WakeAt& at_time) { wake = wake ? std::min(*wake, at_time.steady_ms) : at_time.steady_ms; },
@@ -229,7 +224,7 @@ void World::introduce(Process& from, const node::Engine::Introduce& what) {
   Process* to = by_id(what.peer);
   if (to == nullptr || what.endpoint != Authority::addresses_of(to->name).introduce || what.key != to->keys.transport.public_key()) return;
   for (const Bytes& bytes : what.messages) {
-    if (bytes.size() > sync::introduction_bytes_most + 1024) violate("liveness", from.name + " introduces itself with too much");
+    invariants.liveness.introduced(*this, from, bytes);
     Sent sent{from.index, to->index, bytes, nullptr, {}, {}};
     invariants.no_plaintext.sent(*this, sent);
     at(now_ms_ + dice.between(20, 400), [this, from = from.index, to = to->index, bytes] {
@@ -248,7 +243,7 @@ void World::run_until(std::int64_t when_ms) {
     now_ms_ = event.key().first;
     event.mapped()();
     if (++events_done_ == events_most) {
-      violate("liveness", "a storm: two million events");
+      invariants.liveness.stormed(*this, events_done_);
       events_.clear();
     }
   }

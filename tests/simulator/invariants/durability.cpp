@@ -31,6 +31,12 @@ std::string lacking(Process& node, const Save& save) {
 
 }  // namespace
 
+void Durability::start_refused(World& world, const Process& node, const Error& why) const {
+  // Damage that the node itself found: it is made anew from the others.
+  if (why.fault == Fault::corrupt || why.fault == Fault::unavailable) return;
+  world.violate("durability", fmt::format("{} does not start: {}", node.name, why.text));
+}
+
 void Durability::started(World& world, Process& node) const {
   if (!world.is_honest(node.index)) return;
   for (const Save& save : world.saves) {

@@ -42,6 +42,11 @@ void Entitlement::sent(World& world, const Sent& it) const {
   }
 }
 
+void Entitlement::stranger_answered(World& world, const Process& node, ByteView bytes) const {
+  const auto message = sync::decode(bytes, sync::introduction_bytes_most);
+  if (!message || !std::holds_alternative<sync::Versions>(*message)) world.violate("entitlement", node.name + " tells a stranger more than versions");
+}
+
 void Entitlement::end(World& world) const {
   for (const auto& node : world.nodes) {
     if (!world.is_honest(node->index) || !node->running()) continue;

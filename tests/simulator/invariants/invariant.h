@@ -33,6 +33,7 @@ struct Sent {
 
 /// Nothing acknowledged is lost, by its level: *local* survives every crash of its disk; held by n: the loss of n-1 of them.
 struct Durability {
+  void start_refused(World& world, const Process& node, const Error& why) const;
   void started(World& world, Process& node) const;
   void end(World& world) const;
 };
@@ -60,10 +61,14 @@ struct AuthorityHolds {
 /// Nothing of a library goes to a node that must not have it, and no key.
 struct Entitlement {
   void sent(World& world, const Sent& it) const;
+  void stranger_answered(World& world, const Process& node, ByteView bytes) const;
   void end(World& world) const;
 };
-/// Once all is healed the realm comes to rest with everything where it belongs.
+/// Once all is healed the realm comes to rest with everything where it belongs; and honest nodes never say what nobody takes, or without end.
 struct Liveness {
+  void sent(World& world, const Sent& it) const;
+  void introduced(World& world, const Process& from, ByteView bytes) const;
+  void stormed(World& world, std::uint64_t events) const;
   void settled_or_not(World& world, const std::string& unsettled) const;
   void at_rest(World& world, std::uint64_t messages, std::int64_t over_ms) const;
 };

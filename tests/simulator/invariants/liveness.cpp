@@ -12,6 +12,16 @@ constexpr std::uint64_t messages_per_minute_and_link_most = 34;
 
 }  // namespace
 
+void Liveness::sent(World& world, const Sent& it) const {
+  if (it.message == nullptr) world.violate("liveness", fmt::format("{} sends what nobody takes ({} bytes)", world.node(it.from).name, it.bytes.size()));
+}
+
+void Liveness::introduced(World& world, const Process& from, ByteView bytes) const {
+  if (bytes.size() > sync::introduction_bytes_most + 1024) world.violate("liveness", from.name + " introduces itself with too much");
+}
+
+void Liveness::stormed(World& world, std::uint64_t events) const { world.violate("liveness", fmt::format("a storm: {} events", events)); }
+
 void Liveness::settled_or_not(World& world, const std::string& unsettled) const {
   if (!unsettled.empty()) world.violate("liveness", "45 minutes after all was healed: " + unsettled);
 }
