@@ -17,7 +17,6 @@
 namespace dozo::crypto {
 namespace {
 
-constexpr std::string_view magic = "DOZP";
 constexpr std::uint8_t suite = 1;
 constexpr std::size_t salt_at = 32, commitment_at = 64, nonce_bytes = 12;
 constexpr std::string_view extract_label = "dozo pack 1", salt_label = "dozo pack 1 salt", seal_label = "dozo pack 1 seal", once_label = "dozo pack 1 once";
@@ -66,7 +65,7 @@ Bytes seal_pack_with(const EpochKey& key, PackKind kind, const LibraryId& librar
   Bytes out;
   out.reserve(size);  // and filled from front to back: zeros are written only where they stay
   out.resize(pack_header_bytes);
-  std::ranges::copy(magic, out.begin());
+  std::ranges::copy(pack_magic, out.begin());
   out[4] = suite;
   out[5] = static_cast<std::uint8_t>(kind);
   std::ranges::copy(library.bytes, out.begin() + 8);
@@ -95,13 +94,19 @@ PackAddress address_of(ByteView sealed) { return {sha256(sealed).bytes}; }
 
 Result<PackHeader> check_sealed(ByteView sealed) {
   if (sealed.size() < pack_bytes_min || sealed.size() > bulk_pack_bytes) return fail(Fault::malformed, "a pack of a size that none has");
-  if (text_of(sealed.first(4)) != magic || sealed[6] != 0 || sealed[7] != 0) return fail(Fault::malformed, "not a pack");
+  if (text_of(sealed.first(4)) != pack_magic || sealed[6] != 0 || sealed[7] != 0) return fail(Fault::malformed, "not a pack");
   if (sealed[4] != suite) return fail(Fault::unsupported, "a pack of suite " + std::to_string(sealed[4]));
   if (sealed[5] > static_cast<std::uint8_t>(wire_last(PackKind{}))) return fail(Fault::malformed, "a pack of a kind that does not exist");
   PackHeader out{static_cast<PackKind>(sealed[5]), TRY(LibraryId::from(sealed.subspan(8, 16))), Epoch{get_u32(&sealed[24])}, get_u32(&sealed[28])};
   if (out.epoch.value == 0 || out.body_bytes != sealed.size() - pack_overhead_bytes) return fail(Fault::malformed, "a pack whose header does not fit it");
   if (sealed.size() != bulk_pack_bytes && padme(sealed.size()) != sealed.size()) return fail(Fault::malformed, "a pack of a size that none has");
   return out;
+}
+
+std::optional<std::size_t> sealed_bytes_at(ByteView beginning) {
+  if (beginning.size() < pack_header_bytes || text_of(beginning.first(4)) != pack_magic || beginning[6] != 0 || beginning[7] != 0) return std::nullopt;
+  const std::size_t size = std::size_t{get_u32(&beginning[28])} + pack_overhead_bytes;
+  return size < pack_bytes_min || size > bulk_pack_bytes ? std::nullopt : std::optional(size);
 }
 
 Result<Bytes> open_pack(const EpochKey& key, ByteView sealed, const LibraryId& library) {

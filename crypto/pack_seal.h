@@ -1,6 +1,9 @@
 // Pack seal: the sealed form of a pack, docs/storage-format.md section 1. Knows bytes: what lies inside a pack is store's.
 // Threads: pure functions; the sealing draws from crypto/random.h.
 #pragma once
+#include <optional>
+#include <string_view>
+
 #include "base/ids.h"
 #include "crypto/secret.h"
 
@@ -11,6 +14,7 @@ using EpochKey = Secret<32, struct EpochKeyPurpose>;
 enum class PackKind : std::uint8_t { meta, content };
 constexpr PackKind wire_last(PackKind) { return PackKind::content; }
 
+inline constexpr std::string_view pack_magic = "DOZP";           ///< the first bytes of every pack
 inline constexpr std::size_t bulk_pack_bytes = (1U << 20) - 16;  ///< with LMDB's page header exactly 256 pages of 4 KiB
 inline constexpr std::size_t pack_bytes_min = 512;
 inline constexpr std::size_t pack_header_bytes = 96;
@@ -38,6 +42,9 @@ Bytes seal_pack(const EpochKey& key, PackKind kind, const LibraryId& library, Ep
 Bytes seal_pack_with(const EpochKey& key, PackKind kind, const LibraryId& library, Epoch epoch, ByteView table, ByteView plain, ByteView random32);
 
 PackAddress address_of(ByteView sealed);
+
+/// How many bytes the pack has that begins with these (pack_header_bytes at least), as its header says. Nothing: none begins so.
+std::optional<std::size_t> sealed_bytes_at(ByteView beginning);
 
 /// All that a holder without keys can check beside the address. Faults: malformed, unsupported (another suite).
 Result<PackHeader> check_sealed(ByteView sealed);

@@ -70,27 +70,37 @@ Result<bool> Fsck::open_truth() {
     return false;
   }
   tell("pages");
-  const auto in_ruins = [&](const Error& error) -> Result<bool> {
-    // No newer version of ours has another file format than LMDB's, so what LMDB does not take for its own is damage.
-    if (error.fault != Fault::corrupt && error.fault != Fault::unsupported) return std::unexpected(error);
-    damage(FsckKind::environment, error.text + "; its own structure is damaged: keep the folder, and make the node anew from the others (docs/operations.md)");
-    return false;
-  };
-  if (const auto sound = store::check_lmdb_in_child(home_.truth(), store::Truth::tables()); !sound) return in_ruins(sound.error());
+  // No newer version of ours has another file format than LMDB's, so what LMDB does not take for its own is damage.
+  const auto in_ruins = [](const Error& error) { return error.fault == Fault::corrupt || error.fault == Fault::unsupported; };
+  std::optional<Error> ruin;
+  if (auto sound = store::check_lmdb_in_child(home_.truth(), store::Truth::tables()); !sound) {
+    if (!in_ruins(sound.error())) return std::unexpected(std::move(sound.error()));
+    ruin = std::move(sound.error());
+  }
   // Both before any is opened: LMDB does not go through a fork.
-  if (const auto sound = store::check_lmdb_in_child(home_.derived(), derived_tables()); !sound) {
-    if (sound.error().fault != Fault::corrupt && sound.error().fault != Fault::unsupported) return std::unexpected(sound.error());
+  if (auto sound = store::check_lmdb_in_child(home_.derived(), derived_tables()); !sound) {
+    if (!in_ruins(sound.error())) return std::unexpected(std::move(sound.error()));
     derived_in_ruins_ = true;
     damage_that(FsckState::mended, FsckKind::environment, sound.error().text);
   }
   store::LmdbOptions how;
   how.read_only = !options_.rebuild;
-  auto opened = store::open_lmdb(home_.truth(), store::Truth::tables(), how);
+  const auto open = [&] { return store::open_lmdb(home_.truth(), store::Truth::tables(), how); };
+  auto opened = ruin ? Result<std::unique_ptr<store::Kv>>(std::unexpected(*ruin)) : open();
   if (!opened && opened.error().fault == Fault::not_found) {
     note(FsckKind::environment, name + ": the store was never begun");
     return false;
   }
-  if (!opened) return in_ruins(opened.error());
+  if (!opened) {
+    if (!in_ruins(opened.error())) return std::unexpected(std::move(opened.error()));
+    if (!options_.rebuild) {
+      damage(FsckKind::environment, opened.error().text + "; its own structure is damaged: a rebuild takes out of it what is whole (docs/operations.md)");
+      return false;
+    }
+    TRY(salvage_truth(opened.error()));
+    opened = open();
+    if (!opened) return std::unexpected(std::move(opened.error()));
+  }
   truth_kv_ = std::move(*opened);
   truth_ = TRY(store::Truth::open_damaged(*truth_kv_, sealer_));
   const auto whole = store::Truth::open(*truth_kv_, sealer_);

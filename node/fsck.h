@@ -4,8 +4,9 @@
 //   -> everything derived, made once more beside the old and compared
 //
 // Nothing in the home changes without `rebuild`, but for a folder derived.fsck that is gone at the end. With it damaged rows and packs are dropped, feeds end
-// at their last whole entry (later ones are kept aside), own feeds get their heads again, and the new derived store takes the old one's place. What then lacks
-// comes back from other nodes when the daemon runs. Not here: salvage from a file that LMDB cannot read; asking other nodes. Threads: one, and no other may run
+// at their last whole entry (later ones are kept aside), own feeds get their heads again, and the new derived store takes the old one's place. Of a truth that
+// LMDB cannot read what is whole is put into a new one first, and the ruined one is kept as truth.ruined. What then lacks
+// comes back from other nodes when the daemon runs. Not here: asking other nodes. Threads: one, and no other may run
 // yet (child processes). Memory: some bytes for each pack, entry and record; never a content. Texts name ids, addresses and types, never documents' or persons'
 // names.
 #pragma once

@@ -114,6 +114,10 @@ class Fsck {
   Result<void> swap_derived();
 
   Result<bool> open_truth();  ///< false: there is none, or it cannot be read
+  // ---- a truth in ruins (fsck_salvage.cpp) ---------------------------------------------------------------------------
+  /// Puts what is whole in it into a new one, which takes its place. The ruined one is kept aside. Faults: exists (one of an earlier time is aside),
+  /// unavailable.
+  Result<void> salvage_truth(const Error& why);
 
   const Home& home_;
   const HomeKeys* keys_;

@@ -72,7 +72,7 @@ struct Environment {
       case EPERM:
       case EROFS: return fail(Fault::denied, text + "no permission; does this user own the home?");
       case MDB_VERSION_MISMATCH:
-      case MDB_INVALID: return fail(Fault::unsupported, text + "not a store that this version reads");
+      case MDB_INVALID: return fail(Fault::unsupported, text + "not a store that this version reads, or damaged where it begins (dozo fsck)");
       case MDB_CORRUPTED:
       case MDB_PAGE_NOTFOUND:
       case MDB_PANIC:

@@ -1,11 +1,9 @@
-// Truth check: every row of the truth as it lies there, whole or damaged, for whoever judges all of it (dozo fsck); and what can be had from a ruined file.
+// Truth check: every row of the truth as it lies there, whole or damaged, for whoever judges all of it (dozo fsck).
 //
 // Unlike TruthRead a walk goes on after a damaged row, and does not ask the root. Not here: what rows must say to each other (node/fsck.h); repairing:
 // damaged rows are dropped by TruthWrite::drop_damaged_rows, damaged packs are fetched again from replicas.
 // Threads: like TruthRead.
 #pragma once
-#include <filesystem>
-
 #include "store/truth.h"
 
 namespace dozo::store {
@@ -37,24 +35,5 @@ class TruthCheck : public TruthRead {
  private:
   using TruthRead::TruthRead;
 };
-
-/// Takes what salvage finds. A candidate is whole, but may be one that was deleted long ago, and comes again for each copy in the file.
-class SalvageSink {
- public:
-  virtual ~SalvageSink() = default;
-  /// Has a pack's form and this address: whoever asks keeps those that an entry lists, and drops the rest.
-  virtual void pack(const PackAddress& address, ByteView sealed) = 0;
-  virtual void entry(const Branch& branch, Sequence sequence, ByteView bytes) = 0;
-  virtual void document(const DocumentKey& key, ByteView bytes) = 0;
-  virtual void head(const Branch& branch, const HeadRow& head) = 0;
-};
-
-struct SalvageReport {
-  std::uint64_t scanned_bytes{}, unreadable_bytes{}, packs{}, entries{}, documents{}, heads{};
-};
-
-/// Reads a raw LMDB file from end to end, whatever its structure looks like. Views given to the sink end with the call.
-/// Faults: not_found, denied, unavailable (the file cannot be opened at all).
-Result<SalvageReport> salvage(const std::filesystem::path& file, SalvageSink& sink);
 
 }  // namespace dozo::store

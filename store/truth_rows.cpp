@@ -48,6 +48,11 @@ Bytes frame(Table table, ByteView key, ByteView value) {
   return out;
 }
 
+std::optional<std::size_t> frame_bytes(ByteView head) {
+  if (head.size() < frame_head_bytes || !equal(head.first(magic.size()), magic)) return std::nullopt;
+  return frame_head_bytes + (static_cast<std::size_t>(head[9]) << 8 | head[10]) + get_u32(head.data() + 11);
+}
+
 std::optional<Found> frame_at(ByteView bytes) {
   if (bytes.size() < frame_head_bytes || !equal(bytes.first(magic.size()), magic)) return std::nullopt;
   const std::uint8_t its_letter = bytes[8];

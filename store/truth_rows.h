@@ -33,6 +33,8 @@ inline constexpr std::size_t frame_head_bytes = 8 + 1 + 2 + 4 + hash_bytes;  ///
 Bytes frame(Table table, ByteView key, ByteView value);
 /// The value inside. Fault: corrupt.
 Result<ByteView> unframe(Table table, ByteView key, ByteView framed);
+/// How long the frame is whose head this is; nothing: none.
+std::optional<std::size_t> frame_bytes(ByteView head);
 /// A frame that begins at the first of these bytes, whatever follows it; the bytes end anywhere.
 struct Found {
   Table table;
