@@ -311,6 +311,14 @@ void Fetch::ask_again(const NodeId& peer) {
   for (const ObjectId& id : its) release(id, objects_.at(id));
 }
 
+bool Fetch::has_idle_other(const ObjectId& id, const Object& object, Now now) const {
+  return std::ranges::any_of(peers_, [&](const auto& it) {
+    const auto waits = object.waits.find(it.first);
+    const bool waiting = waits != object.waits.end() && waits->second.until_ms > now.steady_ms;
+    return it.first != object.peer && it.second.its.empty() && it.second.paused_until_ms <= now.steady_ms && !waiting && may_ask_(it.first, id.library);
+  });
+}
+
 std::optional<std::int64_t> Fetch::expire(Now now) {
   if (objects_.empty()) return std::nullopt;
   if (now.steady_ms < next_look_ms_) return next_look_ms_;
@@ -323,6 +331,7 @@ std::optional<std::int64_t> Fetch::expire(Now now) {
     sooner(now.steady_ms + look_ms);
     const bool silent = peer.asks > 0 && peer.heard_ms + silence_ms <= now.steady_ms;
     if (silent) peer.credit_bytes = std::max(credit_bytes_min, peer.credit_bytes / 2);
+    const bool lingers = peer.asks > 0 && peer.heard_ms + idle_other_ms <= now.steady_ms;
     const std::set<ObjectId> its = peer.its;
     for (const ObjectId& id : its) {
       Object& object = objects_.at(id);
@@ -332,9 +341,14 @@ std::optional<std::int64_t> Fetch::expire(Now now) {
         late = late || asked.at_ms + slice_timeout_ms <= now.steady_ms;
         overtaken = overtaken || asked.number + overtaken_most < peer.came_number;
       }
-      if (!late && !overtaken) continue;
+      const bool moves = lingers && !late && !object.moved && has_idle_other(id, object, now);
+      if (!late && !overtaken && !moves) continue;
       release(id, object);
-      if (!late) continue;
+      if (!late && !moves) continue;
+      if (moves) {
+        object.moved = true;
+        peer.paused_until_ms = std::max(peer.paused_until_ms, now.steady_ms + idle_other_ms);  // what comes next is not asked of it at once
+      }
       wait(object, peer_id, now);
       put_aside_if_nobody_has(id, object, now);
     }

@@ -2,8 +2,8 @@
 //
 // One peer for an object at a time, many peers at once. A peer's credit is what may be on its way from it: about a second of its measured rate, so that a slow
 // line is not filled for minutes ahead of everything else. An object that a peer has not, or whose slices do not come, goes to another one, with what is
-// here of it. One that no peer has now is put aside and asked for ever more seldom, so that it holds up nothing else; of very many such the oldest are given
-// up. Not here: what is missing (object_store.h), messages of other kinds (sync.h). Threads: one owner.
+// here of it; sooner where that one has nothing else to do. One that no peer has now is put aside and asked for ever more seldom, so that it holds up nothing
+// else; of very many such the oldest are given up. Not here: what is missing (object_store.h), messages of other kinds (sync.h). Threads: one owner.
 #pragma once
 #include <functional>
 #include <map>
@@ -23,6 +23,7 @@ class Fetch {
   static constexpr std::size_t credit_bytes_min = slice_bytes_most, credit_bytes_first = 4 * slice_bytes_most;
   static constexpr std::size_t credit_bytes_most = asks_most * slice_bytes_most;
   static constexpr std::int64_t silence_ms = 20'000;        ///< nothing at all came from a peer that owes something
+  static constexpr std::int64_t idle_other_ms = 3'000;      ///< the same, where another peer that may have it has nothing to do: once for each object
   static constexpr std::int64_t slice_timeout_ms = 60'000;  ///< this one did not come
   static constexpr std::uint64_t overtaken_most = 32;       ///< or so many that were asked for later came before it
   static constexpr std::int64_t unavailable_ms = 2'000;     ///< so long a peer that has not is not asked again; then twice as long each time
@@ -93,6 +94,7 @@ class Fetch {
     std::optional<NodeId> peer, giver;  ///< who is asked now; who gave what is here
     bool mixed{};                       ///< several did
     bool of_one{};                      ///< it was refused when several did: next time all must come from one, who is to blame if it is wrong
+    bool moved{};                       ///< it was taken from a peer for another that had nothing to do: on slow lines that costs a slice, so only once
     bool probing{};                     ///< its peer had it not before: one slice first
     std::map<NodeId, Wait> waits;
     std::size_t counted_bytes{};  ///< in begun_bytes_
@@ -119,6 +121,7 @@ class Fetch {
   void discard(Object& object);
   void begin_anew(Object& object);
   void release(const ObjectId& id, Object& object);
+  bool has_idle_other(const ObjectId& id, const Object& object, Now now) const;
   void put_aside_if_nobody_has(const ObjectId& id, Object& object, Now now);
   void look_anew();
   void wait(Object& object, const NodeId& peer, Now now);

@@ -243,6 +243,38 @@ TEST_CASE("sync: several peers share the load of packs, and one that has none is
   CHECK(net.bytes_sent[{0, 3}] + net.bytes_sent[{1, 3}] < 22'000'000);
 }
 
+TEST_CASE("sync: what a peer does not give that has gone silent is asked of another who has nothing else to do, long before the silence ends") {
+  Net net(3);
+  net.all_know();
+  net.share(works, {0, 1, 2});
+  for (const std::size_t i : {0U, 1U}) net.link(2, i);
+  net.run(5'000);
+  net.passes = [&](const fake::Parcel& it) { return it.from != 1; };  // as over a line that takes a byte a second: it is up, and nothing comes
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 6; ++i) net.nodes[0].store.save_pack(fake::feed(works, "a"), fake::pack_bytes(10 * round + i, 300'000));
+    net.changed(0, works);
+    const auto all = static_cast<std::size_t>(6 * (round + 1));
+    CHECK(net.run(6'000, [&] { return net.nodes[2].store.packs.size() == all; }));
+  }
+}
+
+TEST_CASE("sync: two slow lines do not take packs from each other over and over") {
+  Net net(3);
+  net.all_know();
+  net.share(works, {0, 1, 2});
+  for (int i = 0; i < 6; ++i) {
+    const Bytes bytes = fake::pack_bytes(i, 400'000);
+    net.nodes[0].store.save_pack(fake::feed(works, "a"), bytes);
+    net.nodes[1].store.packs[crypto::sha256(bytes)] = bytes;
+  }
+  net.nodes[1].store.logs = net.nodes[0].store.logs;
+  for (const Bytes& entry : net.nodes[0].store.logs.begin()->second.front().entries) net.nodes[1].store.note(works, std::string(text_of(entry)));
+  net.bytes_per_second = 8'000;  // eight seconds for each slice
+  for (const std::size_t i : {0U, 1U}) net.link(2, i);
+  CHECK(net.run(400'000, [&] { return net.nodes[2].store.packs.size() == 6; }));
+  CHECK(net.bytes_sent[{0, 2}] + net.bytes_sent[{1, 2}] < 6 * 400'000 + 600'000);
+}
+
 TEST_CASE("sync: packs that nobody has hold up nothing, and are asked for ever more seldom") {
   Net net = pair_of_nodes();
   for (int i = 0; i < 300; ++i) net.nodes[0].store.save(fake::feed(works, "a"), "pack " + crypto::sha256(fake::pack_bytes(i, 10)).hex() + " 900000");
