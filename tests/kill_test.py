@@ -126,6 +126,7 @@ def test(dozo, dozod, dice):
             (source / str(j)).write_bytes(os.urandom(50_000))
         realm.dozo("--home", "osaka", "put", source, "works:", "--held", "2", "--timeout", "60")
         held = realm.shown("osaka")
+        realm.until(30, "that is protected, as the policy wants it", lambda: realm.ask("osaka", "replicas", "works")["protected"])
         for name in ("osaka", "sapporo", "naha"):
             realm.kill(name)
         realm.start("naha")

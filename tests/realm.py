@@ -35,6 +35,7 @@ def free_ports(count):
 class Realm:
     """Nodes: hq (member of nothing), osaka and sapporo (full), naha (blind). One library, `works`, at home in osaka."""
 
+    NODE_OPTIONS = ()  # that each node is made with, beside its name and place
     MEMBERS = {"osaka": ("bureau", "kinki"), "sapporo": ("bureau", "hokkaido"), "naha": ("vault", "okinawa")}
 
     def __init__(self, dozo, dozod, title="works", shown="Sato"):
@@ -122,7 +123,7 @@ actions = ["read", "write"]
 
     def make_node(self, name, kind, zone):
         self.dozo("node", "init", name, "--realm", "authority/realm.json", "--name", name, "--kind", kind, "--zone", zone, "--listen",
-                  f"127.0.0.1:{self.ports[name]}", "--key-file", "secret")
+                  f"127.0.0.1:{self.ports[name]}", *self.NODE_OPTIONS, "--key-file", "secret")
 
     def publish(self):
         self.dozo("authority", "publish", "authority", "--yes", "--home", "hq", "--key-file", "secret")

@@ -1,0 +1,109 @@
+// Somebody whom no policy names calls a real daemon, with the real transport and a key of its own: it learns version numbers alone, and those only for a
+// document of the daemon's realm that it brings.
+#include <set>
+
+#include "crypto/start.h"
+#include "node/files.h"
+#include "node/home.h"
+#include "node/transport.h"
+#include "sync/messages.h"
+#include "tests/badinput_fixture.h"
+
+using namespace dozo;
+using nlohmann::json;
+using test::comes_true, test::Pair, test::spill;
+
+namespace {
+
+struct Stranger : Pair {
+  const bool is_started = crypto::start().has_value();
+  crypto::TransportKey key = crypto::TransportKey::generate();
+  std::unique_ptr<node::Transport> transport;
+  crypto::TransportPublicKey head;
+  RealmId realm;
+  NodeId head_id;
+
+  Stranger() {
+    REQUIRE(is_started);
+    run_both();
+    const auto theirs = node::public_keys(*node::open_home(at("head")));
+    REQUIRE(theirs);
+    head = theirs->transport;
+    head_id = theirs->id;
+    realm = *RealmId::from(*from_hex(asked({"status", "--home", "head"})["realm"].get<std::string>()));
+    transport = std::move(*node::Transport::open(node::TransportOptions{}, key));
+  }
+  std::string endpoint(int channel) { return "tcp://127.0.0.1:" + std::to_string(ports["head"] + channel); }
+  Bytes document(const std::string& hq, const std::string& name) const { return *node::read_file(at(hq) / "published" / "1" / name, 1U << 26); }
+  /// What is answered to an introduction that is this message, within the time.
+  std::vector<Bytes> answers(const Bytes& message, int wait_ms) {
+    const std::vector<Bytes> messages{message};
+    const auto number = transport->introduce_to(endpoint(2), head, messages);
+    REQUIRE(number);
+    std::vector<Bytes> out;
+    comes_true(
+        [&] {
+          for (node::TransportEvent& event : transport->poll(5)) {
+            if (auto* it = std::get_if<node::IntroductionAnswered>(&event); it && it->introduction == *number) out.push_back(std::move(it->bytes));
+          }
+          return !out.empty();
+        },
+        wait_ms);
+    transport->end_introduction(*number);
+    return out;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Stranger, "bad input: a stranger learns version numbers from a daemon, for a document of its realm that it brings, and nothing else") {
+  spill(at("note"), "kept from strangers");
+  good({"put", "note", "works:", "--held", "1", "--timeout", "15", "--home", "head"});
+
+  // What is no document of this realm is not answered at all.
+  good({"authority", "init", "foreign", "--realm", "other", "--recovery", "2/3", "--key-file", "key"});
+  good({"node", "init", "there", "--realm", "foreign/realm.json", "--name", "there", "--kind", "hq", "--zone", "z", "--key-file", "key"});
+  good({"authority", "admit", "foreign", "there/request.json", "--key-file", "key"});
+  good({"authority", "publish", "foreign", "--yes", "--key-file", "key"});
+  Bytes changed = document("hq", "snapshot");
+  changed[changed.size() / 2] ^= 1;
+  const auto given = [](const Bytes& document) { return sync::encode(sync::DocumentsGiven{{document}}); };
+  CHECK(answers(Bytes(5'000, 0xff), 700).empty());
+  CHECK(answers(bytes_of(view_of("{}")), 700).empty());
+  CHECK(answers(given({}), 700).empty());
+  CHECK(answers(given(document("foreign", "snapshot")), 700).empty());
+  CHECK(answers(given(document("foreign", "freshness")), 700).empty());
+  CHECK(answers(given(changed), 700).empty());
+  CHECK(answers(sync::encode(sync::DocumentsWanted{{{"directory", 1, false, std::nullopt}}, true}), 700).empty());
+  CHECK(answers(sync::encode(sync::State{realm, {}, {}}), 700).empty());
+
+  // One that it brings is answered by versions, and nothing more comes.
+  for (const char* name : {"snapshot", "freshness"}) {
+    INFO(name);
+    const std::vector<Bytes> told = answers(given(document("hq", name)), 15'000);
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].size() < 64);
+    const auto message = sync::decode(told[0], sync::introduction_bytes_most);
+    REQUIRE(message);
+    const auto* versions = std::get_if<sync::Versions>(&*message);
+    REQUIRE(versions != nullptr);
+    CHECK(versions->realm == realm);
+    CHECK(versions->policy == 1);
+    CHECK(versions->root == 1);
+  }
+
+  // To the doors of members it does not come in.
+  const std::vector<node::PeerAddress> peers{{head_id, head, endpoint(0), endpoint(1)}};
+  REQUIRE(transport->set_peers(peers).empty());
+  std::size_t heard = 0;
+  CHECK_FALSE(comes_true(
+      [&] {
+        for (const node::TransportEvent& event : transport->poll(5)) heard += std::holds_alternative<node::Received>(event);
+        (void)transport->send(head_id, node::Channel::control, sync::encode(sync::State{realm, {}, {}}));
+        return transport->is_up(head_id);
+      },
+      4'000));
+  CHECK(heard == 0);
+  CHECK(asked({"status", "--home", "head"})["peers_up"] == 1);
+  CHECK(get("sapporo", "note") == "kept from strangers");
+}
