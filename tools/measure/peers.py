@@ -39,6 +39,10 @@ class Repository:
         return seconds + time.monotonic() - began, cpu
 
     def stored_bytes(self):
+        """With its cache, which stands to its repository as what is derived does to the truth."""
+        return occupied_bytes(self.folder)
+
+    def truth_bytes(self):
         return occupied_bytes(self.repository)
 
     def close(self):

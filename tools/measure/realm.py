@@ -93,6 +93,10 @@ class Realm:
     def stored_bytes(self, name):
         return occupied_bytes(self.folder / name)
 
+    def truth_bytes(self, name):
+        """Without what can be made anew from it."""
+        return occupied_bytes(self.folder / name / "truth")
+
     def cpu_seconds(self):
         return sum(cpu_seconds(pid) for pid in self.pids().values())
 

@@ -49,11 +49,11 @@ def realm_of(options, kinds):
 # ---- one node ----------------------------------------------------------------------------------------------------------
 def put(realm, source, target):
     sources.read_through(source)
-    stored, cpu_before = realm.stored_bytes("head"), realm.cpu_seconds()
+    stored, truth, cpu_before = realm.stored_bytes("head"), realm.truth_bytes("head"), realm.cpu_seconds()
     with Sampler(realm.pids()) as sampler:
         seconds, cpu = realm.put("head", source, target)
     return {"seconds": seconds, "cpu_seconds": cpu + realm.cpu_seconds() - cpu_before, "anon_mib": max(sampler.mib().values()), "sent_bytes": 0,
-            "stored_bytes": realm.stored_bytes("head") - stored}
+            "stored_bytes": realm.stored_bytes("head") - stored, "truth_bytes": realm.truth_bytes("head") - truth}
 
 
 def saved(options, source, times):
@@ -69,9 +69,9 @@ def saved(options, source, times):
         try:
             for _ in range(times):
                 sources.read_through(source)
-                stored = peer.stored_bytes()
+                stored, truth = peer.stored_bytes(), peer.truth_bytes()
                 seconds, cpu = peer.put(source)
-            return {"seconds": seconds, "cpu_seconds": cpu, "stored_bytes": peer.stored_bytes() - stored}
+            return {"seconds": seconds, "cpu_seconds": cpu, "stored_bytes": peer.stored_bytes() - stored, "truth_bytes": peer.truth_bytes() - truth}
         finally:
             peer.close()
 
