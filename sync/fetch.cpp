@@ -219,6 +219,7 @@ void Fetch::pump(Now now, bool begin, const Ask& ask) {
       if (peer.asks++ == 0) {  // the time before was no measure of the line
         peer.heard_ms = peer.window_start_ms = now.steady_ms;
         peer.window_bytes = 0;
+        next_look_ms_ = std::min(next_look_ms_, now.steady_ms + look_ms);  // what is put aside may be looked at much later
       }
       peer.on_its_way_bytes += bytes_at(object, offset) + ask_bytes;
       ask(id, {object_id, offset});
@@ -246,6 +247,7 @@ std::optional<Fetch::Whole> Fetch::take(const NodeId& from, SliceGiven&& slice, 
   if (asked == object.asked.end()) return std::nullopt;
   Peer& peer = peers_.at(from);
   peer.heard_ms = now.steady_ms;
+  peer.silent = false;
   peer.came_number = std::max(peer.came_number, asked->second.number);
   peer.on_its_way_bytes -= bytes_at(object, slice.offset) + ask_bytes;
   --peer.asks;
@@ -299,6 +301,7 @@ void Fetch::unavailable(const NodeId& peer, const ObjectId& id, Now now) {
   const auto it = objects_.find(id);
   if (it == objects_.end() || it->second.peer != peer) return;
   peers_.at(peer).heard_ms = now.steady_ms;
+  peers_.at(peer).silent = false;
   release(id, it->second);
   wait(it->second, peer, now);
   put_aside_if_nobody_has(id, it->second, now);
@@ -315,7 +318,8 @@ bool Fetch::has_idle_other(const ObjectId& id, const Object& object, Now now) co
   return std::ranges::any_of(peers_, [&](const auto& it) {
     const auto waits = object.waits.find(it.first);
     const bool waiting = waits != object.waits.end() && waits->second.until_ms > now.steady_ms;
-    return it.first != object.peer && it.second.its.empty() && it.second.paused_until_ms <= now.steady_ms && !waiting && may_ask_(it.first, id.library);
+    return it.first != object.peer && it.second.its.empty() && !it.second.silent && it.second.paused_until_ms <= now.steady_ms && !waiting &&
+           may_ask_(it.first, id.library);
   });
 }
 
@@ -341,10 +345,12 @@ std::optional<std::int64_t> Fetch::expire(Now now) {
         late = late || asked.at_ms + slice_timeout_ms <= now.steady_ms;
         overtaken = overtaken || asked.number + overtaken_most < peer.came_number;
       }
-      const bool moves = lingers && !late && !object.moved && has_idle_other(id, object, now);
+      // Where all must come from one, a move would throw away what is here.
+      const bool moves = lingers && !late && !object.moved && !(object.of_one && object.giver) && has_idle_other(id, object, now);
       if (!late && !overtaken && !moves) continue;
       release(id, object);
       if (!late && !moves) continue;
+      peer.silent = peer.silent || lingers;
       if (moves) {
         object.moved = true;
         peer.paused_until_ms = std::max(peer.paused_until_ms, now.steady_ms + idle_other_ms);  // what comes next is not asked of it at once

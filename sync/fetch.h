@@ -94,7 +94,7 @@ class Fetch {
     std::optional<NodeId> peer, giver;  ///< who is asked now; who gave what is here
     bool mixed{};                       ///< several did
     bool of_one{};                      ///< it was refused when several did: next time all must come from one, who is to blame if it is wrong
-    bool moved{};                       ///< it was taken from a peer for another that had nothing to do: on slow lines that costs a slice, so only once
+    bool moved{};                       ///< it was taken from a peer for another that had nothing to do: what is on its way then comes in vain, so only once
     bool probing{};                     ///< its peer had it not before: one slice first
     std::map<NodeId, Wait> waits;
     std::size_t counted_bytes{};  ///< in begun_bytes_
@@ -112,6 +112,7 @@ class Fetch {
     std::uint64_t asked_number{}, came_number{};
     std::set<Place> open;    ///< objects that are asked of it, with slices that are not yet
     std::set<ObjectId> its;  ///< all that are asked of it
+    bool silent{};           ///< what it was asked for last did not come
     bool nothing_new{};      ///< among what nobody is asked for there is nothing for it
   };
 

@@ -247,8 +247,9 @@ TEST_CASE("sync: what a peer does not give that has gone silent is asked of anot
   Net net(3);
   net.all_know();
   net.share(works, {0, 1, 2});
+  net.nodes[0].store.save(fake::feed(works, "a"), "pack " + crypto::sha256(fake::pack_bytes(1'000, 10)).hex() + " 900000");  // that nobody has
   for (const std::size_t i : {0U, 1U}) net.link(2, i);
-  net.run(5'000);
+  net.run(3'600'000);                                                 // it is asked for every five minutes by now
   net.passes = [&](const fake::Parcel& it) { return it.from != 1; };  // as over a line that takes a byte a second: it is up, and nothing comes
   for (int round = 0; round < 10; ++round) {
     for (int i = 0; i < 6; ++i) net.nodes[0].store.save_pack(fake::feed(works, "a"), fake::pack_bytes(10 * round + i, 300'000));
