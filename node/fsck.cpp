@@ -66,6 +66,9 @@ Result<bool> Fsck::open_truth() {
   std::error_code code;
   const std::string name = home_.truth().string();
   if (!fs::exists(home_.truth() / "data.mdb", code)) {
+    for (const fs::path& other : {salvaged_path(), ruined_path()}) {
+      if (fs::exists(other, code)) return fail(Fault::corrupt, name + " is not there, but " + other.string() + ": a rebuild was cut off; rename that to it");
+    }
     note(FsckKind::environment, name + ": there is no store yet; dozod makes one at its first start");
     return false;
   }
@@ -97,9 +100,8 @@ Result<bool> Fsck::open_truth() {
       damage(FsckKind::environment, opened.error().text + "; its own structure is damaged: a rebuild takes out of it what is whole (docs/operations.md)");
       return false;
     }
-    TRY(salvage_truth(opened.error()));
-    opened = open();
-    if (!opened) return std::unexpected(std::move(opened.error()));
+    TRY(begin_salvage(opened.error()));
+    return true;
   }
   truth_kv_ = std::move(*opened);
   truth_ = TRY(store::Truth::open_damaged(*truth_kv_, sealer_));
@@ -117,7 +119,24 @@ Result<FsckReport> Fsck::run() {
   self_ = keys_ != nullptr ? keys_->node.id : TRY(public_keys(home_)).id;
   std::error_code code;
   fs::remove_all(scratch_path(), code);  // of a run that was stopped
-  if (!TRY(open_truth())) return std::move(report_);
+  Result<void> done = look();
+  stored_.reset();
+  scratch_.reset();
+  if (done && salvaging_) done = end_salvage();
+  if (done && options_.rebuild && looked_) done = swap_derived();
+  fs::remove_all(scratch_path(), code);
+  if (!done && salvaging_) {
+    truth_.reset();
+    truth_kv_.reset();
+    fs::remove_all(salvaged_path(), code);
+  }
+  TRY(std::move(done));
+  return std::move(report_);
+}
+
+Result<void> Fsck::look() {
+  if (!TRY(open_truth())) return {};
+  looked_ = true;
   {
     auto in = TRY(store::TruthCheck::begin(*truth_));
     tell("rows");
@@ -126,6 +145,7 @@ Result<FsckReport> Fsck::run() {
     TRY(check_documents(in));
   }
   if (options_.rebuild && truth_differs_) TRY(mend_rows());
+  if (salvaging_) TRY(salvage_feeds());
   {
     auto in = TRY(store::TruthCheck::begin(*truth_));
     tell("feeds");
@@ -138,14 +158,8 @@ Result<FsckReport> Fsck::run() {
     scratch_ = TRY(store::open_lmdb(scratch_path(), derived_tables()));
     TRY(own_derived(*scratch_, keys_->local));
   }
-  Result<void> done = check_packs();
-  if (done && realm_) done = check_libraries();
-  stored_.reset();
-  scratch_.reset();
-  if (done && options_.rebuild) done = swap_derived();
-  fs::remove_all(scratch_path(), code);
-  TRY(std::move(done));
-  return std::move(report_);
+  TRY(check_packs());
+  return realm_ ? check_libraries() : Result<void>();
 }
 
 Result<FsckReport> fsck(const Home& home, const HomeKeys* keys, const FsckOptions& options) { return Fsck(home, keys, options).run(); }

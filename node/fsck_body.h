@@ -11,6 +11,7 @@
 #include "node/realm.h"
 #include "store/kv_lmdb.h"
 #include "store/truth_check.h"
+#include "store/truth_salvage.h"
 
 namespace dozo::node {
 
@@ -32,6 +33,8 @@ class Fsck {
   Result<FsckReport> run();
 
  private:
+  Result<void> look();
+
   // ---- what was found ------------------------------------------------------------------------------------------------
   void find(FsckKind kind, FsckState state, std::string text);
   void damage(FsckKind kind, std::string text) { find(kind, FsckState::damaged, std::move(text)); }
@@ -115,9 +118,30 @@ class Fsck {
 
   Result<bool> open_truth();  ///< false: there is none, or it cannot be read
   // ---- a truth in ruins (fsck_salvage.cpp) ---------------------------------------------------------------------------
-  /// Puts what is whole in it into a new one, which takes its place. The ruined one is kept aside. Faults: exists (one of an earlier time is aside),
-  /// unavailable.
-  Result<void> salvage_truth(const Error& why);
+  struct SalvagedEnd {
+    store::HeadRow row;
+    store::FeedTail tail;
+    std::uint64_t covered{};  ///< by the head
+  };
+  /// What was found of one feed that its node signed for.
+  struct SalvagedFeed {
+    /// By their sequence. None: two that differ, of which one was never committed, and nobody can say which.
+    std::map<Sequence, std::optional<SalvagedEnd>> ends;
+    std::map<Sequence, std::vector<Bytes>> others;  ///< entries beside the one that is in the new truth
+    std::size_t others_count{};
+  };
+  using SalvagedFeeds = std::map<FeedId, SalvagedFeed>;
+  /// Makes a new truth, which is looked at instead of the ruined one from then on, with the documents. Faults: exists (ruins of an earlier time are there),
+  /// unavailable, those of store::salvage.
+  Result<void> begin_salvage(const Error& why);
+  Result<void> salvage_feeds();  ///< once the policy is known: feeds and packs
+  Result<void> end_salvage();
+  Result<void> find_ends(SalvagedFeeds& feeds);
+  Result<void> find_entries(SalvagedFeeds& feeds);
+  Result<std::optional<SalvagedEnd>> settle_end(const FeedId& feed, SalvagedFeed& found);
+  store::SalvageProgress told(std::string_view step);
+  std::filesystem::path ruined_path() const { return home_.truth().string() + ".ruined"; }
+  std::filesystem::path salvaged_path() const { return home_.truth().string() + ".fsck"; }
 
   const Home& home_;
   const HomeKeys* keys_;
@@ -127,8 +151,11 @@ class Fsck {
   std::chrono::steady_clock::time_point told_;
   NodeId self_;
 
+  std::optional<std::string> salvaging_;  ///< why the truth is in ruins, while a new one is made of it
+  std::uint64_t salvage_lost_bytes_ = 0;
   std::unique_ptr<store::Kv> truth_kv_;
   std::unique_ptr<store::Truth> truth_;
+  bool looked_ = false;         ///< there is a truth
   bool truth_differs_ = false;  ///< rows, root or documents: a rebuild mends them first
   bool documents_differ_ = false, has_policy_ = false;
   std::vector<store::DocumentKey> bad_documents_;

@@ -28,6 +28,7 @@ Result<void> Fsck::open_realm() {
   auto realm = Realm::open(*truth_, keys_->node, home_.realm.first_root, recovered ? std::move(*recovered) : policy::KeyRing());
   if (realm) {
     realm_ = std::move(*realm);
+    if (salvaging_) realm_->set_wall_ms(options_.wall_ms);  // all writers are marked as suspended, and those that are not are known by the clock
     report_.opened = true;
     return {};
   }

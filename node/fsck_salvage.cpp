@@ -1,14 +1,10 @@
-// Fsck of a truth in ruins: its file is read from end to end, whatever LMDB makes of it, and what is whole goes into a new one.
+// Fsck of a truth in ruins: its file is read from end to end, whatever LMDB makes of it, and what is whole and proved goes into a new one, which takes its
+// place when all is checked.
 //
-// What lies in the file was written by this node once, but may have been deleted since or never committed. So only this is taken for true without more:
-// documents of the authority (signed), entries that a head found here covers, and packs that an entry lists. The checks that follow judge all of it.
-#include <fcntl.h>
-#include <sys/stat.h>
-
+// Nothing is true because it lies in that file: what looks like a row may have been replaced, never committed, or put into a pack by somebody else. So
+// documents of the authority are taken by their signatures; of each node's first line of a feed the entries that a head covers which that node signed, and
+// nothing beyond; lists and packs by their hashes, where such entries name them. Everything else comes from other nodes.
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
 
 #include "node/files.h"
 #include "node/fsck_body.h"
@@ -17,19 +13,21 @@
 namespace dozo::node {
 
 namespace fs = std::filesystem;
+using store::TruthCheck;
+using store::TruthTable;
 
 namespace {
 
 constexpr std::size_t salvaged_puts_most = 4'000;      // of one transaction
-constexpr std::size_t salvaged_bytes_most = 8U << 20;  // of packs in one transaction
-constexpr std::size_t head_sequences_most = 8;         // of one branch that are kept, the highest
-constexpr unsigned other_entries_most = 6;             // of one branch: each doubles what is tried
+constexpr std::size_t salvaged_bytes_most = 8U << 20;  // the same
+constexpr std::size_t heads_most = 16;                 // of one feed, the highest
+constexpr std::size_t other_entries_most = 6;          // of one feed: each doubles what is tried
 
-/// A new truth that is written in transactions of bounded size.
-class NewTruth {
+/// A truth that is written in transactions of bounded size.
+class Writing {
  public:
-  explicit NewTruth(store::Truth& truth) : truth_(truth) {}
-  Result<store::TruthWrite*> writing(std::size_t bytes) {
+  explicit Writing(store::Truth& truth) : truth_(truth) {}
+  Result<store::TruthWrite*> to(std::size_t bytes) {
     if (writing_ && (++puts_ > salvaged_puts_most || bytes_ > salvaged_bytes_most)) TRY(commit());
     if (!writing_) writing_.emplace(TRY(truth_.write()));
     bytes_ += bytes;
@@ -42,7 +40,6 @@ class NewTruth {
     puts_ = bytes_ = 0;
     return done;
   }
-  Result<store::TruthRead> read() const { return truth_.read(); }
 
  private:
   store::Truth& truth_;
@@ -50,203 +47,184 @@ class NewTruth {
   std::size_t puts_ = 0, bytes_ = 0;
 };
 
-/// How many entries a head covers, as its second line says.
-std::uint64_t covered(const std::string& note) {
-  std::uint64_t out = 0;
-  const std::size_t line = note.find('\n');
-  if (line != std::string::npos) std::from_chars(note.data() + line + 1, note.data() + note.size(), out);
-  return out;
-}
-
-/// The first reading: all but packs.
-class Rows final : public store::SalvageSink {
- public:
-  explicit Rows(NewTruth& to) : to_(to) {}
-
-  Result<void> document(const store::DocumentKey& key, ByteView bytes) override {
-    if (key.type.empty() || key.type.size() > 32 || key.name.size() > 255) return {};
-    if (TRY((TRY(to_.writing(bytes.size())))->put_document(key, bytes)) == store::Kept::added) ++documents;
-    return {};
-  }
-  Result<void> entry(const store::Branch& branch, Sequence sequence, ByteView bytes) override {
-    const auto entry = store::decode_entry(bytes);
-    if (!entry || entry->feed != branch.feed || entry->sequence != sequence) return {};
-    const auto kept = (TRY(to_.writing(bytes.size())))->put_entry(branch, sequence, bytes);
-    if (!kept && kept.error().fault != Fault::exists) return std::unexpected(kept.error());
-    if (!kept) {  // one of them was never committed: the head says which
-      std::vector<Bytes>& others = others_[branch][sequence];
-      if (others_[branch].size() <= other_entries_most && std::ranges::none_of(others, [&](const Bytes& it) { return equal(it, bytes); }))
-        others.push_back(bytes_of(bytes));
-    } else if (*kept == store::Kept::added) {
-      ++entries;
-    }
-    if (const auto* named = std::get_if<std::vector<store::PackListing>>(&entry->packs)) {
-      for (const store::PackListing& pack : *named) listed_.insert(pack.address);
-    } else {
-      lists_.push_back(std::get<store::PackListObject>(entry->packs));
-    }
-    return {};
-  }
-  Result<void> head(const store::Branch& branch, const store::HeadRow& head) override {
-    const auto tail = store::FeedTail::decode(head.tail);
-    if (!tail || tail->feed() != branch.feed) return {};
-    auto& found = heads_[branch];
-    std::vector<store::HeadRow>& same = found[tail->sequence()];
-    if (std::ranges::find(same, head) == same.end()) same.push_back(head);
-    if (found.size() > head_sequences_most) found.erase(found.begin());
-    return {};
-  }
-  Result<void> pack_list(const Digest& sha256, ByteView bytes) override { return (TRY(to_.writing(bytes.size())))->put_pack_list(sha256, bytes); }
-  Result<void> statement(const store::StatementKey& key, const store::Statement& statement) override {
-    if (key.subject.size() > 128) return {};
-    TRY((TRY(to_.writing(statement.bytes.size())))->put_statement(key, statement));
-    return {};
-  }
-  Result<bool> pack(const PackAddress&, ByteView) override { return false; }
-
-  /// Each branch gets its newest head. Then what entries list is known.
-  Result<void> finish() {
-    TRY(to_.commit());
-    for (const auto& [branch, found] : heads_) TRY(put_head(branch, found));
-    TRY(to_.commit());
-    auto in = TRY(to_.read());
-    for (const store::PackListObject& object : lists_) {
-      const auto bytes = TRY(in.pack_list(object.sha256));
-      const auto list = bytes ? store::decode_list(*bytes, object) : Result<std::vector<store::PackListing>>(fail(Fault::not_found, ""));
-      if (!list) continue;
-      for (const store::PackListing& pack : *list) listed_.insert(pack.address);
-    }
-    return {};
-  }
-  const std::set<PackAddress>& listed() const { return listed_; }
-
-  std::uint64_t documents = 0, entries = 0;
-
- private:
-  using Found = std::map<Sequence, std::vector<store::HeadRow>>;
-
-  /// The highest on whose root all copies agree: where they do not, one was never committed, and nobody can say which.
-  Result<void> put_head(const store::Branch& branch, const Found& found) {
-    for (auto it = found.rbegin(); it != found.rend(); ++it) {
-      const auto& rows = it->second;
-      if (std::ranges::any_of(rows, [&](const store::HeadRow& row) { return row.tail != rows.front().tail; })) continue;
-      const auto& row = *std::ranges::max_element(rows, {}, [](const store::HeadRow& one) { return covered(one.note); });
-      TRY(choose_entries(branch, row));
-      return (TRY(to_.writing(row.tail.size())))->put_head(branch, row);
-    }
-    return {};
-  }
-  /// Where several entries were found at a place: those that make the head's root.
-  Result<void> choose_entries(const store::Branch& branch, const store::HeadRow& head) {
-    const auto others = others_.find(branch);
-    if (others == others_.end()) return {};
-    const store::FeedTail wanted = TRY(store::FeedTail::decode(head.tail));
-    std::vector<std::pair<Sequence, Bytes>> choices;
-    for (const auto& [sequence, all] : others->second) {
-      for (const Bytes& one : all) choices.emplace_back(sequence, one);
-    }
-    if (choices.size() > other_entries_most) return {};
-    for (unsigned chosen = 0; chosen < 1U << choices.size(); ++chosen) {
-      std::map<Sequence, ByteView> in_place;
-      for (std::size_t i = 0; i < choices.size(); ++i) {
-        if ((chosen >> i & 1U) != 0) in_place[choices[i].first] = choices[i].second;
-      }
-      if (!TRY(makes(branch, wanted, in_place))) continue;
-      for (const auto& [sequence, bytes] : in_place) {
-        store::TruthWrite& write = *TRY(to_.writing(bytes.size()));
-        TRY(write.erase_entry(branch, sequence));
-        TRY(write.put_entry(branch, sequence, bytes));
-      }
-      return to_.commit();
-    }
-    return {};
-  }
-  Result<bool> makes(const store::Branch& branch, const store::FeedTail& wanted, const std::map<Sequence, ByteView>& in_place) const {
-    store::FeedTail tail(branch.feed);
-    auto in = TRY(to_.read());
-    TRY(in.each_entry(branch, {1}, [&](Sequence sequence, ByteView bytes) -> Result<bool> {
-      const auto other = in_place.find(sequence);
-      return tail.sequence() < wanted.sequence() && tail.take(other == in_place.end() ? bytes : other->second) && tail.sequence() < wanted.sequence();
-    }));
-    return tail == wanted;
-  }
-
-  NewTruth& to_;
-  std::map<store::Branch, std::map<Sequence, std::vector<Bytes>>> others_;
-  std::map<store::Branch, Found> heads_;
-  std::set<PackAddress> listed_;
-  std::vector<store::PackListObject> lists_;
-};
-
-/// The second reading: packs that entries list.
-class Packs final : public store::SalvageSink {
- public:
-  Packs(NewTruth& to, const std::set<PackAddress>& listed) : to_(to), listed_(listed) {}
-
-  Result<void> document(const store::DocumentKey&, ByteView) override { return {}; }
-  Result<void> entry(const store::Branch&, Sequence, ByteView) override { return {}; }
-  Result<void> head(const store::Branch&, const store::HeadRow&) override { return {}; }
-  Result<void> pack_list(const Digest&, ByteView) override { return {}; }
-  Result<void> statement(const store::StatementKey&, const store::Statement&) override { return {}; }
-  Result<bool> pack(const PackAddress& address, ByteView sealed) override {
-    if (!listed_.contains(address)) return false;
-    if (TRY((TRY(to_.writing(sealed.size())))->put_pack(address, sealed)) == store::Kept::added) ++packs;
-    return true;
-  }
-
-  std::uint64_t packs = 0;
-
- private:
-  NewTruth& to_;
-  const std::set<PackAddress>& listed_;
-};
-
-/// Never a moment without either, where the file system can exchange two names.
-Result<void> exchange(const fs::path& one, const fs::path& other) {
-  if (::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0) return {};
-  std::error_code code;
-  const fs::path aside = one.string() + ".exchanged";
-  fs::rename(one, aside, code);
-  if (!code) fs::rename(other, one, code);
-  if (!code) fs::rename(aside, other, code);
-  if (code) return fail(Fault::unavailable, one.string() + ": " + code.message());
-  return {};
-}
-
 }  // namespace
 
-Result<void> Fsck::salvage_truth(const Error& why) {
-  const fs::path ruined = home_.truth().string() + ".ruined", fresh = home_.truth().string() + ".fsck";
+Result<void> Fsck::begin_salvage(const Error& why) {
   std::error_code code;
-  if (fs::exists(ruined, code)) return fail(Fault::exists, ruined.string() + " is there already, from an earlier rebuild: move it away first");
-  fs::remove_all(fresh, code);  // of a run that was stopped
-  std::uint64_t documents = 0, entries = 0, packs = 0, unreadable_bytes = 0;
-  {
-    const auto kv = TRY(store::open_lmdb(fresh, store::Truth::tables()));
-    const auto truth = TRY(store::Truth::create(*kv, sealer_));
-    NewTruth to(*truth);
-    const fs::path file = home_.truth() / "data.mdb";
-    const auto progress = [&](std::uint64_t bytes, std::uint64_t bytes_total) { tell("salvage", bytes, bytes_total); };
-    Rows rows(to);
-    unreadable_bytes = TRY(store::salvage(file, rows, progress)).unreadable_bytes;
-    TRY(rows.finish());
-    Packs found(to, rows.listed());
-    TRY(store::salvage(file, found, progress));
-    TRY(to.commit());
-    documents = rows.documents;
-    entries = rows.entries;
-    packs = found.packs;
+  if (fs::exists(ruined_path(), code)) return fail(Fault::exists, ruined_path().string() + " is there already, from an earlier rebuild: move it away first");
+  salvaging_ = why.text;
+  fs::remove_all(salvaged_path(), code);  // of a run that was stopped
+  truth_kv_ = TRY(store::open_lmdb(salvaged_path(), store::Truth::tables()));
+  truth_ = TRY(store::Truth::create(*truth_kv_, sealer_));
+  Writing writing(*truth_);
+  const auto take = [&](TruthTable table, ByteView key, ByteView value) -> Result<void> {
+    const auto named = table == TruthTable::documents   ? TruthCheck::document_of(key)
+                       : table == TruthTable::conflicts ? TruthCheck::conflict_of(key)
+                                                        : std::nullopt;
+    if (!named || named->type.empty() || named->type.size() > 32 || !policy::read_envelope(value)) return {};
+    TRY((TRY(writing.to(value.size())))->put_document(*named, value));
+    return {};
+  };
+  salvage_lost_bytes_ = TRY(store::salvage(home_.truth() / "data.mdb", {take, nullptr}, told("salvage: documents")));
+  TRY(writing.commit());
+  return mend_documents();
+}
+
+store::SalvageProgress Fsck::told(std::string_view step) {
+  return [this, step](std::uint64_t bytes, std::uint64_t bytes_total) { tell(step, bytes, bytes_total); };
+}
+
+/// Heads of first lines that their nodes signed.
+Result<void> Fsck::find_ends(SalvagedFeeds& feeds) {
+  Writing writing(*truth_);
+  const auto take = [&](TruthTable table, ByteView key, ByteView value) -> Result<void> {
+    if (table == TruthTable::lists) {
+      const auto sha256 = Digest::from(key);
+      if (sha256 && crypto::sha256(value) == *sha256) TRY((TRY(writing.to(value.size())))->put_pack_list(*sha256, value));
+      return {};
+    }
+    const auto branch = table == TruthTable::heads ? TruthCheck::branch_of(key) : std::nullopt;
+    if (!branch || !branch->fork.is_zero()) return {};
+    const auto row = TruthCheck::head_in(value);
+    const auto tail = row ? store::FeedTail::decode(row->tail) : Result<store::FeedTail>(fail(Fault::malformed, ""));
+    const auto keys = node_keys_.find(branch->feed.node);
+    if (!tail || tail->feed() != branch->feed || keys == node_keys_.end()) return {};
+    for (const crypto::VerifyKey& signer : keys->second) {
+      const auto head = tail->check_head(row->note, row->proof, signer);
+      if (!head) continue;
+      auto& ends = feeds[branch->feed].ends;
+      const auto [at, fresh] = ends.try_emplace(tail->sequence(), SalvagedEnd{*row, *tail, head->sequence.value});
+      if (!fresh && at->second && at->second->tail != *tail) at->second.reset();
+      if (!fresh && at->second && at->second->covered < head->sequence.value) at->second = SalvagedEnd{*row, *tail, head->sequence.value};
+      if (ends.size() > heads_most) ends.erase(ends.begin());
+      break;
+    }
+    return {};
+  };
+  TRY(store::salvage(home_.truth() / "data.mdb", {take, nullptr}, told("salvage: heads")));
+  return writing.commit();
+}
+
+/// Entries up to the highest end of their feed.
+Result<void> Fsck::find_entries(SalvagedFeeds& feeds) {
+  Writing writing(*truth_);
+  const auto take = [&](TruthTable table, ByteView key, ByteView value) -> Result<void> {
+    const auto place = table == TruthTable::entries ? TruthCheck::entry_of(key) : std::nullopt;
+    if (!place || !place->first.fork.is_zero()) return {};
+    const auto feed = feeds.find(place->first.feed);
+    const auto entry = store::decode_entry(value);
+    if (feed == feeds.end() || !entry || entry->feed != feed->first || entry->sequence != place->second) return {};
+    if (place->second > feed->second.ends.rbegin()->first) return {};
+    const auto kept = (TRY(writing.to(value.size())))->put_entry(feed->first, place->second, value);
+    if (kept) return {};
+    if (kept.error().fault != Fault::exists) return std::unexpected(kept.error());
+    std::vector<Bytes>& others = feed->second.others[place->second];
+    if (feed->second.others_count >= other_entries_most || std::ranges::any_of(others, [&](const Bytes& it) { return equal(it, value); })) return {};
+    others.push_back(bytes_of(value));
+    ++feed->second.others_count;
+    return {};
+  };
+  TRY(store::salvage(home_.truth() / "data.mdb", {take, nullptr}, told("salvage: entries")));
+  return writing.commit();
+}
+
+/// The highest end that the entries make, with those in place of others, and these others put there. Nothing: none.
+Result<std::optional<Fsck::SalvagedEnd>> Fsck::settle_end(const FeedId& feed, SalvagedFeed& found) {
+  std::vector<std::pair<Sequence, Bytes>> choices;
+  for (auto& [sequence, all] : found.others) {
+    for (Bytes& one : all) choices.emplace_back(sequence, std::move(one));
   }
-  TRY(sync_folder(fresh));
-  TRY(exchange(home_.truth(), fresh));
-  fs::rename(fresh, ruined, code);
-  if (code) return fail(Fault::unavailable, ruined.string() + ": " + code.message());
-  TRY(sync_folder(home_.path));
+  std::optional<SalvagedEnd> best;
+  std::map<Sequence, ByteView> chosen;
+  for (unsigned choice = 0; choice < 1U << choices.size(); ++choice) {
+    std::map<Sequence, ByteView> in_place;
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+      if ((choice >> i & 1U) != 0) in_place[choices[i].first] = choices[i].second;
+    }
+    store::FeedTail tail(feed);
+    auto in = TRY(truth_->read());
+    TRY(in.each_entry(feed, {1}, [&](Sequence sequence, ByteView bytes) -> Result<bool> {
+      const auto other = in_place.find(sequence);
+      if (!tail.take(other == in_place.end() ? bytes : other->second)) return false;
+      const auto end = found.ends.find(tail.sequence());
+      if (end != found.ends.end() && end->second && end->second->tail == tail && (!best || best->tail.sequence() < tail.sequence())) {
+        best = *end->second;
+        chosen = in_place;
+      }
+      return tail.sequence() < found.ends.rbegin()->first;
+    }));
+  }
+  std::vector<Sequence> beyond;
+  {
+    auto in = TRY(truth_->read());
+    TRY(in.each_entry(feed, {best ? best->tail.sequence().value + 1 : 1}, [&](Sequence sequence, ByteView) -> Result<bool> {
+      beyond.push_back(sequence);
+      return true;
+    }));
+  }
+  Writing writing(*truth_);
+  for (const Sequence sequence : beyond) TRY((TRY(writing.to(0)))->erase_entry(feed, sequence));
+  for (const auto& [sequence, bytes] : chosen) {
+    if (sequence > best->tail.sequence()) continue;
+    TRY((TRY(writing.to(bytes.size())))->erase_entry(feed, sequence));
+    TRY((TRY(writing.to(bytes.size())))->put_entry(feed, sequence, bytes));
+  }
+  if (best) TRY((TRY(writing.to(0)))->put_head(feed, best->row));
+  TRY(writing.commit());
+  return best;
+}
+
+Result<void> Fsck::salvage_feeds() {
+  if (keys_ != nullptr) node_keys_[self_].push_back(keys_->node.sign.public_key());
+  SalvagedFeeds feeds;
+  TRY(find_ends(feeds));
+  std::erase_if(feeds, [](const auto& it) { return std::ranges::none_of(it.second.ends, [](const auto& end) { return end.second.has_value(); }); });
+  TRY(find_entries(feeds));
+  std::uint64_t entries = 0, packs = 0;
+  std::set<PackAddress> listed;
+  std::set<std::string> writers;
+  Writing writing(*truth_);  // nothing is open in it while an end is settled
+  for (auto& [feed, found] : feeds) {
+    const auto end = TRY(settle_end(feed, found));
+    if (!end) continue;
+    entries += end->tail.sequence().value;
+    auto in = TRY(TruthCheck::begin(*truth_));
+    TRY(in.each_entry(feed, {1}, [&](Sequence, ByteView bytes) -> Result<bool> {
+      const auto its = listings(in, TRY(store::decode_entry(bytes)));
+      if (its) std::ranges::transform(*its, std::inserter(listed, listed.end()), &store::PackListing::address);
+      return true;
+    }));
+    if (feed.node != self_) writers.insert(Library::suspended_name(feed.library, feed.node));
+  }
+  // How far a node's feeds were known when it was suspended is not found again: while it is, all of its work waits here.
+  for (const std::string& name : writers) TRY((TRY(writing.to(0)))->put_local(name, {}));
+  TRY(writing.commit());
+  const auto take = [&](const PackAddress& address, ByteView sealed) -> Result<bool> {
+    if (!listed.contains(address)) return false;
+    if (TRY((TRY(writing.to(sealed.size())))->put_pack(address, sealed)) == store::Kept::added) ++packs;
+    return true;
+  };
+  TRY(store::salvage(home_.truth() / "data.mdb", {nullptr, take}, told("salvage: packs")));
+  TRY(writing.commit());
   find(FsckKind::environment, FsckState::mended,
-       why.text + "; taken out of it: " + std::to_string(documents) + " documents of headquarters, " + std::to_string(entries) + " entries, " +
-           std::to_string(packs) + " packs" + (unreadable_bytes > 0 ? "; the disk does not give " + std::to_string(unreadable_bytes) + " bytes of it" : "") +
-           ". It is kept as " + ruined.filename().string() + ": remove that when the node is whole again");
+       *salvaging_ + "; taken out of it: " + std::to_string(report_.documents) + " documents of headquarters, " + std::to_string(entries) + " entries, " +
+           std::to_string(packs) + " packs" +
+           (salvage_lost_bytes_ > 0 ? "; the disk does not give " + std::to_string(salvage_lost_bytes_) + " bytes of it" : "") + ". It is kept as " +
+           ruined_path().filename().string() + ": remove that when the node is whole again");
   return {};
+}
+
+/// The new truth, checked, takes the place of the ruined one. Between the two renames there is none: dozod and fsck see that by what lies beside it.
+Result<void> Fsck::end_salvage() {
+  realm_.reset();
+  truth_.reset();
+  truth_kv_.reset();
+  std::error_code code;
+  fs::rename(home_.truth(), ruined_path(), code);
+  if (!code) fs::rename(salvaged_path(), home_.truth(), code);
+  if (code) return fail(Fault::unavailable, home_.truth().string() + ": " + code.message());
+  salvaging_.reset();
+  return sync_folder(home_.path);
 }
 
 }  // namespace dozo::node

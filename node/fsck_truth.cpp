@@ -84,6 +84,12 @@ Result<void> Fsck::check_root(TruthCheck& in) {
 
 Result<void> Fsck::check_documents(TruthCheck& in) {
   std::vector<Bytes> envelopes;
+  report_.documents = 0;
+  // What is in force may stand second, where numbers began anew.
+  TRY(in.each_raw(TruthTable::conflicts, [&](ByteView, const std::optional<ByteView>& value) -> Result<bool> {
+    if (value && policy::read_envelope(*value)) envelopes.push_back(bytes_of(*value));
+    return true;
+  }));
   TRY(in.each_raw(TruthTable::documents, [&](ByteView key, const std::optional<ByteView>& value) -> Result<bool> {
     ++report_.documents;
     const auto named = TruthCheck::document_of(key);
@@ -146,11 +152,12 @@ Result<void> Fsck::mend_rows() {
 
 /// The policy from its pinned first root on, as far as the documents that are left carry it; what lacks is asked for by the daemon.
 Result<void> Fsck::mend_documents() {
-  std::map<store::DocumentKey, Bytes> left;
+  std::multimap<store::DocumentKey, Bytes> left;
   {
     auto in = TRY(truth_->read());
     for (const store::DocumentMark& mark : TRY(in.marks())) {
       if (const auto found = TRY(in.document(mark.key))) left.emplace(mark.key, bytes_of(*found));
+      for (Bytes& other : TRY(in.conflicting_documents(mark.key))) left.emplace(mark.key, std::move(other));
     }
   }
   policy::Trust trust = TRY(policy::Trust::begin(home_.realm.first_root, self_));
@@ -176,7 +183,6 @@ Result<void> Fsck::mend_documents() {
   TRY(write.put_local(Realm::state_name, trust.encode()));
   TRY(write.commit());
   auto in = TRY(TruthCheck::begin(*truth_));
-  report_.documents = 0;
   return check_documents(in);
 }
 

@@ -60,6 +60,12 @@ Result<void> HomeStore::open_truth(const Home& home, const HomeKeys& keys, Befor
   if (fs::file_size(home.truth() / "data.mdb", code) == 0 && !code && fs::exists(home.derived() / "data.mdb", code))
     return fail(Fault::corrupt,
                 home.truth().string() + ": its data.mdb is empty, and was not: put it back, or make the node anew from the others; see dozo fsck");
+  for (const char* beside : {".fsck", ".ruined"}) {
+    const fs::path other = home.truth().string() + beside;
+    if (!fs::exists(home.truth() / "data.mdb", code) && fs::exists(other, code))
+      return fail(Fault::corrupt,
+                  home.truth().string() + " is not there, but " + other.string() + ": a rebuild was cut off; rename that, and run dozo fsck --rebuild");
+  }
   // What is derived is made after it: without that, less than LMDB's two first pages is what a first start left that was cut off, on a full disk say.
   constexpr std::uintmax_t first_pages_bytes = 8192;
   if (const auto size = fs::file_size(home.truth() / "data.mdb", code); !code && size < first_pages_bytes && !fs::exists(home.derived() / "data.mdb", code)) {

@@ -64,9 +64,7 @@ Result<void> Library::Body::derive_now(Judge what) {
   return indexed;
 }
 
-namespace {
-std::string suspended_name(const LibraryId& library, const NodeId& node) { return "suspended/" + library.hex() + "/" + node.hex(); }
-}  // namespace
+std::string Library::suspended_name(const LibraryId& library, const NodeId& node) { return "suspended/" + library.hex() + "/" + node.hex(); }
 
 /// What was noted in the truth of suspensions that were in force when the last run ended.
 Result<void> Library::Body::load_suspended() {

@@ -109,6 +109,8 @@ class Library {
 
   /// Reads feeds and packs from the truth; derives what the node may see (behind() says if that failed). Faults: the store's.
   static Result<std::unique_ptr<Library>> open(const LibraryContext& context, const LibraryId& id);
+  /// Where the truth keeps how far a node's lines were known when it was suspended (storage-format.md section 4). An empty value: not at all.
+  static std::string suspended_name(const LibraryId& library, const NodeId& node);
   ~Library();
 
   const LibraryId& id() const;

@@ -429,7 +429,7 @@ Result<std::unique_ptr<Kv>> open_lmdb(const std::filesystem::path& folder, std::
   // A first start that ended before anything was written: LMDB would write the beginning, and may not.
   if (options.read_only && std::filesystem::file_size(path + "/data.mdb", error) == 0 && !error)
     return fail(Fault::not_found, env->name + ": it was never begun");
-  if (over_the_network(path)) return fail(Fault::unsupported, env->name + ": lies on a network file system; the store needs a local disk");
+  if (over_the_network(path)) return fail(Fault::denied, env->name + ": lies on a network file system; the store needs a local disk");
   {
     const std::lock_guard lock(open_folders().mutex);
     if (!open_folders().paths.insert(path).second) return fail(Fault::exists, env->name + ": open in this process already");

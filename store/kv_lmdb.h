@@ -19,8 +19,8 @@ struct LmdbOptions {
 };
 
 /// Makes the folder where it is missing, the tables too; in one that is there, other tables than these are left alone. Faults: not_found (read-only,
-/// and nothing there, or an empty file), exists (open in this process already), denied (permissions), corrupt, unavailable, unsupported (not an LMDB file of
-/// this version, or a file system over the network, on which LMDB's locks and maps do not hold).
+/// and nothing there, or an empty file), exists (open in this process already), denied (permissions, or a file system over the network, on which
+/// LMDB's locks and maps do not hold), corrupt, unavailable, unsupported (not an LMDB file of this version).
 Result<std::unique_ptr<Kv>> open_lmdb(const std::filesystem::path& folder, std::span<const std::string> tables, const LmdbOptions& options = {});
 
 /// Whether the file is shorter than the pages that it says it has: reading on could kill this process, so it is to be checked in a child first. A sound file

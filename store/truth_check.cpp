@@ -40,6 +40,13 @@ std::optional<DocumentKey> TruthCheck::document_of(ByteView key) {
   const auto found = rows::read_document_key(key);
   return found ? std::optional(*found) : std::nullopt;
 }
+std::optional<DocumentKey> TruthCheck::conflict_of(ByteView key) {
+  return key.size() > Digest::size ? document_of(key.first(key.size() - Digest::size)) : std::nullopt;
+}
+std::optional<HeadRow> TruthCheck::head_in(ByteView value) {
+  auto found = rows::read_head_value(value);
+  return found ? std::optional(std::move(*found)) : std::nullopt;
+}
 std::optional<Branch> TruthCheck::branch_of(ByteView key) {
   return key.size() == rows::branch_key_bytes ? std::optional(rows::read_branch_key(key)) : std::nullopt;
 }

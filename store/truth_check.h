@@ -31,6 +31,8 @@ class TruthCheck : public TruthRead {
   static std::optional<std::pair<Branch, Sequence>> entry_of(ByteView key);
   static std::optional<std::pair<Branch, crypto::SubtreeId>> subtree_of(ByteView key);
   static std::optional<std::pair<LibraryId, PackAddress>> owner_of(ByteView key);
+  static std::optional<DocumentKey> conflict_of(ByteView key);  ///< the document that a row of `conflicts` is another one of
+  static std::optional<HeadRow> head_in(ByteView value);        ///< what the value of a row of `heads` says
 
  private:
   using TruthRead::TruthRead;

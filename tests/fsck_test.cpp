@@ -1,5 +1,6 @@
 // dozo fsck: a home that is sound, then one damage at a time, and what a rebuild makes of it.
 #include "node/fsck.h"
+#include "node/home_store.h"
 #include "node/local_sealer.h"
 
 #include <doctest/doctest.h>
@@ -19,6 +20,8 @@
 #include "store/kv_lmdb.h"
 #include "store/kv_memory.h"
 #include "store/truth_check.h"
+#include "store/truth_rows.h"
+#include "store/truth_salvage.h"
 #include "tests/content_fixture.h"
 #include "tests/lmdb_calls.h"
 #include "tests/scratch.h"
@@ -784,6 +787,7 @@ std::pair<std::size_t, std::size_t> shown(const Fixture& it) {
   const auto realm = *Realm::open(*truth, it.keys.node, it.home.realm.first_root, {});
   for (const auto& [name, document] : it.from.documents) (void)realm->offer(document, now_ms);
   REQUIRE(realm->policy() != nullptr);
+  realm->set_wall_ms(now_ms + 10'000);  // without a clock nobody's suspension is over
   const auto library = *Library::open({*truth, *derived_kv, it.keys.local, it.keys.node, *realm, crypto::random_id<IncarnationId>()}, it.from.library);
   const std::size_t before = library->folder()->entries()->size();
   fetch(*library, *truth, *it.from.peer);
@@ -818,6 +822,106 @@ TEST_CASE("fsck: out of a truth in ruins a rebuild takes what is whole, keeps th
   REQUIRE(ruins > 3);
   CHECK(all_here * 2 > ruins);
   CHECK(all_after >= all_here);
+}
+
+TEST_CASE("fsck: what somebody put into a pack, so that it looks like rows, is not taken out of a truth in ruins") {
+  Fixture it;
+  const crypto::SigningKey stranger = crypto::SigningKey::generate();
+  const store::StatementKey receipt{it.from.library, it.from.self, "held"};
+  const FeedId invented{it.from.library, it.from.self, crypto::random_id<IncarnationId>()};
+  std::vector<std::pair<store::Branch, store::HeadRow>> before;
+  {
+    const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+    const LocalSealer seal(it.keys.local);
+    const auto truth = *store::Truth::open(*kv, seal);
+    auto write = *truth->write();
+    REQUIRE(write.each_head([&](const store::Branch& branch, const store::HeadRow& row) -> Result<bool> {
+      before.emplace_back(branch, row);
+      return true;
+    }));
+    REQUIRE(before.size() == 2);
+    Bytes body;
+    const auto add = [&](TruthTable table, const Bytes& key, const Bytes& value) { append(body, store::rows::frame(number(table), key, value)); };
+    // One entry more of each feed, one of a feed that never was, each under a head that somebody else signed; and a word of this node's about what it holds.
+    for (const FeedId& feed : {it.from.own, it.from.foreign, invented}) {
+      store::FeedTail tail(feed);
+      for (const auto& [branch, row] : before) {
+        if (branch.feed == feed) tail = *store::FeedTail::decode(row.tail);
+      }
+      store::Entry entry;
+      entry.kind = static_cast<std::uint8_t>(store::EntryKind::change);
+      entry.policy = {1};
+      entry.epoch = {1};
+      entry.record.bytes.fill(9);
+      entry.packs = std::vector<store::PackListing>{{crypto::random_id<PackAddress>(), 512, crypto::PackKind::meta}};
+      const auto made = *tail.append(entry, stranger);
+      add(TruthTable::entries, store::rows::entry_key(feed, tail.sequence()), made.entry);
+      add(TruthTable::heads, store::rows::branch_key(feed), store::rows::head_value({made.head_note, tail.encode(), {}}));
+    }
+    add(TruthTable::statements, store::rows::statement_key(receipt), store::rows::statement_value({~0ULL, Bytes(100, 1)}));
+    Bytes pack(65'536);
+    std::memcpy(pack.data(), crypto::pack_magic.data(), 4);
+    pack[4] = 1;
+    pack[5] = 1;
+    std::memcpy(&pack[8], it.from.library.bytes.data(), 16);
+    put_u32(&pack[24], 1);
+    put_u32(&pack[28], static_cast<std::uint32_t>(pack.size() - crypto::pack_overhead_bytes));
+    std::memcpy(&pack[crypto::pack_header_bytes], body.data(), body.size());
+    REQUIRE(crypto::check_sealed(pack));
+    REQUIRE(write.put_pack(crypto::address_of(pack), pack));
+    REQUIRE(write.commit());
+  }
+  std::size_t looked_like_rows = 0;
+  REQUIRE(store::salvage(it.home.truth() / "data.mdb", {[&](TruthTable table, ByteView key, ByteView) -> Result<void> {
+                                                          looked_like_rows +=
+                                                              table == TruthTable::statements && equal(key, store::rows::statement_key(receipt));
+                                                          return {};
+                                                        },
+                                                        nullptr}));
+  CHECK(looked_like_rows == 1);  // so the search meets them
+  for (const std::uint64_t page : {0U, 1U}) zero_page(it.home.truth() / "data.mdb", page);
+  const FsckReport rebuilt = it.check(true);
+  CHECK_MESSAGE(rebuilt.sound(), lines_of(rebuilt));
+  {
+    const auto kv = *store::open_lmdb(it.home.truth(), store::Truth::tables());
+    const LocalSealer seal(it.keys.local);
+    const auto truth = *store::Truth::open(*kv, seal);
+    auto read = *truth->read();
+    std::vector<std::pair<store::Branch, store::HeadRow>> after;
+    REQUIRE(read.each_head([&](const store::Branch& branch, const store::HeadRow& row) -> Result<bool> {
+      after.emplace_back(branch, row);
+      return true;
+    }));
+    CHECK(after == before);
+    CHECK_FALSE(*read.statement(receipt));
+    CHECK_FALSE(*read.entry(invented, {1}));
+  }
+  CHECK(shown(it).first == 8);
+}
+
+TEST_CASE("fsck: a rebuild of ruins that is cut off leaves them as they were, or says what to do") {
+  Fixture it;
+  for (const std::uint64_t page : {0U, 1U}) zero_page(it.home.truth() / "data.mdb", page);
+  const auto refused = [&](const std::string& says) {
+    const auto store = HomeStore::open(it.home, it.keys, HomeStore::Before::ended);
+    REQUIRE_FALSE(store);
+    INFO(store.error().text);
+    CHECK(store.error().text.find(says) != std::string::npos);
+    const auto report = fsck(it.home, &it.keys, {});
+    REQUIRE_FALSE(report);
+    CHECK(report.error().text.find(says) != std::string::npos);
+  };
+  const fs::path ruined = it.home.truth().string() + ".ruined", fresh = it.home.truth().string() + ".fsck";
+  fs::create_directory(fresh);  // as a run leaves it that was killed
+  std::ofstream(fresh / "data.mdb") << "half of it";
+  CHECK(it.check(true).sound());
+  CHECK_FALSE(fs::exists(fresh));
+  // Between its two renames.
+  fs::rename(it.home.truth(), fresh);
+  refused("truth.fsck: a rebuild was cut off");
+  fs::rename(fresh, it.home.truth());
+  CHECK(it.check().sound());
+  CHECK(shown(it).second == 8);
 }
 
 TEST_CASE("fsck: of two ruins the first is not overwritten, and a file with nothing in it gives nothing") {

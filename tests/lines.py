@@ -7,6 +7,8 @@ DOZO_LINES). A line that is cut is silent, as when a cable is pulled: nothing is
 import asyncio
 import contextlib
 import os
+import socket
+import sys
 import threading
 
 from realm import Realm
@@ -16,6 +18,13 @@ class LinesRealm(Realm):
     NODE_OPTIONS = ("--address", "127.0.0.2")
 
     def __init__(self, *arguments, **named):
+        for address in ("127.0.0.2", "127.0.1.1"):
+            with socket.socket() as probe:
+                try:
+                    probe.bind((address, 0))
+                except OSError:
+                    print(f"skipped: lines: this machine's loopback has no address {address}", flush=True)
+                    sys.exit(77)
         self.bytes_per_s = {}  # by the two names of a line; None: as fast as it goes
         self.changed = None
         self.names = {}  # by the address that a node calls from
@@ -68,7 +77,12 @@ class LinesRealm(Realm):
                               for port in range(self.ports[name], self.ports[name] + 3)]
 
     async def relay(self, name, port, reader, writer):
-        line = frozenset((self.names[writer.get_extra_info("peername")[0]], name))
+        caller = writer.get_extra_info("peername")[0]
+        if caller not in self.names:
+            print(f"a call from {caller}, which is no node's", flush=True)
+            writer.close()
+            return
+        line = frozenset((self.names[caller], name))
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await self.when_open(line)
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
