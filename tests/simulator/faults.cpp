@@ -49,6 +49,7 @@ void flip(World& world, Process& node) {
   world.trace("bit flipped in truth of " + node.name);
   world.release_promises(node.index);
   world.doubtful.insert(node.index);
+  if (node.save) node.save->bit_flipped = true;
 }
 
 void restore(World& world, Process& node) {

@@ -25,6 +25,7 @@ struct OpenSave {
   std::vector<store::SealedPack> meta;
   std::unique_ptr<store::Ingest> ingest;
   int attempts = 1;
+  bool bit_flipped = false;  ///< in the truth since it began: a pack of it that was there already may be what was hit
 };
 
 struct Disks {

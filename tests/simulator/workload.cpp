@@ -156,6 +156,7 @@ Result<void> try_finish(World& world, Process& node, OpenSave& save) {
   world.trace(fmt::format("{}: saved {} ops in {} as {} {}", node.name, prepared.record.ops.size(), save.library_name, feed.incarnation.hex().substr(0, 6),
                           done->value));
   acknowledge(world, node, feed, *done, prepared.id);
+  if (save.bit_flipped) world.saves.back().holders.erase(node.index);
   if (node.astray_ms > 0) world.coverage.note(Seen::saved_years_ahead);
   if (acts.size() > 3) world.coverage.note(Seen::saved_many_at_once);
   if (!save.contents.empty() && save.contents[0].size() > 2 * sync::slice_bytes_most) world.coverage.note(Seen::saved_large);
