@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "store/unicode_tables.h"
 
@@ -177,6 +178,23 @@ std::string ascii_lower(std::string_view text) {
   return out;
 }
 
+/// Of ASCII, kana and ideographs alone (most names here): inert, so in form C, and but for ASCII without case. Nothing: something else is in it.
+std::optional<std::string> fold_plain(std::string_view text) {
+  std::string out = ascii_lower(text);
+  for (std::size_t at = 0; at < out.size();) {
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(out[at + i]); };
+    if (byte(0) < 0x80) {
+      ++at;
+      continue;
+    }
+    if (byte(0) < 0xe3 || byte(0) > 0xe9 || out.size() - at < 3 || (byte(1) & 0xc0) != 0x80 || (byte(2) & 0xc0) != 0x80) return std::nullopt;
+    const char32_t point = static_cast<char32_t>(byte(0) & 0x0f) << 12 | static_cast<char32_t>(byte(1) & 0x3f) << 6 | static_cast<char32_t>(byte(2) & 0x3f);
+    if (!is_inert(point) || !is_caseless(point)) return std::nullopt;
+    at += 3;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string nfc(std::string_view text) {
@@ -185,7 +203,7 @@ std::string nfc(std::string_view text) {
 }
 
 std::string fold(std::string_view text) {
-  if (is_ascii(text)) return ascii_lower(text);
+  if (auto plain = fold_plain(text)) return std::move(*plain);
   Points folded;
   for (const char32_t point : nfc_of(points_of(text))) {
     const auto* row = is_caseless(point) ? nullptr : row_of(unicode::folds(), point);
