@@ -19,6 +19,8 @@
 namespace dozo::node {
 namespace {
 
+constexpr off_t read_ahead_bytes = 128 * 1024;  // as far the kernel reads ahead by itself
+
 std::int64_t nanoseconds(const timespec& time) { return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec; }
 
 struct CloseFolder {
@@ -138,32 +140,53 @@ Error disk_error(int number, const std::string& what) {
   return {fault, std::string(std::strerror(number)) + ": " + what};
 }
 
-Result<DiskSource> DiskSource::open(const std::string& source, const std::string& below) {
-  const std::string path = below.empty() ? source : source + "/" + below;
-  Descriptor parent(AT_FDCWD);  // at first where relative paths start
-  std::string name = source;
-  if (!below.empty()) {
-    // Step by step: between the walk and now any folder on the way may have become a symlink to somewhere else.
-    name = below;
-    for (std::string step = source;;) {
-      const int next = openat(parent.get(), step.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-      if (next < 0) return std::unexpected(disk_error(errno, path));
-      parent.take(next);
-      const std::size_t slash = name.find('/');
-      if (slash == std::string::npos) break;
-      step = name.substr(0, slash);
-      name.erase(0, slash + 1);
+int DiskFolder::parent_of(std::string_view below) {
+  // Step by step: between the walk and now any folder on the way may have become a symlink to somewhere else.
+  std::size_t depth = 0;
+  for (std::string_view step = source_, rest = below;; ++depth) {
+    if (depth == steps_.size() || steps_[depth].name != step) {
+      steps_.erase(steps_.begin() + static_cast<std::ptrdiff_t>(depth), steps_.end());
+      std::string name(step);
+      const int parent = depth == 0 ? AT_FDCWD : steps_.back().folder.get();
+      const int opened = openat(parent, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      if (opened < 0) return -1;
+      steps_.push_back({std::move(name), Descriptor(opened)});
     }
+    const std::size_t slash = rest.find('/');
+    if (slash == std::string_view::npos) break;
+    step = rest.substr(0, slash);
+    rest.remove_prefix(slash + 1);
   }
+  steps_.erase(steps_.begin() + static_cast<std::ptrdiff_t>(depth) + 1, steps_.end());
+  return steps_.back().folder.get();
+}
+
+Result<DiskSource> DiskSource::open(DiskFolder& folder, const std::string& below) {
+  if (below.empty()) return open_in(AT_FDCWD, folder.source_.c_str(), folder.source_);
+  const std::string path = folder.source_ + "/" + below;
+  const std::size_t slash = below.rfind('/');
+  const char* name = below.c_str() + (slash == std::string::npos ? 0 : slash + 1);
+  const auto reach = [&]() -> Result<DiskSource> {
+    const int parent = folder.parent_of(below);
+    return parent < 0 ? std::unexpected(disk_error(errno, path)) : open_in(parent, name, path);
+  };
+  const bool kept = !folder.steps_.empty();
+  Result<DiskSource> out = reach();
+  if (out || !kept) return out;
+  folder.steps_.clear();  // a folder that was kept open may be another one by now
+  return reach();
+}
+
+Result<DiskSource> DiskSource::open_in(int parent, const char* name, const std::string& path) {
   struct stat status{};
   DiskSource out;
-  out.file_ = openat(parent.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  out.file_ = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (out.file_ < 0 && errno != ELOOP) return std::unexpected(disk_error(errno, path));
   if (out.file_ < 0) {
-    if (fstatat(parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::unexpected(disk_error(errno, path));
+    if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return std::unexpected(disk_error(errno, path));
     if (!S_ISLNK(status.st_mode)) return fail(Fault::malformed, "changed into another kind of thing: " + path);
     out.target_.resize(store::symlink_bytes_most + 1);
-    const ssize_t length = readlinkat(parent.get(), name.c_str(), out.target_.data(), out.target_.size());
+    const ssize_t length = readlinkat(parent, name, out.target_.data(), out.target_.size());
     if (length < 0) return std::unexpected(disk_error(errno, path));
     out.target_.resize(static_cast<std::size_t>(length));
     out.traits_ = {store::ContentKind::symlink, 0, nanoseconds(status.st_mtim), ""};
@@ -178,7 +201,7 @@ Result<DiskSource> DiskSource::open(const std::string& source, const std::string
   if (fstat(out.file_, &written) != 0) return std::unexpected(disk_error(errno, path));
   // Of the same times: as that write left it. Others have come since: they will be noticed.
   if (nanoseconds(written.st_mtim) == nanoseconds(status.st_mtim) && nanoseconds(written.st_ctim) == nanoseconds(status.st_ctim)) status = written;
-  posix_fadvise(out.file_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  if (status.st_size > read_ahead_bytes) posix_fadvise(out.file_, 0, 0, POSIX_FADV_SEQUENTIAL);
   out.traits_ = {store::ContentKind::file, static_cast<std::uint16_t>(status.st_mode & store::mode_bits), nanoseconds(status.st_mtim), ""};
   out.state_ = state_of(status);
   return out;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "node/descriptor.h"
 #include "store/ingest.h"
 
 namespace dozo::node {
@@ -19,12 +20,31 @@ struct FileState {
   std::int64_t modified_ns{}, changed_ns{};
 };
 
+/// A folder in which many things are opened, one after the other: the folders on the way to the last one stay open, so that its neighbours need no way from the
+/// top. What is reached through them lay there when they were opened.
+class DiskFolder {
+ public:
+  /// A file or symlink alone is its own source.
+  explicit DiskFolder(std::string source) : source_(std::move(source)) {}
+
+ private:
+  friend class DiskSource;
+  struct Step {
+    std::string name;
+    Descriptor folder;
+  };
+  /// In which the last name of `below` lies. -1: errno says why.
+  int parent_of(std::string_view below);
+  std::string source_;
+  std::vector<Step> steps_;  ///< of the source, and of the folders below it on the way
+};
+
 /// One open file, or the target of a symlink.
 class DiskSource final : public store::ContentSource {
  public:
-  /// What lies at `below` in the folder `source`, or `source` itself where `below` is empty. Must be a regular file or a symlink now, and no folder from
-  /// `source` down a symlink. Faults: not_found, denied (no permission), malformed (another kind of thing), unavailable.
-  static Result<DiskSource> open(const std::string& source, const std::string& below = {});
+  /// What lies at `below` in the folder, or its source itself where `below` is empty. Must be a regular file or a symlink now, and no folder from the
+  /// source down a symlink. Faults: not_found, denied (no permission), malformed (another kind of thing), unavailable.
+  static Result<DiskSource> open(DiskFolder& folder, const std::string& below = {});
   DiskSource(DiskSource&& other) noexcept;
   DiskSource& operator=(DiskSource&&) = delete;
   ~DiskSource() override;
@@ -37,6 +57,7 @@ class DiskSource final : public store::ContentSource {
 
  private:
   DiskSource() = default;
+  static Result<DiskSource> open_in(int parent, const char* name, const std::string& path);
   int file_ = -1;
   store::ContentTraits traits_;
   std::string target_;  ///< of a symlink

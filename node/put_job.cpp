@@ -72,7 +72,7 @@ class JobIndex final : public store::PieceIndex {
 class Job {
  public:
   Job(const local::PutRequest& request, const OnEngine& engine, store::Truth& truth, const PutOptions& options)
-      : request_(request), engine_(engine), truth_(truth), options_(options) {}
+      : request_(request), folder_(request.source), engine_(engine), truth_(truth), options_(options) {}
 
   Result<local::Saved> run() {
     // "folder" saves the folder itself, "folder/." its contents; a target that is given names the thing itself.
@@ -324,7 +324,7 @@ class Job {
   Result<void> add(store::Ingest& ingest, const DiskItem& item, const std::function<Result<void>(std::uint64_t)>& progress, FileState& state) {
     const std::string path = path_of(item);
     for (int attempt = 1;; ++attempt) {
-      DiskSource source = TRY(DiskSource::open(request_.source, item.path));
+      DiskSource source = TRY(DiskSource::open(folder_, item.path));
       WatchedSource watched(source, progress);
       state = source.state();
       Result<void> done = ingest.add(watched, source.traits());
@@ -335,6 +335,7 @@ class Job {
   }
 
   const local::PutRequest& request_;
+  DiskFolder folder_;
   const OnEngine& engine_;
   store::Truth& truth_;
   const PutOptions& options_;

@@ -14,15 +14,19 @@ IngestPipeline::~IngestPipeline() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  changed_.notify_all();
+  work_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
 void IngestPipeline::work() {
   Lock lock(mutex_);
   while (!stopping_) {
-    if (!step(lock)) changed_.wait(lock);
+    if (!step(lock)) work_.wait(lock);
   }
+}
+
+void IngestPipeline::wake(std::size_t pieces) {
+  for (std::size_t i = 0; i < std::min(pieces, workers_.size()); ++i) work_.notify_one();
 }
 
 // What is nearest to the end goes first: it frees most.
@@ -41,12 +45,12 @@ bool IngestPipeline::step_seal(Lock& lock) {
   hold(slot->bytes);
   slot->sealed = std::move(sealed);
   slot->state = State::done;
-  changed_.notify_all();
+  owner_.notify_one();
   return true;
 }
 
 bool IngestPipeline::step_assemble(Lock& lock) {
-  if (assembling_ || batches_.empty() || batches_.front().hashed != State::done || packs_.size() >= packs_most) return false;
+  if (!is_front_hashed()) return false;
   assembling_ = true;
   BatchSlot& slot = batches_.front();  // stays there: only who assembles takes from the front
   std::vector<PackImage> images;
@@ -63,7 +67,8 @@ bool IngestPipeline::step_assemble(Lock& lock) {
     free_buffers_.push_back(std::move(buffer));
   }
   assembling_ = false;
-  changed_.notify_all();
+  wake(images.size());
+  owner_.notify_one();
   return true;
 }
 
@@ -75,8 +80,7 @@ bool IngestPipeline::step_hash(Lock& lock) {
   stages_.hash(slot->batch);
   lock.lock();
   slot->hashed = State::done;
-  changed_.notify_all();
-  return true;
+  return true;  // who hashed the front puts it into packs next
 }
 
 Result<void> IngestPipeline::deliver(Lock& lock) {
@@ -87,7 +91,7 @@ Result<void> IngestPipeline::deliver(Lock& lock) {
     packs_taken_ += 1;
     pack_bytes_taken_ += slot.sealed.bytes.size();
     lock.unlock();
-    changed_.notify_all();  // there is room for another
+    work_.notify_one();  // there is room for another
     auto taken = sink_(std::move(slot.sealed));
     lock.lock();
     held_ -= slot.bytes;
@@ -102,8 +106,9 @@ Result<void> IngestPipeline::wait_for(Lock& lock, Done done) {
   for (;;) {
     TRY(deliver(lock));
     if (done()) return {};
+    if (std::exchange(unannounced_bytes_, 0) > 0) wake(workers_.size());
     if (step(lock)) continue;
-    changed_.wait(lock);  // the lock was not let go since deliver() looked
+    owner_.wait(lock);  // the lock was not let go since deliver() looked
   }
 }
 
@@ -131,7 +136,10 @@ Result<void> IngestPipeline::push(Batch batch) {
   batches_bytes_ += bytes;
   batches_.push_back({std::move(batch), State::waiting, bytes});
   if (workers_.empty()) return wait_for(lock, [&] { return batches_.empty(); });
-  changed_.notify_all();
+  unannounced_bytes_ += bytes;
+  if (unannounced_bytes_ < announced_bytes) return {};
+  unannounced_bytes_ = 0;
+  work_.notify_one();
   return {};
 }
 
@@ -144,7 +152,7 @@ Result<void> IngestPipeline::push_image(PackImage image) {
   Lock lock(mutex_);
   TRY(wait_for(lock, [&] { return packs_.size() < packs_most; }));
   add_image(std::move(image));
-  changed_.notify_all();
+  work_.notify_one();
   return {};
 }
 

@@ -43,7 +43,8 @@ class IngestPipeline {
   static constexpr std::size_t batch_bytes = 2U << 20;
   static constexpr std::size_t batches_bytes_most = 10U << 20;  ///< those handed over and not yet in packs
   static constexpr std::size_t batches_most = 128;
-  static constexpr std::size_t packs_most = 8;  ///< those laid out and not yet taken; a batch may add a few beyond it
+  static constexpr std::size_t announced_bytes = 128U << 10;  ///< a worker is woken for so much, or when the owner waits
+  static constexpr std::size_t packs_most = 8;                ///< those laid out and not yet taken; a batch may add a few beyond it
 
   IngestPipeline(unsigned workers, Stages stages, PackSink sink);
   ~IngestPipeline();
@@ -84,13 +85,17 @@ class IngestPipeline {
   Result<void> deliver(Lock& lock);
   template <class Done>
   Result<void> wait_for(Lock& lock, Done done);
+  void wake(std::size_t pieces);  ///< of work that there is now, beyond the one that the caller takes next
+  bool is_front_hashed() const { return !assembling_ && !batches_.empty() && batches_.front().hashed == State::done && packs_.size() < packs_most; }
   void add_image(PackImage image);
   void hold(std::size_t bytes);
 
   const Stages stages_;
   const PackSink sink_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  // A wake costs more than what is done with a small file: a worker is woken for work that nobody awake will come to, the owner for what it waits for.
+  std::condition_variable work_, owner_;
+  std::size_t unannounced_bytes_ = 0;  ///< of batches for which nobody was woken
   bool stopping_ = false;
   bool assembling_ = false;
   std::list<BatchSlot> batches_;

@@ -47,7 +47,8 @@ TEST_CASE("disk source: a file is never read half old and half new while one wri
     do {
       REQUIRE(::stat(path.c_str(), &now) == 0);
     } while (now.st_mtim.tv_sec == before.st_mtim.tv_sec && now.st_mtim.tv_nsec == before.st_mtim.tv_nsec);
-    auto source = DiskSource::open(path);
+    DiskFolder alone(path);
+    auto source = DiskSource::open(alone);
     REQUIRE(source);
     Bytes read(size);
     std::size_t filled = 0;
