@@ -94,7 +94,7 @@ Result<void> Fsck::find_ends(SalvagedFeeds& feeds) {
       if (!head) continue;
       auto& ends = feeds[branch->feed].ends;
       const auto [at, fresh] = ends.try_emplace(tail->sequence(), SalvagedEnd{*row, *tail, head->sequence.value});
-      if (!fresh && at->second && at->second->tail != *tail) at->second.reset();
+      if (!fresh && at->second && at->second->tail.root() != tail->root()) at->second.reset();
       if (!fresh && at->second && at->second->covered < head->sequence.value) at->second = SalvagedEnd{*row, *tail, head->sequence.value};
       if (ends.size() > heads_most) ends.erase(ends.begin());
       break;
@@ -147,8 +147,10 @@ Result<std::optional<Fsck::SalvagedEnd>> Fsck::settle_end(const FeedId& feed, Sa
       const auto other = in_place.find(sequence);
       if (!tail.take(other == in_place.end() ? bytes : other->second)) return false;
       const auto end = found.ends.find(tail.sequence());
-      if (end != found.ends.end() && end->second && end->second->tail == tail && (!best || best->tail.sequence() < tail.sequence())) {
+      if (end != found.ends.end() && end->second && end->second->tail.root() == tail.root() && (!best || best->tail.sequence() < tail.sequence())) {
         best = *end->second;
+        best->tail = tail;  // a head signs for the root alone: what else the stored tail says is the entries' to say
+        best->row.tail = tail.encode();
         chosen = in_place;
       }
       return tail.sequence() < found.ends.rbegin()->first;
