@@ -68,6 +68,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(const Home& home, const HomeKeys& k
                         .lost_session = std::move(lost)};
   // Ports first: a mistake there shows at once, a large store takes its time.
   out->transport_ = TRY(Transport::open(transport_options(home.settings), keys.node.transport));
+  context.woken = [transport = out->transport_.get()] { transport->wake(); };
   out->local_ = TRY(LocalServer::open(home.path));
   out->engine_ = TRY(Engine::open(std::move(context), read_clock()));
   out->saves_ = std::make_unique<PutJobs>(store.truth(), out->seen_, [transport = out->transport_.get()] { transport->wake(); });
@@ -109,7 +110,7 @@ void Daemon::turn(std::span<PollItem> items, std::int64_t wait_most_ms) {
   std::vector<TransportEvent> events = transport_->poll(static_cast<int>(wait_ms), items);
   for (TransportEvent& event : events) take(std::move(event));
   for (const auto& [peer, channel] : std::exchange(refused_, {})) tell(sync::SendRefused{peer, channel});
-  if (wake_at_ms_ && read_clock().steady_ms >= *wake_at_ms_) tell(sync::Tick{});
+  if (engine_->has_news() || (wake_at_ms_ && read_clock().steady_ms >= *wake_at_ms_)) tell(sync::Tick{});
   take_requests();
   serve_saves();
   log_.look(*engine_, transport_->counts(), read_clock());

@@ -34,6 +34,7 @@ Engine::Body::Body(EngineContext context, std::unique_ptr<Realm> realm, Now now)
       realm_(std::move(realm)),
       objects_(context_.truth, *realm_, libraries_, context_.node.id, context_.contacts),
       sync_(objects_, objects_),
+      arrived_(context_.truth, std::move(context_.woken)),
       started_ms_(now.steady_ms) {
   objects_.set_now(now);
 }
@@ -78,6 +79,8 @@ void Engine::on(const Input& input, Now now) {
   it.settle(now);
 }
 
+bool Engine::has_news() const { return body_->arrived_.has_something(); }
+
 std::vector<Engine::Output> Engine::take_outputs() { return std::exchange(body_->outputs_, {}); }
 
 void Engine::Body::tell_sync(const sync::Input& input, Now now) {
@@ -112,7 +115,7 @@ void Engine::Body::settle(Now now) {
   const auto sooner = [&](std::optional<std::int64_t> at_ms) {
     if (at_ms) next = next ? std::min(*next, *at_ms) : *at_ms;
   };
-  if (!keeping_.empty()) sooner(std::max(keep_since_ms_ + keep_ms, keep_again_ms_));
+  if (!keeping_.empty() && !arrived_.is_busy()) sooner(std::max(keep_since_ms_ + keep_ms, keep_again_ms_));
   sooner(catch_up_ms_);
   sooner(receipt_wake_ms_);
   sooner(freshness_wake_ms_);
@@ -185,37 +188,54 @@ void Engine::Body::judge_due(Now now) {
 /// Packs of peers become durable in batches: one transaction each would cost a sync of the disk for every megabyte. What cannot be written, as on a full
 /// disk, stays in memory and is tried again; until then nothing more is asked for, and nothing is asked for twice.
 bool Engine::Body::keep_packs(Now now) {
-  if (keeping_.empty() || now.steady_ms < keep_again_ms_ || (keeping_bytes_ < keep_bytes && now.steady_ms < keep_since_ms_ + keep_ms)) return false;
-  const auto write_all = [&]() -> Result<void> {
-    auto write = TRY(context_.truth.write());
-    for (const sync::KeepPack& keep : keeping_) TRY(write.put_pack(PackAddress{keep.pack.sha256.bytes}, keep.bytes));
-    return write.commit();
-  };
-  Result<void> written = write_all();
-  if (!written) {
-    keep_fault_ = std::move(written.error());
+  if (auto batch = arrived_.take()) return kept(std::move(*batch), now);
+  if (arrived_.is_busy() || keeping_.empty() || now.steady_ms < keep_again_ms_) return false;
+  if (keeping_bytes_ < keep_bytes && now.steady_ms < keep_since_ms_ + keep_ms) return false;
+  ArrivedPacks::Batch batch;
+  batch.expect_no_reads = keeping_bytes_ >= keep_bytes;  // a large transfer would otherwise push everything else out of the machine's memory
+  for (sync::KeepPack& keep : std::exchange(keeping_, {})) {
+    std::optional<crypto::EpochKey> key;
+    const auto header = crypto::check_sealed(keep.bytes);
+    if (header && header->kind == crypto::PackKind::content) {
+      if (const crypto::EpochKey* held = realm_->keys().find(keep.pack.library, header->epoch)) key = held->copy();
+    }
+    batch.packs.push_back({keep.pack, std::move(keep.bytes), std::move(key), {}});
+  }
+  keeping_bytes_ = 0;
+  arrived_.write(std::move(batch));
+  return true;
+}
+
+/// Says whether anything is to be looked at again.
+bool Engine::Body::kept(ArrivedPacks::Batch batch, Now now) {
+  if (!batch.written) {
+    keep_fault_ = std::move(batch.written.error());
     keep_again_ms_ = now.steady_ms + keep_pause_ms;
+    keep_since_ms_ = now.steady_ms;
+    for (ArrivedPacks::Pack& pack : batch.packs) {
+      keeping_bytes_ += pack.sealed.size();
+      keeping_.push_back({pack.id, std::move(pack.sealed)});
+    }
     objects_.pause(true);
     return false;
   }
-  const std::vector<sync::KeepPack> batch = std::exchange(keeping_, {});
-  keeping_bytes_ = 0;
   if (keep_fault_) {
     keep_fault_.reset();
     objects_.pause(false);
     tell_sync(sync::Changed{}, now);  // nothing was missing while it was paused
   }
-  std::map<LibraryId, std::vector<PackAddress>> by_library;
+  std::map<LibraryId, std::vector<Library::Arrived>> by_library;
   sync::PacksDurable durable;
-  for (const sync::KeepPack& keep : batch) {
-    by_library[keep.pack.library].push_back(PackAddress{keep.pack.sha256.bytes});
-    damaged_.erase(PackAddress{keep.pack.sha256.bytes});
-    durable.packs.push_back(keep.pack);
+  for (ArrivedPacks::Pack& pack : batch.packs) {
+    const PackAddress address{pack.id.sha256.bytes};
+    by_library[pack.id.library].push_back({address, std::move(pack.places)});
+    damaged_.erase(address);
+    durable.packs.push_back(pack.id);
   }
-  for (const auto& [id, addresses] : by_library) {
+  for (auto& [id, packs] : by_library) {
     const auto library = libraries_.find(id);
     if (library == libraries_.end()) continue;
-    if (library->second->packs_durable(addresses)) receipts_due_.insert(id);
+    if (library->second->packs_durable(std::move(packs))) receipts_due_.insert(id);
   }
   tell_sync(durable, now);
   return true;

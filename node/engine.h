@@ -11,7 +11,8 @@
 // missing. What an output promises to a peer (a head, a receipt) was durable before the output was made.
 //
 // Not here: reading and writing of people's files (put_job.h), waiting (daemon.h), which messages are exchanged (sync).
-// Threads: one owner; calls never wait for anything but the disk. All that EngineContext refers to outlives it. After a fault of the
+// Threads: one owner; calls never wait for anything but the disk. With `woken` packs of peers are written on a thread of its own (arrived_packs.h). All that
+// EngineContext refers to outlives it. After a fault of the
 // store the engine goes on with what still works and says so in its notices.
 #pragma once
 #include <memory>
@@ -40,6 +41,7 @@ struct EngineContext {
   std::optional<crypto::SigningKey> freshness;         ///< HQ's node alone: it signs freshness by itself
   std::uint32_t freshness_hours = 24;                  ///< how long what it signs is good
   std::optional<local::SessionRow> lost_session = {};  ///< a session that was begun, whose key is gone with the daemon that had it
+  std::function<void()> woken = {};                    ///< called on another thread: has_news(). None: the engine has no other thread
 };
 
 /// With what a save begins. The key is a copy: the job outlives changes of policy.
@@ -80,6 +82,7 @@ class Engine {
   ~Engine();
 
   void on(const Input& input, Now now);
+  bool has_news() const;  ///< another thread of its has done something: a Tick is wanted
   /// Since the last call, in the order in which they arose. Of several WakeAt the earliest counts; each on() says the next one anew.
   std::vector<Output> take_outputs();
 

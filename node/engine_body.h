@@ -1,6 +1,7 @@
 // The inside of Engine, shared by its two sources. Private to engine.cpp and engine_requests.cpp.
 #pragma once
 #include "crypto/session.h"
+#include "node/arrived_packs.h"
 #include "node/engine.h"
 #include "node/objects.h"
 #include "node/receipts.h"
@@ -27,6 +28,7 @@ class Engine::Body {
   void settle(Now now);
   bool take_changes(Now now);
   bool keep_packs(Now now);
+  bool kept(ArrivedPacks::Batch batch, Now now);
   void catch_up(Now now);
   Result<void> make_receipt(const LibraryId& id, Now now);
   bool make_receipts(Now now);
@@ -99,7 +101,8 @@ class Engine::Body {
   std::set<LibraryId> changed_;                                            ///< in which something changed that sync does not know yet
   std::optional<std::int64_t> sync_wake_ms_;
 
-  std::vector<sync::KeepPack> keeping_;
+  ArrivedPacks arrived_;
+  std::vector<sync::KeepPack> keeping_;  ///< the next batch for it
   std::size_t keeping_bytes_ = 0;
   std::int64_t keep_since_ms_ = 0;
   std::int64_t keep_again_ms_ = 0;           ///< not before: they could not be written

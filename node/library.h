@@ -155,8 +155,13 @@ class Library {
   /// A pack that is missing, as it came: one entry at least must say of it what it is. Faults: not_authentic (other bytes than the address names), denied
   /// (these are the bytes, and no entry says so, or they are no pack of this library: what the entries say is false, and is not asked for again).
   Result<void> check_pack(const PackAddress& address, ByteView sealed);
-  /// These are committed: held heads advance, and with keys records are judged. Says whether what is held, or the folder, changed.
-  bool packs_durable(std::span<const PackAddress> addresses);
+  /// A pack that came and is committed.
+  struct Arrived {
+    PackAddress address;
+    std::optional<std::vector<store::PiecePlace>> places;  ///< where it was looked into: where its pieces lie, each of them hashed
+  };
+  /// Held heads advance, and with keys records are judged. Says whether what is held, or the folder, changed.
+  bool packs_durable(std::vector<Arrived> packs);
   /// Policy or keys changed: judges everything anew.
   void judge_again();
   /// Why what is derived (index, records, folder) does not follow what is held: a fault of the store. Nothing: it does.

@@ -188,10 +188,12 @@ Result<void> Library::check_pack(const PackAddress& address, ByteView sealed) {
   return {};
 }
 
-bool Library::packs_durable(std::span<const PackAddress> addresses) {
+bool Library::packs_durable(std::vector<Arrived> packs) {
   bool changed = false;
   std::set<store::Branch> touched;
-  for (const PackAddress& address : addresses) {
+  std::vector<DerivedIndex::Pack> looked_into;
+  for (Arrived& pack : packs) {
+    const PackAddress& address = pack.address;
     const auto wanted = body_->missing_.find(address);
     if (wanted == body_->missing_.end()) continue;
     for (const auto& [id, sequence] : wanted->second.by) {
@@ -204,7 +206,11 @@ bool Library::packs_durable(std::span<const PackAddress> addresses) {
     body_->missing_.erase(wanted);
     body_->unindexed_.insert(address);
     body_->index_.set_absent(address, false);
+    if (pack.places && body_->has_keys()) looked_into.push_back({address, std::move(*pack.places)});
     changed = true;
+  }
+  if (!looked_into.empty() && body_->index_.put(looked_into)) {  // after a fault derive() opens them itself, and says what is wrong
+    for (const DerivedIndex::Pack& pack : looked_into) body_->unindexed_.erase(pack.address);
   }
   for (const store::Branch& branch : touched) body_->settle(body_->feeds_.at(branch));
   if (changed) body_->derive(Body::Judge::fresh);

@@ -97,7 +97,7 @@ void fetch(Library& library, store::Truth& truth, const Node& other) {
   const Library::Point point = *other.library->first_line(other.library->own_feed());
   if (const Sequence from = *library.next(point); from.value != 0)
     REQUIRE(library.accept_entries(point, from, *other.library->entries(point, from, 1U << 30))->empty());
-  std::vector<PackAddress> came;
+  std::vector<Library::Arrived> came;
   for (const node::Library::Missing& pack : library.missing(1000, 0)) {
     auto in = *other.truth->read();
     const auto sealed = *in.pack(pack.address);
@@ -106,9 +106,9 @@ void fetch(Library& library, store::Truth& truth, const Node& other) {
     auto write = *truth.write();
     REQUIRE(write.put_pack(pack.address, *sealed));
     REQUIRE(write.commit());
-    came.push_back(pack.address);
+    came.push_back({pack.address, {}});
   }
-  (void)library.packs_durable(came);
+  (void)library.packs_durable(std::move(came));
 }
 
 /// Made once: a home of sapporo, with a feed of its own and one of head, history and all.

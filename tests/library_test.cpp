@@ -70,7 +70,7 @@ struct Between : Fixture {
     auto write = *at.truth->write();
     REQUIRE(write.put_pack(which, bytes));
     REQUIRE(write.commit());
-    CHECK(works(at).packs_durable(std::vector{which}));
+    CHECK(works(at).packs_durable({{which, {}}}));
   }
   /// All that is missing here and that the other has.
   void give_packs(Site& from, Site& to) const {
@@ -363,16 +363,16 @@ TEST_CASE_FIXTURE(Between, "library: a pack that the store did not give is no ba
       ++number;
       const store::StoredContent stored = save_file(head, "plan " + std::to_string(number), content_fixture::noise(number, 100'000));
       give_entries(head, sapporo);
-      std::vector<PackAddress> came;
+      std::vector<Library::Arrived> came;
       for (const Library::Missing& it : works(sapporo).missing(1000, 0)) {
         auto write = *sapporo.truth->write();
         REQUIRE(write.put_pack(it.address, pack(head, it.address)));
         REQUIRE(write.commit());
-        came.push_back(it.address);
+        came.push_back({it.address, {}});
       }
       const std::uint64_t before = sapporo.truth_kv.calls();
       sapporo.truth_kv.inject_at(n, how);
-      CHECK(works(sapporo).packs_durable(came));
+      CHECK(works(sapporo).packs_durable(std::move(came)));
       const bool struck = sapporo.truth_kv.calls() - before >= n;
       sapporo.truth_kv.inject_at(0, store::Injected::none);
       CHECK((works(sapporo).behind() || (works(sapporo).all_opened() && names(sapporo) == names(head))));
