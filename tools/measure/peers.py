@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 import xml.etree.ElementTree as ElementTree
 
-from measure.processes import cpu_seconds, free_ports, run_timed, wait_until
+from measure.processes import cpu_seconds_below, free_ports, run_timed, wait_until
 from measure.sources import occupied_bytes
 
 
@@ -140,13 +140,17 @@ class Syncthing:
     def holds(self, name, files, size):
         """All is in its folder, and nothing is under way."""
         status = self.ask(name, "db/status?folder=works")
-        return status is not None and status["state"] == "idle" and status["needTotalItems"] == 0 and status["localFiles"] == files and status["localBytes"] == size
+        if status is None or status["state"] != "idle" or status["needTotalItems"] > 0:
+            return False
+        of_files = status["localBytes"] - 128 * (status["localDirectories"] + status["localSymlinks"])  # as which syncthing counts each of those
+        return status["localFiles"] == files and of_files == size
 
     def sent_bytes(self):
         return sum(self.ask(name, "system/connections")["total"]["outBytesTotal"] for name in self.running)
 
     def cpu_seconds(self):
-        return sum(cpu_seconds(it.pid) for it in self.running.values())
+        """Of those that were started and of what they started: the first of each only watches."""
+        return sum(cpu_seconds_below(it.pid) for it in self.running.values())
 
     def stored_bytes(self, name):
         return occupied_bytes(self.root(name)) + occupied_bytes(self.folder / name)

@@ -15,6 +15,12 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def cpu_seconds_below(pid):
+    """Of the process and of all that it has started and that still run."""
+    children = [int(child) for it in Path(f"/proc/{pid}/task").glob("*/children") for child in it.read_text().split()]
+    return cpu_seconds(pid) + sum(cpu_seconds_below(child) for child in children)
+
+
 def anon_kib(pid):
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
