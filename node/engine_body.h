@@ -79,13 +79,17 @@ class Engine::Body {
   Result<local::Answer> answer(const local::CommitRequest& request, Now now);
   Result<local::Answer> answer(const local::DiffRequest& request, Now now);
   Result<local::Answer> answer(const local::RestoreRequest& request, Now now);
+  Result<local::Answer> answer(const local::TagRequest& request, Now now);
   std::optional<local::SessionRow> session(Now now) const;
   Result<Library*> readable(const std::string& name, Now now) const;
   Result<local::Answer> act(const std::string& library, const Act& act, const std::string& text, Now now);
+  struct SmallContent {
+    std::string path, text;
+  };
   Result<void> save_parts(const SaveKeys& keys, std::span<const Act> parts, const std::string& text, local::Saved& saved, Now now,
                           std::vector<std::string>* passed_over = nullptr);
   Result<void> save_acts(const SaveKeys& keys, std::span<const Act> acts, const std::string& text, local::Saved& saved, Now now,
-                         Library::PassedOver* passed_over = nullptr);
+                         Library::PassedOver* passed_over = nullptr, const SmallContent* content = nullptr);
   local::LibraryRow row_of(const Library& library) const;
 
   EngineContext context_;

@@ -10,6 +10,22 @@ namespace {
 
 local::Refusal refusal_of(const Error& error) { return {static_cast<std::uint8_t>(error.fault), error.text}; }
 
+class BytesSource final : public store::ContentSource {
+ public:
+  explicit BytesSource(ByteView bytes) : left_(bytes) {}
+  Result<std::size_t> read(ByteSpan to) override {
+    const std::size_t count = std::min(to.size(), left_.size());
+    std::copy_n(left_.begin(), count, to.begin());
+    left_ = left_.subspan(count);
+    return count;
+  }
+  std::optional<std::uint64_t> size_hint() const override { return left_.size(); }
+  Result<bool> changed_meanwhile() override { return false; }
+
+ private:
+  ByteView left_;
+};
+
 }  // namespace
 
 local::Answer Engine::answer(const local::Request& request, Now now) {
@@ -210,6 +226,21 @@ Result<local::Answer> Engine::Body::answer(const local::RestoreRequest& request,
   return out;
 }
 
+/// A tag is a small document, saved where it is asked for: reading it from a file of the asker's would need a put job.
+Result<local::Answer> Engine::Body::answer(const local::TagRequest& request, Now now) {
+  const SaveKeys keys = TRY(begin_save(request.library, now));
+  Library& library = *find(keys.library);
+  if (request.name.empty() || request.name.contains('/')) return fail(Fault::malformed, "a tag's name is one name, without a slash");
+  const std::string path = tag_path(request.name);
+  if (TRY(TRY(library.readable())->find(path))) return fail(Fault::exists, "there is a tag of that name: " + path + "; remove it first, or take another name");
+  const Library::TagNow made = TRY(library.tag_now());
+  const SmallContent content{path, store::encode(made.tag)};
+  local::Saved out;
+  TRY(save_acts(keys, {}, request.text, out, now, nullptr, &content));
+  if (made.left_out > 0) out.skipped.push_back(std::to_string(made.left_out) + " entries are not in the tag: not all that they need is here yet");
+  return out;
+}
+
 Result<local::Answer> Engine::Body::act(const std::string& name, const Act& act, const std::string& text, Now now) {
   const SaveKeys keys = TRY(begin_save(name, now));
   local::Saved out;
@@ -241,11 +272,9 @@ Result<void> Engine::Body::save_parts(const SaveKeys& keys, std::span<const Act>
   return {};
 }
 
-/// A save without contents: its record is all that is packed.
+/// `content`: that is saved with them, and where; else their record is all that is packed.
 Result<void> Engine::Body::save_acts(const SaveKeys& keys, std::span<const Act> acts, const std::string& text, local::Saved& saved, Now now,
-                                     Library::PassedOver* passed_over) {
-  const Prepared prepared = TRY(prepare(keys.library, acts, text, passed_over, now));
-  if (prepared.record.ops.empty()) return {};
+                                     Library::PassedOver* passed_over, const SmallContent* content) {
   std::vector<store::SealedPack> packs;
   store::IngestOptions how;
   how.library = keys.library;
@@ -255,6 +284,17 @@ Result<void> Engine::Body::save_acts(const SaveKeys& keys, std::span<const Act> 
     packs.push_back(std::move(pack));
     return {};
   });
+  std::vector<Act> all(acts.begin(), acts.end());
+  if (content != nullptr) {
+    BytesSource source(view_of(content->text));
+    TRY(ingest.add(source, {store::ContentKind::file, 0644, now.wall_ms * 1'000'000, "text/plain"}));
+    const std::vector<store::StoredContent> stored = TRY(ingest.settle());
+    all.emplace_back(PutAct{content->path, {stored.front().value, stored.front().source}});
+    saved.bytes += content->text.size();
+    saved.new_bytes += stored.front().new_bytes;
+  }
+  const Prepared prepared = TRY(prepare(keys.library, all, text, passed_over, now));
+  if (prepared.record.ops.empty()) return {};
   TRY(ingest.add_record(prepared.signed_record));
   TRY(ingest.finish());
   saved.sequence = TRY(commit(keys.library, prepared, {}, packs, now));

@@ -22,6 +22,7 @@
 #include "store/entry.h"
 #include "store/feed.h"
 #include "store/history.h"
+#include "store/tag.h"
 
 namespace dozo::node {
 
@@ -205,6 +206,24 @@ class Library {
   store::PieceSource& pieces();
   /// Brought up to the folder first.
   Result<store::History*> history();
+  /// A state of the library: a commit of the history, or of a line beside it (tagged).
+  struct Moment {
+    const store::History* history{};  ///< until the next call that brings histories up to date
+    std::uint64_t number{};
+  };
+  /// The commit with that whole id. Faults: not_found, those of history().
+  Result<Moment> moment(const std::string& id);
+  /// What the folder shows now, for a tag to name.
+  struct TagNow {
+    store::Tag tag;
+    std::uint64_t left_out{};  ///< entries that are known and not in it: what they need is not here, or one before them lacks it
+  };
+  /// Faults: not_found (nothing was saved), over_limit (of feeds), those of readable().
+  Result<TagNow> tag_now() const;
+  /// What a tag names, as far as it still counts: the last commit that shows no more and no less. Where a record came late, between those of the tag, that is
+  /// none of the history: a line of its own is then derived from the tag's records, and kept for some time.
+  /// Faults: unavailable (not all that it names is here), not_found (another library's, another line of a feed, nothing of it counts), those of history().
+  Result<Moment> tagged(const store::Tag& tag);
 
   struct Counts {
     std::uint64_t documents{}, entries{}, packs_missing{}, conflicts{}, refused{};

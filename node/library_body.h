@@ -1,5 +1,6 @@
 // The inside of Library, shared by its sources. Private to library*.cpp: feeds, packs, records, history, saving.
 #pragma once
+#include <array>
 #include <deque>
 #include <limits>
 #include <ranges>
@@ -164,6 +165,14 @@ class Library::Body final : public store::RecordSource {
   Result<void> rewind_history(std::uint64_t count);
   Result<void> extend_history();
   Result<void> update_history();
+  static constexpr std::size_t history_steps_at_once = 64;
+  using Accepted = std::vector<std::pair<RecordNumber, store::Stamp>>;
+  Result<std::vector<store::HistoryStep>> apply_steps(store::WriteTransaction& out, store::Folder& folder, const Accepted& records);
+
+  // ---- tags (library_tags.cpp)
+  using Ends = std::map<store::Branch, Sequence>;
+  Result<Ends> ends_of(const store::Tag& tag) const;
+  Result<const store::History*> beside(const std::vector<RecordNumber>& numbers, const Digest& records);
 
   static store::Branch last_branch(const FeedId& id) {
     store::Branch out(id);
@@ -207,6 +216,14 @@ class Library::Body final : public store::RecordSource {
   // History, and the folder as its last commit shows it; both only once somebody asked.
   std::optional<store::History> history_;
   std::optional<store::Folder> history_folder_;
+  /// A line beside the history: what the records of a tag show without those that came late. Derived anew in each run.
+  struct Beside {
+    Digest records;  ///< that it is made of
+    store::History history;
+  };
+  static constexpr std::size_t beside_most = 2;  ///< two tags can be compared
+  std::array<std::optional<Beside>, beside_most> beside_;
+  std::size_t beside_next_ = 0;  ///< which is made anew next
 };
 
 }  // namespace dozo::node

@@ -9,7 +9,7 @@
 namespace dozo::node {
 namespace {
 
-constexpr std::size_t steps_at_once = 64, documents_at_once = 200;
+constexpr std::size_t documents_at_once = 200;
 
 }  // namespace
 
@@ -74,6 +74,27 @@ Result<void> Library::Body::rewind_history(std::uint64_t count) {
   return {};
 }
 
+/// What these records change, as steps of a history.
+Result<std::vector<store::HistoryStep>> Library::Body::apply_steps(store::WriteTransaction& out, store::Folder& folder, const Accepted& records) {
+  std::vector<store::HistoryStep> steps;
+  for (const auto& [number, stamp] : records) {
+    const auto record = TRY(this->record(number));
+    store::HistoryStep& step = steps.emplace_back(store::HistoryStep{record->id, record->record.hlc, record->record.who, record->record.text, {}});
+    std::vector<store::Change> changes;
+    TRY(folder.apply(out, number, &changes));
+    for (const store::Change& change : changes) {
+      store::TreeChange made{change.path, std::nullopt};
+      if (change.now) {
+        const store::ContentValue& value = change.now->value;
+        const store::Source source = change.now->source.value_or(store::Source{});
+        made.now = store::TreeFile{value.kind, value.executable, value.sha256, source.manifest, source.size_bytes, change.now->document};
+      }
+      step.changes.push_back(std::move(made));
+    }
+  }
+  return steps;
+}
+
 /// The accepted records that follow, some at a time.
 Result<void> Library::Body::extend_history() {
   store::Stamp last;
@@ -86,34 +107,19 @@ Result<void> Library::Body::extend_history() {
     last = row->stamp();
   }
   for (;;) {
-    std::vector<std::pair<RecordNumber, store::Stamp>> next;
+    Accepted next;
     {
       const auto in = TRY(context_.derived.read());
       TRY(rows_.each_accepted(*in, last.hlc, [&](RecordNumber number, const store::Stamp& stamp) -> Result<bool> {
         if (stamp > last) next.emplace_back(number, stamp);
-        return next.size() < steps_at_once;
+        return next.size() < history_steps_at_once;
       }));
     }
     LibraryState state = *state_;
     const auto out = TRY(context_.derived.write());
     Writing writing(*this, *out);
-    std::vector<store::HistoryStep> steps;
-    for (const auto& [number, stamp] : next) {
-      const auto record = TRY(this->record(number));
-      store::HistoryStep& step = steps.emplace_back(store::HistoryStep{record->id, record->record.hlc, record->record.who, record->record.text, {}});
-      std::vector<store::Change> changes;
-      TRY(history_folder_->apply(*out, number, &changes));
-      for (const store::Change& change : changes) {
-        store::TreeChange made{change.path, std::nullopt};
-        if (change.now) {
-          const store::ContentValue& value = change.now->value;
-          const store::Source source = change.now->source.value_or(store::Source{});
-          made.now = store::TreeFile{value.kind, value.executable, value.sha256, source.manifest, source.size_bytes, change.now->document};
-        }
-        step.changes.push_back(std::move(made));
-      }
-      last = stamp;
-    }
+    const std::vector<store::HistoryStep> steps = TRY(apply_steps(*out, *history_folder_, next));
+    if (!next.empty()) last = next.back().second;
     state.in_history += steps.size();
     if (next.empty()) state.history_dirty.reset();
     TRY(rows_.put_state(*out, state));

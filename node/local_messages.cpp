@@ -28,7 +28,7 @@ void serialize(A& a, ListRequest& r) {
 }
 template <class A>
 void serialize(A& a, LogRequest& r) {
-  a(capped<name_most>(r.library), capped<path_most>(r.path), r.before, r.limit);
+  a(capped<name_most>(r.library), capped<path_most>(r.path), r.before, r.limit, capped<name_most>(r.at));
 }
 struct Line {
   std::string text;
@@ -82,7 +82,11 @@ void serialize(A& a, StatRequest& r) {
 }
 template <class A>
 void serialize(A& a, CommitRequest& r) {
-  a(capped<name_most>(r.library), capped<name_most>(r.id), r.time_ms);
+  a(capped<name_most>(r.library), capped<name_most>(r.id), r.time_ms, capped<name_most>(r.tag));
+}
+template <class A>
+void serialize(A& a, TagRequest& r) {
+  a(capped<name_most>(r.library), capped<name_most>(r.name), capped<text_most>(r.text));
 }
 template <class A>
 void serialize(A& a, DiffRequest& r) {

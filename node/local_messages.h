@@ -16,7 +16,7 @@
 
 namespace dozo::node::local {
 
-inline constexpr std::uint16_t protocol_version = 3;
+inline constexpr std::uint16_t protocol_version = 4;
 inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
 inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
 
@@ -38,14 +38,21 @@ struct LogRequest {
   std::string library, path;
   std::uint64_t before{};  ///< only commits below this number; 0: from the newest
   std::uint32_t limit{100};
+  std::string at{};  ///< a commit's whole id: from that one on; "": from the newest
 };
-/// A state of the library in its history: the commit with this id, or the only one whose id begins so; without one the last that is not later than `time_ms`,
-/// as writers say. Answered by a Log of that one.
+/// A state of the library: the commit with this id, or the only one whose id begins so; or what this tag names; without either the last that is not later than
+/// `time_ms`, as writers say. Answered by a Log of that one.
 struct CommitRequest {
   std::string library, id;
   std::int64_t time_ms{};
+  std::string tag{};
+};
+/// Saves a tag under this name: what the library shows now.
+struct TagRequest {
+  std::string library, name, text;
 };
 /// What differs at or below `path` between two commits; without `from`, what the commit `to` changed; without `to`, until now. `skip`: how many to leave out.
+/// Refused as unsupported where both are not commits of one line, as a tag's may be: whoever asks lists both.
 struct DiffRequest {
   std::string library, path, from, to;
   std::uint64_t skip{};
@@ -113,7 +120,7 @@ struct DocumentsRequest {};
 
 using Request = std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
                              ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest,
-                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest>;
+                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest, TagRequest>;
 
 // ---- answers ---------------------------------------------------------------------------------------------------------
 struct Refusal {

@@ -83,34 +83,39 @@ Result<local::Listing> list(Library& library, const local::ListRequest& request)
   return out;
 }
 
-Result<local::Log> log(Library& library, const local::LogRequest& request) {
+local::LogRow row_of(const Library& library, store::HistoryCommit commit) {
   constexpr std::size_t paths_most = 100;
-  store::History* history = TRY(library.history());
+  local::LogRow row;
+  row.number = commit.number;
+  row.commit = commit.id.hex();
+  row.author = std::move(commit.author);
+  row.text = std::move(commit.text);
+  if (const auto found = library.record(commit.record)) {
+    row.person = (*found)->record.person;
+    row.device = (*found)->record.device;
+    row.role = (*found)->record.role;
+  }
+  row.time_ms = store::time_ms(commit.hlc);
+  row.paths_cut = commit.changed_count > std::min(commit.changed.size(), paths_most);
+  if (commit.changed.size() > paths_most) commit.changed.resize(paths_most);
+  row.paths = std::move(commit.changed);
+  return row;
+}
+
+Result<local::Log> log(Library& library, const local::LogRequest& request) {
+  Library::Moment end{TRY(library.history()), 0};
+  if (!request.at.empty()) end = TRY(library.moment(request.at));
   const std::size_t limit = std::clamp<std::size_t>(request.limit, 1, 1000);
   store::LogQuery query;
   if (!request.path.empty()) query.path = request.path;
   query.limit = limit + 1;
   if (request.before != 0) query.before = request.before;
-  std::vector<store::HistoryCommit> commits = TRY(history->log(query));
+  if (end.number != 0) query.before = std::min(query.before.value_or(end.number + 1), end.number + 1);
+  std::vector<store::HistoryCommit> commits = TRY(end.history->log(query));
   local::Log out;
   out.more = commits.size() > limit;
   if (out.more) commits.resize(limit);
-  for (store::HistoryCommit& commit : commits) {
-    local::LogRow& row = out.rows.emplace_back();
-    row.number = commit.number;
-    row.commit = commit.id.hex();
-    row.author = std::move(commit.author);
-    row.text = std::move(commit.text);
-    if (const auto found = library.record(commit.record)) {
-      row.person = (*found)->record.person;
-      row.device = (*found)->record.device;
-      row.role = (*found)->record.role;
-    }
-    row.time_ms = store::time_ms(commit.hlc);
-    row.paths_cut = commit.changed_count > std::min(commit.changed.size(), paths_most);
-    if (commit.changed.size() > paths_most) commit.changed.resize(paths_most);
-    row.paths = std::move(commit.changed);
-  }
+  for (store::HistoryCommit& commit : commits) out.rows.push_back(row_of(library, std::move(commit)));
   return out;
 }
 

@@ -21,14 +21,6 @@ bool is_below(std::string_view path, std::string_view top) {
 }
 std::unexpected<Error> nothing_there(const std::string& path) { return fail(Fault::not_found, "nothing was shown there then: " + path); }
 
-/// The number of the commit with that whole id.
-Result<std::uint64_t> number_of(const History& history, const std::string& id) {
-  if (const auto parsed = store::GitId::parse(id)) {
-    if (const auto number = TRY(history.number_of(*parsed))) return *number;
-  }
-  return fail(Fault::not_found, "the history has no such commit: " + id);
-}
-
 local::ListRow row_of(const std::string& path, const TreeFile& file, std::uint64_t hlc) {
   local::ListRow row;
   row.path = path;
@@ -40,6 +32,21 @@ local::ListRow row_of(const std::string& path, const TreeFile& file, std::uint64
   row.time_ms = store::time_ms(hlc);
   row.executable = file.executable;
   return row;
+}
+
+/// The tag that is saved under this name.
+Result<store::Tag> tag_named(Library& library, const std::string& name) {
+  const store::Folder* folder = TRY(library.readable());
+  const auto shown = TRY(folder->find(tag_path(name)));
+  if (!shown || !shown->source || shown->value.kind != store::ContentKind::file) return fail(Fault::not_found, "the library has no tag of that name: " + name);
+  store::Manifest manifest = TRY(library.manifest(shown->source->manifest));
+  if (manifest.size > store::tag_bytes_most) return fail(Fault::over_limit, tag_path(name) + " is no tag: it is too large");
+  std::string text(static_cast<std::size_t>(manifest.size), '\0');
+  store::ContentReader reader(std::move(manifest), library.pieces());
+  TRY(reader.read(0, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()}));
+  auto tag = store::decode_tag(text);
+  if (!tag) tag.error().text.insert(0, tag_path(name) + " is no tag: ");
+  return tag;
 }
 
 /// That all of it is here. Faults: whatever keeps it from being read.
@@ -59,30 +66,33 @@ store::Content content_of(const TreeFile& file) {
 
 }  // namespace
 
+std::string tag_path(const std::string& name) { return ".dozo/tags/" + name; }
+
 Result<local::Log> commit_named(Library& library, const local::CommitRequest& request) {
-  const History* history = TRY(library.history());
-  std::uint64_t number = 0;
-  if (!request.id.empty()) {
-    if (request.id.size() == 2 * store::GitId::size) {
-      number = TRY(number_of(*history, request.id));
-    } else {
-      const std::vector<std::uint64_t> found = TRY(history->numbers_beginning(request.id, 2));
-      if (found.empty()) return fail(Fault::not_found, "the history has no such commit: " + request.id);
-      if (found.size() > 1) return fail(Fault::exists, "several commits have an id that begins so: " + request.id);
-      number = found.front();
-    }
+  Library::Moment moment{TRY(library.history()), 0};
+  if (!request.tag.empty()) {
+    moment = TRY(library.tagged(TRY(tag_named(library, request.tag))));
+  } else if (request.id.size() == 2 * store::GitId::size) {
+    moment = TRY(library.moment(request.id));
+  } else if (!request.id.empty()) {
+    const std::vector<std::uint64_t> found = TRY(moment.history->numbers_beginning(request.id, 2));
+    if (found.empty()) return fail(Fault::not_found, "the history has no such commit: " + request.id);
+    if (found.size() > 1) return fail(Fault::exists, "several commits have an id that begins so: " + request.id);
+    moment.number = found.front();
   } else {
     // All of that millisecond counts.
     const std::int64_t time_ms = std::clamp<std::int64_t>(request.time_ms, -1, (std::int64_t{1} << 47) - 1);
-    if (time_ms >= 0) number = TRY(history->number_at_time(static_cast<std::uint64_t>(time_ms) << 16 | 0xffff));
-    if (number == 0) return fail(Fault::not_found, "nothing had been saved by then");
+    if (time_ms >= 0) moment.number = TRY(moment.history->number_at_time(static_cast<std::uint64_t>(time_ms) << 16 | 0xffff));
+    if (moment.number == 0) return fail(Fault::not_found, "nothing had been saved by then");
   }
-  return log(library, {request.library, "", number + 1, 1});
+  local::Log out;
+  std::vector<store::HistoryCommit> commits = TRY(moment.history->log({.limit = 1, .before = moment.number + 1}));
+  for (store::HistoryCommit& commit : commits) out.rows.push_back(row_of(library, std::move(commit)));
+  return out;
 }
 
 Result<local::Listing> list_past(Library& library, const local::ListRequest& request) {
-  const History* history = TRY(library.history());
-  const std::uint64_t number = TRY(number_of(*history, request.at));
+  const auto [history, number] = TRY(library.moment(request.at));
   if (request.recursive) return fail(Fault::unsupported, "the past is listed folder by folder");
   const std::string top = trimmed(request.folder);
   local::Listing out;
@@ -112,8 +122,7 @@ Result<local::Listing> list_past(Library& library, const local::ListRequest& req
 }
 
 Result<local::Stat> stat_past(Library& library, const local::StatRequest& request) {
-  const History* history = TRY(library.history());
-  const std::uint64_t number = TRY(number_of(*history, request.at));
+  const auto [history, number] = TRY(library.moment(request.at));
   const std::string path = trimmed(request.path);
   local::Stat out;
   const auto file = path.empty() ? std::nullopt : TRY(history->file_at(number, path));
@@ -134,9 +143,11 @@ Result<local::Stat> stat_past(Library& library, const local::StatRequest& reques
 }
 
 Result<local::Differences> differences(Library& library, const local::DiffRequest& request) {
-  const History* history = TRY(library.history());
-  const std::uint64_t to = request.to.empty() ? history->size() : TRY(number_of(*history, request.to));
-  const std::uint64_t from = request.from.empty() ? to - std::min<std::uint64_t>(to, 1) : TRY(number_of(*history, request.from));
+  const History* line = TRY(library.history());
+  const Library::Moment to = request.to.empty() ? Library::Moment{line, line->size()} : TRY(library.moment(request.to));
+  Library::Moment from{to.history, to.number - std::min<std::uint64_t>(to.number, 1)};
+  if (!request.from.empty()) from = TRY(library.moment(request.from));
+  if (from.history != to.history) return fail(Fault::unsupported, "commits of two lines: both are to be listed");
   const std::string top = trimmed(request.path);
   const std::size_t limit = std::clamp<std::size_t>(request.limit, 1, 4000);
   std::uint64_t skip = request.skip;
@@ -154,14 +165,13 @@ Result<local::Differences> differences(Library& library, const local::DiffReques
     if (it.after) row.after = row_of("", *it.after, 0);
     return true;
   };
-  TRY(history->diff(from, to, take, wanted));
+  TRY(to.history->diff(from.number, to.number, take, wanted));
   return out;
 }
 
 Result<ActsToRestore> acts_to_restore(Library& library, const local::RestoreRequest& request) {
   const store::Folder* folder = TRY(library.readable());
-  const History* history = TRY(library.history());
-  const std::uint64_t number = TRY(number_of(*history, request.at));
+  const auto [history, number] = TRY(library.moment(request.at));
   const std::string top = trimmed(request.path);
   ActsToRestore out;
   std::set<std::string> then;

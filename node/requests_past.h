@@ -10,6 +10,8 @@
 
 namespace dozo::node {
 
+/// Where the tag of this name lies: tags are documents, seen, moved, compared and deleted like others.
+std::string tag_path(const std::string& name);
 /// Faults of all: denied (no keys), not_found, malformed (a path that none can be), the store's.
 /// Fault besides: exists (several ids begin so).
 Result<local::Log> commit_named(Library& library, const local::CommitRequest& request);

@@ -176,6 +176,41 @@ Result<void> restore(const Common& common, const ChangeOptions& options) {
   return {};
 }
 
+// ---- tag -------------------------------------------------------------------------------------------------------------
+struct TagOptions {
+  std::string library, name, text;
+};
+
+Result<void> list_tags(const Common& common, const std::string& library) {
+  json rows = json::array();
+  const Result<void> listed =
+      for_each_row(common, {library, tags_folder.substr(0, tags_folder.size() - 1), ""}, false, [&](const local::ListRow& row) -> Result<void> {
+        if (row.kind != "file") return {};
+        const std::string name = row.path.substr(tags_folder.size());
+        if (common.json)
+          rows.push_back({{"name", path_json(name)}, {"path", path_json(row.path)}, {"time_ms", row.time_ms}});
+        else
+          std::printf("%s  %s\n", time_text(row.time_ms).c_str(), shown(name).c_str());
+        return {};
+      });
+  if (!listed && listed.error().fault != Fault::not_found) return listed;
+  if (common.json) print(rows);
+  return {};
+}
+
+Result<void> tag(const Common& common, const TagOptions& options) {
+  const Place place = library_or_thing(options.library);
+  if (!place.path.empty()) misused("a tag is for a library, not for a part of it");
+  if (options.name.empty()) return list_tags(common, place.library);
+  if (options.name.contains('/')) misused("a tag has one name, without a slash");
+  if (is_moment(options.name)) misused("\"" + shown(options.name) + "\" would be read as a time or a commit: take another name");
+  const auto saved = TRY(ask_for<local::Saved>(common, local::TagRequest{place.library, options.name, options.text}));
+  for (const std::string& line : saved.skipped) std::fprintf(stderr, "dozo: %s\n", shown(line).c_str());
+  if (common.json)
+    print({{"name", path_json(options.name)}, {"path", path_json(tags_folder + options.name)}, {"as", as_json(saved)}, {"left_out", saved.skipped}});
+  return {};
+}
+
 Result<void> conflicts(const Common& common, const std::string& library) {
   const auto found = TRY(ask_for<local::Conflicts>(common, local::ConflictsRequest{library_or_thing(library).library}));
   json rows = json::array();
@@ -256,6 +291,13 @@ void add_document_verbs(CLI::App& app, Common& common) {
   verb->add_flag("-y,--yes", change->yes, "do not ask before a whole library loses what came since");
   verb->add_option("-m,--message", change->text, "what to say about it in the history");
   verb->callback([=, &common] { finish(restore(common, *change)); });
+
+  auto tag_options = std::make_shared<TagOptions>();
+  verb = app.add_subcommand("tag", "give what a library shows now a name that --at takes, or list such names: dozo tag LIBRARY [NAME]")->group(group);
+  verb->add_option("library", tag_options->library, "LIBRARY")->required()->type_name(takes::library);
+  verb->add_option("name", tag_options->name, "the tag; without one they are listed")->type_name(takes::name);
+  verb->add_option("-m,--message", tag_options->text, "what to say about it in the history");
+  verb->callback([=, &common] { finish(tag(common, *tag_options)); });
 
   verb = app.add_subcommand("conflicts", "what waits for a person: dozo conflicts LIBRARY")->group(group);
   verb->add_option("library", change->place, "LIBRARY")->required()->type_name(takes::library);

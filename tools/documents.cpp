@@ -125,6 +125,8 @@ std::optional<std::int64_t> time_ms_of(std::string_view text) {
   return static_cast<std::int64_t>(seconds) * 1000 + 999;
 }
 
+bool is_moment(std::string_view text) { return time_ms_of(text) || is_id(text); }
+
 void add_moment(CLI::App& verb, const std::string& name, std::string& to, const std::string& help) {
   verb.add_option(name, to, help)
       ->check([](const std::string& text) { return text.empty() ? std::string("no moment is given: it is empty") : std::string(); })
@@ -138,7 +140,10 @@ Result<local::LogRow> commit_at(const Common& common, const std::string& library
   } else if (is_id(when)) {
     request.id = when;
   } else if (!when.empty()) {
-    misused("\"" + shown(when) + "\" is no moment: write " + moment_help);
+    const auto tag = ask_for<local::Stat>(common, local::StatRequest{library, tags_folder + when});
+    if (!tag && (tag.error().fault == Fault::not_found || tag.error().fault == Fault::malformed))
+      misused("\"" + shown(when) + "\" is no moment: write " + moment_help);
+    request.tag = when;
   }
   local::Log log = TRY(ask_for<local::Log>(common, request));
   if (log.rows.empty()) return fail(Fault::not_found, "the history has no such commit");

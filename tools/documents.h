@@ -24,13 +24,16 @@ Place library_or_thing(const std::string& text);
 /// The last millisecond of the day, minute or second that is named: 2026-11-27, "2026-11-27 14:05", 2026-11-27T14:05:10, in the local time zone or with Z or
 /// +09:00 at the end. Nothing: it is no such text, or no such time.
 std::optional<std::int64_t> time_ms_of(std::string_view text);
-/// The commit that people mean by `when`: the last one not later than a time, or the one with an id that begins so; "" is the newest. Faults: not_found, exists
-/// (several begin so), those of ask.
+inline const std::string tags_folder = ".dozo/tags/";  ///< in which tags lie, as documents
+/// Whether it is read as a time or a commit: no tag may be called so.
+bool is_moment(std::string_view text);
+/// The commit that people mean by `when`: the last one not later than a time, the one with an id that begins so, or what a tag of that name names; "" is the
+/// newest. Faults: not_found, exists (several begin so), those of ask.
 Result<node::local::LogRow> commit_at(const Common& common, const std::string& library, const std::string& when);
 /// The place as it was then; as it is now where `when` is "".
 Result<Place> at(const Common& common, Place place, const std::string& when);
 /// What --at, --from and --to take. An empty one, perhaps of a variable that is not set, is refused.
-inline constexpr const char* moment_help = "a day, a time of it (\"2026-11-27 14:05\"), or the id of a commit";
+inline constexpr const char* moment_help = "a day, a time of it (\"2026-11-27 14:05\"), the id of a commit, or a tag";
 
 void add_moment(CLI::App& verb, const std::string& name, std::string& to, const std::string& help);
 

@@ -100,7 +100,7 @@ A \fIhome\fR is the folder of one node.
 A \fIplace\fR is \fILIBRARY\fR:\fIPATH\fR: the library by its title, or by its id in hex, and a path without a leading slash;
 \fIworks:\fR is the whole library \fIworks\fR.
 A moment, as \fB\-\-at\fR, \fB\-\-from\fR and \fB\-\-to\fR take it, is a day (2026\-11\-27), a minute or second of it (2026\-11\-27T14:05), all of
-which counts, or the id of a commit, as \fBdozo log\fR shows it.
+which counts, the id of a commit, as \fBdozo log\fR shows it, or a tag.
 .PP
 A secret is never an argument: it is the content of a file that is closed to others, or is asked for on the terminal.
 Results go to standard output, all else to standard error.

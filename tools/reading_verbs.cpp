@@ -272,11 +272,34 @@ void join_moves(std::vector<Difference>& rows) {
   std::erase_if(rows, [&](const Difference&) { return static_cast<bool>(joined[at++]); });
 }
 
+/// The same where the daemon has no line on which both stand: both are listed.
+Result<std::vector<Difference>> differences_listed(const Common& common, const std::string& library, const std::string& path, const std::string& from,
+                                                   const std::string& to) {
+  std::map<std::string, Difference> rows;
+  for (const bool is_after : {false, true}) {
+    const Result<void> listed = for_each_row(common, {library, path, is_after ? to : from}, true, [&](const local::ListRow& row) -> Result<void> {
+      Difference& it = rows[row.path];
+      it.path = row.path;
+      (is_after ? it.after : it.before) = row;
+      return {};
+    });
+    if (!listed && listed.error().fault != Fault::not_found) return std::unexpected(listed.error());  // it may be there at one of them alone
+  }
+  std::vector<Difference> out;
+  for (auto& [at, it] : rows) out.push_back(std::move(it));
+  return out;
+}
+
 Result<std::vector<Difference>> differences(const Common& common, const std::string& library, const std::string& path, const std::string& from,
                                             const std::string& to) {
   std::vector<Difference> out;
   for (bool more = true; more;) {
-    const auto page = TRY(ask_for<local::Differences>(common, local::DiffRequest{library, path, from, to, out.size(), 1000}));
+    Result<local::Differences> asked = ask_for<local::Differences>(common, local::DiffRequest{library, path, from, to, out.size(), 1000});
+    if (!asked && asked.error().fault == Fault::unsupported) {
+      out = TRY(differences_listed(common, library, path, from, to));
+      break;
+    }
+    const local::Differences page = TRY(std::move(asked));
     for (const local::DifferenceRow& row : page.rows) {
       Difference& it = out.emplace_back(Difference{row.path, "", row.before, row.after});
       for (auto* side : {&it.before, &it.after})
@@ -375,7 +398,7 @@ Result<void> show(const Common& common, const ShowOptions& options) {
   const local::LogRow moment = TRY(commit_at(common, named.library, options.when));
   const Place place{named.library, named.path, options.when.empty() ? "" : moment.commit};
   const auto stat = TRY(ask_for<local::Stat>(common, local::StatRequest{place.library, place.path, place.at}));
-  const auto saves = TRY(ask_for<local::Log>(common, local::LogRequest{place.library, place.path, moment.number + 1, 1}));
+  const auto saves = TRY(ask_for<local::Log>(common, local::LogRequest{place.library, place.path, 0, 1, moment.commit}));
   std::optional<Usage> below;
   if (stat.row.kind == "folder") below = TRY(usage_of(common, place));
   if (common.json) {

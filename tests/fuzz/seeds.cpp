@@ -17,6 +17,7 @@
 #include "store/feed.h"
 #include "store/manifest.h"
 #include "store/pack.h"
+#include "store/tag.h"
 #include "sync/messages.h"
 #include "tests/fuzz/targets.h"
 #include "tests/policy_realm.h"
@@ -219,6 +220,10 @@ void add_store(Seeds& to) {
 
   for (const char* it : {"図面/橋 (conflict, 大阪 佐藤 2026-11-23 14.05 abcdef).tar.gz", "ǅ/ß/İ/ﬃ", "CON/a\xcc\x81\xff\xfe", "가나/각", "a.b/.git/~1"})
     to["name"].push_back(bytes_of_text(it));
+  const store::TagPoint first{feed.node, feed.incarnation, {1}, counted<Digest>(1)},
+      second{feed.node, feed.incarnation, {~std::uint64_t{0}}, counted<Digest>(2)};
+  to["tag"].push_back(bytes_of_text(store::encode(store::Tag{feed.library, {first}})));
+  to["tag"].push_back(bytes_of_text(store::encode(store::Tag{feed.library, {first, second}})));
 }
 
 void add_sync(Seeds& to) {

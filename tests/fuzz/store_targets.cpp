@@ -10,6 +10,7 @@
 #include "store/pack.h"
 #include "store/piece_list.h"
 #include "store/record.h"
+#include "store/tag.h"
 #include "tests/fuzz/targets.h"
 
 namespace dozo::fuzz {
@@ -114,10 +115,24 @@ bool name(ByteView bytes) {
   return true;
 }
 
-constexpr std::array targets{Target{"entry", entry},         Target{"pack_list", pack_list}, Target{"signed_record", signed_record},
-                             Target{"open_pack", open_pack}, Target{"manifest", manifest},   Target{"list_node", list_node},
-                             Target{"head", head},           Target{"name", name},           Target{"fork_evidence", fork_evidence},
-                             Target{"feed_tail", feed_tail}};
+bool tag(ByteView bytes) {
+  const auto it = decode_tag(text_of(bytes));
+  if (!it) return false;
+  INVARIANT(encode(*it) == text_of(bytes));
+  return true;
+}
+
+constexpr std::array targets{Target{"entry", entry},
+                             Target{"pack_list", pack_list},
+                             Target{"signed_record", signed_record},
+                             Target{"open_pack", open_pack},
+                             Target{"manifest", manifest},
+                             Target{"list_node", list_node},
+                             Target{"head", head},
+                             Target{"name", name},
+                             Target{"fork_evidence", fork_evidence},
+                             Target{"feed_tail", feed_tail},
+                             Target{"tag", tag}};
 
 }  // namespace
 

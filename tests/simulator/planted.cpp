@@ -8,13 +8,14 @@ namespace {
 struct Row {
   std::string_view name, finder;
 };
-constexpr std::array<Row, 8> rows{{{"none", ""},
+constexpr std::array<Row, 9> rows{{{"none", ""},
                                    {"forgetful-disk", "durability"},
                                    {"dropped-pack", "durability"},
                                    {"deaf-to-a-feed", "convergence"},
                                    {"unsealed-copy", "no_plaintext"},
                                    {"stolen-signature", "authority"},
                                    {"open-door", "entitlement"},
+                                   {"forgotten-point", "tags"},
                                    {"swallowed-slices", "liveness"}}};
 
 }  // namespace

@@ -225,6 +225,32 @@ void resolve_some(World& world, Process& node) {
   if (begin(world, node, std::move(save))) finish_save(world, node);
 }
 
+/// Any of the history. Empty: there is none.
+std::string some_commit(World& world, node::Library& library) {
+  const auto history = library.history();
+  if (!history || (*history)->size() == 0) return {};
+  const auto id = (*history)->id_at(1 + world.dice.below((*history)->size()));
+  return id ? id->hex() : std::string();
+}
+
+/// What a tag that is given now names. It shows what the newest commit does, where all that is known can be read.
+std::optional<Tagged> tag_of(World& world, const Process& node, node::Library& library) {
+  const auto now = library.tag_now();
+  if (!now) return std::nullopt;
+  const auto moment = library.tagged(now->tag);
+  if (!moment) return std::nullopt;  // a bit that flipped; the end asks again
+  const auto tree = moment->history->tree_at(moment->number);
+  const auto history = library.history();
+  const auto newest = history ? (*history)->tree_at((*history)->size()) : Result<store::GitId>(std::unexpected(history.error()));
+  const auto records = records_to(*moment);
+  const auto refused = library.refused();
+  if (!tree || !newest || !records || !refused) return std::nullopt;
+  if (now->left_out == 0 && *tree != *newest) world.violate("tags", fmt::format("{}: a tag given now shows something else than now", node.name));
+  Tagged out{library.id(), now->tag, *records, {}, *tree};
+  for (const auto& [record, why] : *refused) out.not_counting.insert(record);
+  return out;
+}
+
 /// The same acts as a person's command gives them.
 void request_some(World& world, Process& node) {
   const std::string library = some_library(world, node);
@@ -235,15 +261,28 @@ void request_some(World& world, Process& node) {
   // What it makes is known only by its outcome: not while a crash, or a bit that flipped in the history, may hide that.
   const auto found = node.engine->library_named(library);
   const bool is_hidden = node.crash_is_due || !found || !(*found)->history();
-  switch (is_hidden ? 2 + world.dice.below(4) : world.dice.below(6)) {
+  const std::string then = is_hidden ? "" : some_commit(world, **found);
+  const std::uint64_t what = then.empty() ? 4 + world.dice.below(4) : world.dice.below(12);
+  const bool writes = what < 4;
+  std::optional<Tagged> tagged;
+  switch (what) {
     case 0: request = local::MoveRequest{library, path, some_path(world), world.tag}; break;
     case 1: request = local::RemoveRequest{library, path, world.tag, true}; break;
-    case 2: request = local::ListRequest{library, "", "", true}; break;
-    case 3: request = local::LogRequest{library, path}; break;
-    case 4: request = local::StatusRequest{}; break;
-    default: request = local::PeersRequest{}; break;
+    case 2: request = local::RestoreRequest{library, world.dice.chance(500) ? "" : path, then, world.tag, world.dice.chance(300)}; break;
+    case 3:
+      tagged = tag_of(world, node, **found);
+      request = local::TagRequest{library, world.tag + "-tag-" + std::to_string(world.tags.size()), world.tag};
+      break;
+    case 4: request = local::ListRequest{library, "", "", true}; break;
+    case 5: request = local::LogRequest{library, path}; break;
+    case 6: request = local::StatusRequest{}; break;
+    case 7: request = local::PeersRequest{}; break;
+    case 8: request = local::ListRequest{library, "", "", false, 1000, then}; break;
+    case 9: request = local::DiffRequest{library, "", then, ""}; break;
+    case 10: request = local::CommitRequest{library, "", world.now_of(node).wall_ms - static_cast<std::int64_t>(world.dice.below(600'000))}; break;
+    default: request = local::StatRequest{library, path, then}; break;
   }
-  const bool writes = request.index() == local::Request(local::MoveRequest{}).index() || request.index() == local::Request(local::RemoveRequest{}).index();
+  if (what >= 8) world.coverage.note(Seen::looked_back);
   const PolicyVersion policy = node.engine->realm().policy()->version();
   const auto end = [&] {
     const auto point = (*found)->first_line((*found)->own_feed());
@@ -257,17 +296,24 @@ void request_some(World& world, Process& node) {
   if (writes && found) {
     const Sequence after = end();
     if (after > before || (*found)->own_feed() != feed) {  // after a clock was put right it writes in another one
-      // The record is one that was not in the history.
+      // The records are those that were not in the history, the last of them that of the last entry.
       const auto history = (*found)->history();
       if (!history) world.unseen.push_back({node.index, (*found)->id(), policy, node.astray_ms > 0});
-      for (std::uint64_t k = history ? (*history)->size() : 0; k > 0; --k) {
+      Sequence sequence = after;
+      const Sequence first{(*found)->own_feed() == feed ? before.value + 1 : 1};
+      for (std::uint64_t k = history ? (*history)->size() : 0; k > 0 && sequence >= first; --k) {
         const auto record = (*history)->record_at(k);
         if (!record || world.made.contains(*record)) continue;
         world.made[*record] = {node.index, (*found)->id(), policy, node.astray_ms > 0};
-        world.trace(fmt::format("{}: asked for a change in {}: {}", node.name, library, after.value));
-        if (std::holds_alternative<local::Done>(answer)) acknowledge(world, node, (*found)->own_feed(), after, *record);
-        break;
+        world.trace(fmt::format("{}: asked for a change in {}: {}", node.name, library, sequence.value));
+        if (std::holds_alternative<local::Saved>(answer)) acknowledge(world, node, (*found)->own_feed(), sequence, *record);
+        --sequence.value;
       }
+      if (what == 2) world.coverage.note(Seen::brought_back);
+    }
+    if (tagged && std::holds_alternative<local::Saved>(answer)) {
+      world.coverage.note(Seen::tagged);
+      world.tags.push_back(std::move(*tagged));
     }
   }
   world.after_call(node, false);

@@ -371,6 +371,7 @@ void World::liveness() {
   invariants.liveness.at_rest(*this, count() - before, rest_ms);
   invariants.durability.end(*this);
   invariants.convergence.end(*this);
+  invariants.tags.end(*this);
   invariants.authority.end(*this);
   invariants.entitlement.end(*this);
   invariants.no_plaintext.end(*this);

@@ -54,6 +54,18 @@ struct Made {
   bool dated_ahead{};  ///< by a clock that was years ahead: it waits for its time
 };
 
+/// A tag that somebody gave, and what it showed then.
+struct Tagged {
+  LibraryId library;
+  store::Tag tag;
+  std::vector<RecordId> records;    ///< that it showed
+  std::set<RecordId> not_counting;  ///< that were known and did not count then; they may yet
+  store::GitId tree;
+};
+
+/// The records up to there. Fault: the store's.
+Result<std::vector<RecordId>> records_to(const node::Library::Moment& moment);
+
 class World final : public Surroundings {
  public:
   explicit World(const Options& options);
@@ -82,7 +94,8 @@ class World final : public Surroundings {
   std::vector<Save> saves;
   std::map<RecordId, Made> made;
   std::vector<Made> unseen;  ///< made while the history of its node, which alone tells the record, could not be read
-  Plan plan;                 ///< that HQ would publish next
+  std::vector<Tagged> tags;
+  Plan plan;  ///< that HQ would publish next
   std::uint64_t operation = 0;
   std::map<NodeIndex, std::deque<std::pair<std::int64_t, Disks>>> images;  ///< of disks, and when they were taken
   std::set<NodeIndex> doubtful;                                            ///< a bit of their truth was turned over

@@ -73,6 +73,11 @@ struct Liveness {
   void at_rest(World& world, std::uint64_t messages, std::int64_t over_ms) const;
 };
 
+/// A tag shows the same at all honest nodes that can read the library, and, as long as as much of it counts, what it showed when it was given.
+struct Tags {
+  void end(World& world) const;
+};
+
 struct Invariants {
   Durability durability;
   Convergence convergence;
@@ -80,6 +85,7 @@ struct Invariants {
   AuthorityHolds authority;
   Entitlement entitlement;
   Liveness liveness;
+  Tags tags;
 };
 
 /// All lines of all feeds, in an order that does not depend on which line of a forked feed came first.

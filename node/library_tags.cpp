@@ -1,0 +1,138 @@
+// Tags of a library: what the folder is made of now, and what it was made of when a tag was given.
+//
+// The history is a line in the order of stamps. A record that comes late goes between those that were there, and from there on no commit shows what a tag
+// named that is older than its coming. So a tag is looked up by its records: where they are the first of the line its commit is one of the history's; else a
+// line is derived from them alone, in rows of its own.
+#include <algorithm>
+
+#include "crypto/hash.h"
+#include "node/library_body.h"
+
+namespace dozo::node {
+
+Result<Library::TagNow> Library::tag_now() const {
+  TRY(readable());
+  TagNow out;
+  out.tag.library = body_->id_;
+  for (const auto& [branch, feed] : body_->feeds_) {
+    // Entries are taken in wherever they stand; named is what has everything before it too.
+    Sequence end = feed.tail.sequence();
+    const auto unopened = body_->unopened_.lower_bound({branch, 0});
+    if (unopened != body_->unopened_.end() && unopened->first.first == branch) end = {unopened->first.second - 1};
+    out.left_out += feed.tail.sequence().value - end.value;
+    if (end.value == 0) continue;
+    if (out.tag.points.size() == store::tag_points_most) return fail(Fault::over_limit, "the library has more feeds than a tag can name");
+    const Digest root = TRY(root_at({branch.feed, feed.tail.sequence(), feed.tail.root()}, end));
+    out.tag.points.push_back({branch.feed.node, branch.feed.incarnation, end, root});
+  }
+  if (out.tag.points.empty()) return fail(Fault::not_found, "nothing has been saved yet that a tag could name");
+  std::ranges::sort(out.tag.points);
+  const auto twice = std::ranges::unique(out.tag.points);  // lines of a forked feed, up to where both are alike
+  out.tag.points.erase(twice.begin(), twice.end());
+  return out;
+}
+
+/// How much of each line that is here is in the tag.
+Result<Library::Body::Ends> Library::Body::ends_of(const store::Tag& tag) const {
+  if (tag.library != id_) return fail(Fault::not_found, "a tag of another library");
+  Ends out;
+  for (const store::TagPoint& point : tag.points) {
+    bool found = false, shorter = false;
+    for (const auto& [branch, feed] : lines({id_, point.node, point.incarnation})) {
+      shorter = shorter || feed.tail.sequence() < point.sequence;
+      if (!TRY(on_line(branch, feed, point.sequence, point.root))) continue;
+      found = true;
+      Sequence& end = out[branch];
+      end = std::max(end, point.sequence);
+    }
+    if (found) continue;
+    const auto all = lines({id_, point.node, point.incarnation});
+    if (shorter || all.begin() == all.end()) return fail(Fault::unavailable, "not all that the tag names is here yet");
+    return fail(Fault::not_found, "the tag names entries of a feed that are not those which are here");
+  }
+  for (const auto& [place, entry] : unopened_) {
+    const auto end = out.find(place.first);
+    if (end != out.end() && place.second <= end->second.value) return fail(Fault::unavailable, "not all that the tag names can be read here yet");
+  }
+  return out;
+}
+
+Result<Library::Moment> Library::tagged(const store::Tag& tag) {
+  const store::History* line = TRY(history());
+  const Body::Ends ends = TRY(body_->ends_of(tag));
+  std::vector<RecordNumber> numbers;
+  crypto::Sha256 records;
+  bool first_ones = true;  // of the history
+  {
+    const auto in = TRY(body_->context_.derived.read());
+    bool one_left_out = false;
+    TRY(body_->rows_.each_accepted(*in, 0, [&](RecordNumber number, const store::Stamp&) -> Result<bool> {
+      const auto row = TRY(body_->rows_.record(*in, number));
+      if (!row) return fail(Fault::corrupt, "rows of the derived store do not fit each other: run dozo fsck --rebuild");
+      const bool named = std::ranges::any_of(row->carriers, [&](const Carrier& carrier) {
+        const auto end = ends.find(carrier.branch);
+        return !carrier.refusal && end != ends.end() && carrier.sequence <= end->second;
+      });
+      if (!named) {
+        one_left_out = true;
+        return true;
+      }
+      first_ones = first_ones && !one_left_out;
+      numbers.push_back(number);
+      records.update(row->id.view());
+      return true;
+    }));
+  }
+  if (numbers.empty()) return fail(Fault::not_found, "nothing of what the tag names counts any more");
+  if (!first_ones) line = TRY(body_->beside(numbers, records.finish()));
+  return Moment{line, numbers.size()};
+}
+
+/// The line of these records, in the order of their stamps.
+Result<const store::History*> Library::Body::beside(const std::vector<RecordNumber>& numbers, const Digest& records) {
+  for (const auto& it : beside_) {
+    if (it && it->records == records && it->history.size() == numbers.size()) return &it->history;
+  }
+  const std::size_t slot = std::exchange(beside_next_, (beside_next_ + 1) % beside_most);
+  beside_[slot].reset();
+  Bytes of = bytes_of(id_.view());
+  of.push_back(static_cast<std::uint8_t>(slot));
+  const LibraryId place = *LibraryId::from(context_.local.keyed("line beside a history", of).view().first(LibraryId::size));
+  const LibraryRows rows(context_.local, place);
+  store::History history = TRY(store::History::open(context_.derived, context_.local, place));
+  TRY(history.rewind_to(0));
+  TRY(erase(rows.history_space()));
+  store::Folder folder(store::Folder::Place{context_.derived, view_table, rows.history_space(), context_.local}, rule(), *this);
+  for (std::size_t done = 0; done < numbers.size();) {
+    Accepted next;
+    const auto out = TRY(context_.derived.write());
+    Writing writing(*this, *out);
+    for (; done < numbers.size() && next.size() < history_steps_at_once; ++done) {
+      const auto row = TRY(rows_.record(*out, numbers[done]));
+      if (!row) return fail(Fault::corrupt, "rows of the derived store do not fit each other: run dozo fsck --rebuild");
+      next.emplace_back(numbers[done], row->stamp());
+    }
+    const std::vector<store::HistoryStep> steps = TRY(apply_steps(*out, folder, next));
+    TRY(out->commit());
+    writing.committed();
+    forget_some();
+    TRY(history.extend(steps));
+  }
+  TRY(erase(rows.history_space()));  // the commits are all that is asked
+  beside_[slot].emplace(Beside{records, std::move(history)});
+  return &beside_[slot]->history;
+}
+
+Result<Library::Moment> Library::moment(const std::string& id) {
+  const store::History* line = TRY(history());
+  if (const auto parsed = store::GitId::parse(id)) {
+    if (const auto number = TRY(line->number_of(*parsed))) return Moment{line, *number};
+    for (const auto& it : body_->beside_) {
+      if (!it) continue;
+      if (const auto number = TRY(it->history.number_of(*parsed))) return Moment{&it->history, *number};
+    }
+  }
+  return fail(Fault::not_found, "the history has no such commit: " + id);
+}
+
+}  // namespace dozo::node
