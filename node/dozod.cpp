@@ -118,6 +118,23 @@ std::optional<Options> read_options(int argc, char** argv, int& status) {
   return out;
 }
 
+/// A store that an older version made. One that is not what its own root says stays as it is: it serves as well as before, and fsck puts it right.
+Result<void> migrate(node::HomeStore& store, node::DaemonLog& log) {
+  const std::uint8_t before = TRY(store.truth().format());
+  if (before == store::truth_format) return {};
+  const auto number = [](std::uint8_t format) { return std::to_string(format); };
+  const Result<void> done = store.truth().migrate(store::truth_format);
+  if (done) {
+    log.info("the store was of format " + number(before) + " and is of format " + number(store::truth_format) +
+             " now; before going back to an older version of Dozo: dozo node migrate --format " + number(before));
+  } else if (done.error().fault == Fault::corrupt) {
+    log.warning("the store stays of format " + number(before) + ": " + done.error().text);
+  } else {
+    return done;
+  }
+  return {};
+}
+
 /// With keys and lock at hand. `opened`: the store was found sound.
 Result<void> serve(const Options& options, const node::Home& home, const node::HomeKeys& keys, bool died, bool& opened) {
   node::DaemonLog log;
@@ -125,6 +142,7 @@ Result<void> serve(const Options& options, const node::Home& home, const node::H
   const auto store = TRY(node::HomeStore::open(home, keys, died ? node::HomeStore::Before::died : node::HomeStore::Before::ended));
   opened = true;
   if (store->derived_was_damaged()) log.warning("the derived store was damaged or another node's: it is made again from the truth");
+  if (!options.check) TRY(migrate(*store, log));
   const auto daemon = TRY(node::Daemon::open(home, keys, *store, log));
   if (options.check) {
     std::puts("ok");

@@ -106,6 +106,8 @@ Result<bool> Fsck::open_truth() {
   truth_kv_ = std::move(*opened);
   truth_ = TRY(store::Truth::open_damaged(*truth_kv_, sealer_));
   const auto whole = store::Truth::open(*truth_kv_, sealer_);
+  if (const auto format = truth_->format(); format && *format < store::truth_format)
+    note(FsckKind::environment, name + ": of format " + std::to_string(*format) + ": dozod brings it to format " + std::to_string(store::truth_format));
   if (!whole && whole.error().fault == Fault::not_found) {
     note(FsckKind::environment, name + ": the store was never begun");
     return false;

@@ -14,6 +14,18 @@ namespace {
 constexpr std::size_t index_packs_most = 64;   // whose places are held at a time
 constexpr std::size_t erased_packs_most = 64;  // in one transaction
 
+/// As the rows say, with keys or without. Fault: corrupt (one of them is damaged).
+Result<std::map<LibraryId, store::PackUsage>> usages_in(TruthCheck& in) {
+  std::map<LibraryId, store::PackUsage> out;
+  TRY(in.each_raw(TruthTable::usages, [&](ByteView key, const std::optional<ByteView>& value) -> Result<bool> {
+    const auto library = LibraryId::from(key);
+    if (!library || !value || value->size() != 16) return fail(Fault::corrupt, "a damaged row in the count of packs");
+    out[*library] = {get_u64(value->data()), get_u64(value->data() + 8)};
+    return true;
+  }));
+  return out;
+}
+
 std::string size_text(std::uint64_t bytes) { return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB"; }
 
 }  // namespace
@@ -21,7 +33,7 @@ std::string size_text(std::uint64_t bytes) { return std::to_string((bytes + (1U 
 Result<void> Fsck::check_packs() {
   {
     auto in = TRY(TruthCheck::begin(*truth_));
-    if (const auto usages = in.usages()) {
+    if (const auto usages = usages_in(in)) {
       for (const auto& [library, usage] : *usages) bytes_total_ += usage.bytes;
     }
     tell("packs", 0, bytes_total_);
@@ -147,7 +159,7 @@ Result<void> Fsck::check_counts(TruthCheck& in) {
   }));
   for (const auto& [library, usage] : usages_) counted += usage.count;
   if (owned != counted) differ = true;
-  const auto stored = in.usages();
+  const auto stored = usages_in(in);
   if (!stored && stored.error().fault != Fault::corrupt) return std::unexpected(stored.error());
   if (damaged_packs_.empty() && stored) {
     std::map<LibraryId, store::PackUsage> now = *stored;

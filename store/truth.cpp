@@ -35,6 +35,7 @@ Result<const RootValue*> TruthRead::root() {
 Result<void> TruthRead::believe_miss(Table it) {
   if (!rows::is_under_root(it)) return {};
   const RootValue* value = TRY(root());
+  if (!rows::is_under_root(it, value->format)) return {};
   const auto sum = value->tables.find(rows::letter(it));
   const std::uint64_t expected = sum == value->tables.end() ? 0 : sum->second.count;
   if (TRY(transaction_->count(it)) != expected) {
@@ -64,9 +65,11 @@ Result<void> TruthRead::each_row(Table it, ByteView beginning, ByteView from, co
   return {};
 }
 
-Result<RootValue> TruthRead::counted() {
+Result<RootValue> TruthRead::counted(std::uint8_t format) {
   RootValue out;
-  for (const Name name : rows::under_root) {
+  out.format = format;
+  for (const auto& [name, since] : rows::under_root) {
+    if (since > format) continue;
     TableSum& sum = out.tables[rows::letter(table(name))];
     const auto cursor = TRY(transaction_->cursor(table(name)));
     for (bool found = TRY(cursor->seek({})); found; found = TRY(cursor->next())) {
@@ -79,7 +82,7 @@ Result<RootValue> TruthRead::counted() {
 
 Result<void> TruthRead::verify_root() {
   const RootValue* value = TRY(root());
-  const RootValue now = TRY(counted());
+  const RootValue now = TRY(counted(value->format));
   for (const auto& [letter, sum] : now.tables) {
     const auto expected = value->tables.find(letter);
     if (expected == value->tables.end() ? sum.count != 0 : expected->second != sum) {
@@ -160,16 +163,6 @@ Result<PackUsage> TruthRead::usage(const LibraryId& library) {
   return PackUsage{get_u64(value->data()), get_u64(value->data() + 8)};
 }
 
-Result<std::map<LibraryId, PackUsage>> TruthRead::usages() {
-  std::map<LibraryId, PackUsage> out;
-  TRY(each_row(table(Name::usages), {}, {}, [&](ByteView key, ByteView value) -> Result<bool> {
-    if (value.size() != 16) return fail(Fault::corrupt, "a damaged row in the count of packs: run dozo fsck");
-    out[TRY(LibraryId::from(key))] = {get_u64(value.data()), get_u64(value.data() + 8)};
-    return true;
-  }));
-  return out;
-}
-
 Result<std::optional<ByteView>> TruthRead::pack_list(const Digest& sha256) { return row(table(Name::lists), sha256.view()); }
 
 // ---- feeds ---------------------------------------------------------------------------------------------------------------
@@ -247,7 +240,7 @@ Result<std::unique_ptr<Truth>> Truth::create(Kv& kv, const Sealer& sealer) {
     if (TRY(transaction->count({static_cast<std::uint8_t>(i)})) != 0) return fail(Fault::exists, "there is a store already");
   }
   RootValue root;
-  for (const Name name : rows::under_root) root.tables[rows::letter(table(name))];
+  for (const auto& [name, since] : rows::under_root) root.tables[rows::letter(table(name))];
   TRY(transaction->put(table(Name::root), view_of(root_key), sealer.seal(root.encode(), view_of("dozo truth root"))));
   TRY(transaction->commit());
   return std::unique_ptr<Truth>(new Truth(kv, sealer));
@@ -273,6 +266,23 @@ Result<std::unique_ptr<Truth>> Truth::open(Kv& kv, const Sealer& sealer) {
 }
 
 Result<std::unique_ptr<Truth>> Truth::open_damaged(Kv& kv, const Sealer& sealer) { return std::unique_ptr<Truth>(new Truth(kv, sealer)); }
+
+Result<std::uint8_t> Truth::format() const {
+  TruthRead in = TRY(read());
+  return TRY(in.root())->format;
+}
+
+Result<void> Truth::migrate(std::uint8_t format) const {
+  if (format < truth_format_least || format > truth_format) return fail(Fault::unsupported, "this version knows no store of format " + std::to_string(format));
+  TruthWrite write = TRY(this->write());
+  TRY(write.root());
+  if (write.root_->format == format) return {};
+  // Rows are the same in both: what differs is which of them the root counts. What it counts already must be so.
+  TRY(write.verify_root());
+  write.root_ = TRY(write.counted(format));
+  write.root_changed_ = true;
+  return write.commit();
+}
 
 Result<TruthRead> Truth::read() const { return TruthRead(*this, TRY(kv_.read())); }
 

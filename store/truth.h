@@ -107,7 +107,6 @@ class TruthRead {
   /// Ascending, after `after` where that is given, until `each` returns false.
   Result<void> each_pack(const LibraryId& library, const EachPack& each, const std::optional<PackAddress>& after = std::nullopt);
   Result<PackUsage> usage(const LibraryId& library);
-  Result<std::map<LibraryId, PackUsage>> usages();
   Result<std::optional<ByteView>> pack_list(const Digest& sha256);
 
   // ---- feeds ---------------------------------------------------------------------------------------------------------
@@ -140,7 +139,7 @@ class TruthRead {
   Result<void> each_row(Table table, ByteView beginning, ByteView from, const EachRow& each);
   Result<void> believe_miss(Table table);  ///< Fault: corrupt where the root counts otherwise
   Result<const RootValue*> root();
-  Result<RootValue> counted();  ///< what the root must be, from the rows that are there
+  Result<RootValue> counted(std::uint8_t format = truth_format);  ///< what the root must be, from the rows that are there
   const Truth* truth_;
   std::unique_ptr<ReadTransaction> transaction_;
   std::optional<RootValue> root_;
@@ -194,6 +193,7 @@ class TruthWrite : public TruthRead {
  private:
   friend class Truth;
   TruthWrite(const Truth& truth, std::unique_ptr<WriteTransaction> transaction);
+  Result<bool> counts(Table table);
   Result<void> put_row(Table table, ByteView key, ByteView value);
   Result<bool> erase_row(Table table, ByteView key);
   Result<void> count_pack(const LibraryId& library, std::int64_t packs, std::int64_t bytes);
@@ -217,6 +217,12 @@ class Truth {
 
   Result<TruthRead> read() const;
   Result<TruthWrite> write() const;
+
+  /// One of an older format is read and written as it is, until it is migrated: to a newer one or back, which changes what the root counts and nothing else,
+  /// all of it or nothing. Faults: unsupported (no such format), corrupt (it is not what its root says: fsck).
+  Result<std::uint8_t> format() const;
+  Result<void> migrate(std::uint8_t format) const;
+  static constexpr std::uint8_t truth_format_least = 1;
 
   /// Packs that were found not to fit their address and were not put again since. For this run of the program.
   std::vector<PackAddress> damaged_packs() const;

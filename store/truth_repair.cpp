@@ -102,7 +102,7 @@ Result<std::uint64_t> TruthWrite::recount_packs() {
       if (!library || !usage_now.contains(*library)) counted_no_more.push_back(bytes_of(cursor->key()));
     }
   }
-  for (const Bytes& key : counted_no_more) TRY(writing_->erase(table(Name::usages), key));
+  for (const Bytes& key : counted_no_more) TRY(erase_row(table(Name::usages), key));
   changed += counted_no_more.size();
   for (const auto& [library, now] : usage_now) {
     std::array<std::uint8_t, 16> value{};

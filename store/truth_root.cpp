@@ -5,7 +5,6 @@
 namespace dozo::store {
 namespace {
 
-constexpr std::uint8_t root_format = 1;
 constexpr std::size_t table_bytes = 1 + 8 + 32;
 constexpr std::size_t tables_most = 16;
 
@@ -35,7 +34,7 @@ void RowSum::subtract(std::uint8_t table, ByteView key, ByteView value) {
 
 Bytes RootValue::encode() const {
   Bytes out(2 + tables.size() * table_bytes);
-  out[0] = root_format;
+  out[0] = format;
   out[1] = static_cast<std::uint8_t>(tables.size());
   std::uint8_t* at = out.data() + 2;
   for (const auto& [letter, sum] : tables) {
@@ -52,9 +51,10 @@ Bytes RootValue::encode() const {
 
 Result<RootValue> RootValue::decode(ByteView bytes) {
   if (bytes.size() < 2) return fail(Fault::malformed, "truth root: cut short");
-  if (bytes[0] > root_format) return fail(Fault::unsupported, "a store of a newer format");
-  if (bytes[0] != root_format || bytes[1] > tables_most || bytes.size() != 2 + bytes[1] * table_bytes) return fail(Fault::malformed, "truth root: malformed");
+  if (bytes[0] > truth_format) return fail(Fault::unsupported, "a store of a newer format");
+  if (bytes[0] == 0 || bytes[1] > tables_most || bytes.size() != 2 + bytes[1] * table_bytes) return fail(Fault::malformed, "truth root: malformed");
   RootValue out;
+  out.format = bytes[0];
   const std::uint8_t* at = bytes.data() + 2;
   for (std::size_t i = 0; i < bytes[1]; ++i) {
     const std::uint8_t letter = *at++;

@@ -35,8 +35,11 @@ struct TableSum {
   bool operator==(const TableSum&) const = default;
 };
 
+inline constexpr std::uint8_t truth_format = 2;  ///< of a store that is made now, and to which an older one is migrated
+
 /// By the table's letter in docs/storage-format.md.
 struct RootValue {
+  std::uint8_t format = truth_format;
   std::map<std::uint8_t, TableSum> tables;
   Bytes encode() const;
   static Result<RootValue> decode(ByteView bytes);  ///< Faults: malformed, unsupported

@@ -17,11 +17,16 @@ inline constexpr std::size_t table_count = 12;
 inline constexpr std::array<char, table_count> letters{'d', 'x', 'p', 'o', 'l', 'e', 'h', 's', 't', 'v', 'u', 'r'};
 inline Table table(Name name) { return {static_cast<std::uint8_t>(name)}; }
 inline std::uint8_t letter(Table table) { return static_cast<std::uint8_t>(letters[table.number]); }
-/// Tables of which the root counts every row.
-inline constexpr std::array under_root{Name::documents, Name::heads, Name::statements, Name::locals};
-inline bool is_under_root(Table it) {
-  for (const Name name : under_root) {
-    if (table(name) == it) return true;
+/// Tables of which the root counts every row, and since which format of the store it does.
+struct UnderRoot {
+  Name name;
+  std::uint8_t since;
+};
+inline constexpr std::array under_root{UnderRoot{Name::documents, 1}, UnderRoot{Name::heads, 1}, UnderRoot{Name::statements, 1}, UnderRoot{Name::locals, 1},
+                                       UnderRoot{Name::usages, 2}};
+inline bool is_under_root(Table it, std::uint8_t format = truth_format) {
+  for (const auto& [name, since] : under_root) {
+    if (table(name) == it) return since <= format;
   }
   return false;
 }

@@ -17,10 +17,15 @@ TruthWrite::~TruthWrite() = default;
 Result<TruthWrite> Truth::write() const { return TruthWrite(*this, TRY(kv_.write())); }
 
 // ---- rows ----------------------------------------------------------------------------------------------------------------
+/// Whether the root does, in a store of this format. Then it is at hand.
+Result<bool> TruthWrite::counts(Table it) {
+  if (!rows::is_under_root(it)) return false;
+  return rows::is_under_root(it, TRY(root())->format);
+}
+
 Result<void> TruthWrite::put_row(Table it, ByteView key, ByteView value) {
   const Bytes framed = rows::frame(it, key, value);
-  if (rows::is_under_root(it)) {
-    TRY(root());
+  if (TRY(counts(it))) {
     TableSum& sum = root_->tables[rows::letter(it)];
     if (const auto before = TRY(writing_->get(it, key))) {
       sum.sum.subtract(rows::letter(it), key, *before);
@@ -40,8 +45,7 @@ Result<bool> TruthWrite::erase_row(Table it, ByteView key) {
     TRY(believe_miss(it));
     return false;
   }
-  if (rows::is_under_root(it)) {
-    TRY(root());
+  if (TRY(counts(it))) {
     TableSum& sum = root_->tables[rows::letter(it)];
     sum.sum.subtract(rows::letter(it), key, *before);
     --sum.count;

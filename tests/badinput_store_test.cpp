@@ -2,7 +2,7 @@
 #include "tests/badinput_fixture.h"
 
 using namespace dozo;
-using test::lines_of, test::Pair, test::Ran, test::slurp, test::spill;
+using test::Daemons, test::lines_of, test::Pair, test::Ran, test::slurp, test::spill;
 namespace fs = std::filesystem;
 
 TEST_CASE_FIXTURE(Pair, "bad input: a store's file that was cut, emptied or replaced is refused in one line, and its right one serves again") {
@@ -79,4 +79,44 @@ TEST_CASE_FIXTURE(Pair, "bad input: another node's derived store loses nothing o
   good({"put", "again", "works:", "--home", "head"});
   CHECK(get("head", "again") == alone);
   CHECK(end("head") == 0);
+}
+
+// tests/stores/format-1.tar.gz: a home as Dozo made it before format 2 (commit 44e2745): two documents, one of them changed, then the other removed.
+TEST_CASE_FIXTURE(Daemons, "bad input: a store of an older format is migrated at the start, serves all that it held, and goes back") {
+  REQUIRE(run("/bin/tar", {"-xpzf", DOZO_SOURCE_DIR "/tests/stores/format-1.tar.gz", "--no-same-owner"}).status == 0);
+  std::string settings = slurp(at("head/node.toml"));
+  settings.replace(settings.find("127.0.0.1:21000"), 15, "127.0.0.1:" + std::to_string(test::free_ports()));
+  spill(at("head/node.toml"), settings);
+  const auto format = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> words{"node", "migrate", "--home", "head", "--key-file", "key", "--json"};
+    words.insert(words.end(), options.begin(), options.end());
+    const auto told = nlohmann::json::parse(good(words).out);
+    return std::pair(told["format_before"].get<int>(), told["format"].get<int>());
+  };
+  const auto serves = [&](std::size_t saves) {
+    CHECK(good({"get", "works:図面/plan.txt", "-", "--home", "head"}).out == "two\n");
+    CHECK(good({"ls", "-r", "works:", "--home", "head"}).out.ends_with("図面/plan.txt\n"));
+    CHECK(asked({"log", "works:", "--home", "head"}).size() == saves);
+  };
+  // Who only looks changes nothing.
+  CHECK(dozod({"head", "--check", "--key-file", "key"}).status == 0);
+  CHECK(good({"fsck", "head", "--key-file", "key"}).out.find("of format 1") != std::string::npos);
+  CHECK(format({"--format", "1"}) == std::pair(1, 1));
+  start("head", {"--key-file", "key"});
+  CHECK(log("head").find("the store was of format 1 and is of format 2 now") != std::string::npos);
+  serves(3);
+  spill(at("new"), "new\n");
+  good({"put", "new", "works:", "--home", "head"});
+  CHECK(dozo({"node", "migrate", "--home", "head", "--key-file", "key"}).status == 7);  // it runs
+  CHECK(end("head") == 0);
+  // The way back, with what was saved since.
+  CHECK(format({"--format", "1"}) == std::pair(2, 1));
+  CHECK(good({"fsck", "head", "--key-file", "key"}).out.find("of format 1") != std::string::npos);
+  start("head", {"--key-file", "key"});
+  serves(4);
+  CHECK(end("head") == 0);
+  CHECK(format({}) == std::pair(2, 2));
+  CHECK(good({"fsck", "head", "--key-file", "key"}).out.find("of format") == std::string::npos);
+  for (const char* none : {"0", "3", "999"}) CHECK(dozo({"node", "migrate", "--home", "head", "--key-file", "key", "--format", none}).status == 4);
+  CHECK(format({}) == std::pair(2, 2));
 }

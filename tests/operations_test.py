@@ -143,6 +143,9 @@ def tell(story):
     office, head, sapporo, naha, service = (Machine(story, name) for name in ("office", "head", "sapporo", "naha", "service"))
     home = "srv/dozo"
 
+    # ---- Going back to an older version
+    back = story.next("dozo node migrate")  # tried once there is a store
+
     # ---- Making the realm
     out = office.run(story.next("dozo authority init"), True)
     realm_id = re.search(r"[0-9a-f]{64}", out)
@@ -246,7 +249,11 @@ def tell(story):
     sapporo.wait(lambda: sapporo.asked("ls works:") != [])
     need("a plan\n" == sapporo.run("dozo get 'Works on the north coast:plan 図面.txt' - --home /srv/dozo"), "what the one before wrote stays")
 
-    # ---- Checking a home
+    # ---- Checking a home; and, from the beginning of the page, going back to an older version, and forth again
+    sapporo.stop()
+    need("is of format 1 now" in sapporo.run(back), "it goes back")
+    sapporo.start()
+    need("was of format 1" in (sapporo / "dozo.log").read_text(encoding="utf-8"), "the log says that it was migrated")
     sapporo.stop()
     sapporo.run(story.next("dozo fsck /srv/dozo"))
     sapporo.run(story.next("dozo fsck /srv/dozo --rebuild"))

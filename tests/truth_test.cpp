@@ -211,7 +211,7 @@ TEST_CASE("store: a flipped bit in any row but a pack is noticed by whoever read
 }
 
 TEST_CASE("store: a row that is gone is not taken for one that never was") {
-  for (const rows::Name name : rows::under_root) {
+  for (const auto& [name, since] : rows::under_root) {
     Home home;
     {
       auto write = *home.truth->write();
@@ -219,12 +219,14 @@ TEST_CASE("store: a row that is gone is not taken for one that never was") {
       REQUIRE(write.put_head(feed, {"note", bytes_of("tail")}));
       REQUIRE(write.put_statement({feed.library, feed.node, "receipt"}, {4, bytes_of("held")}));
       REQUIRE(write.put_local("trust", bytes_of("state")));
+      REQUIRE(write.put_pack(crypto::address_of(a_pack(5)), a_pack(5)));
       REQUIRE(write.commit());
     }
     home.disk.tables[rows::table(name).number].clear();
     {
       auto in = *home.truth->read();
-      const bool believed = in.document(mesh_1) && in.head(feed) && in.statement({feed.library, feed.node, "receipt"}) && in.local("trust");
+      const bool believed =
+          in.document(mesh_1) && in.head(feed) && in.statement({feed.library, feed.node, "receipt"}) && in.local("trust") && in.usage(feed.library);
       CHECK(!believed);
       CHECK(in.verify_root().error().fault == Fault::corrupt);
     }
@@ -238,6 +240,76 @@ TEST_CASE("store: a row that is gone is not taken for one that never was") {
     }
     CHECK(Truth::open(*home.kv, home.sealer).has_value());
   }
+}
+
+TEST_CASE("store: one of an older format is read and written as it is, migrated, and taken back; a failure on the way leaves it as it was") {
+  Home home;
+  const auto write_some = [&](std::uint8_t number) {
+    auto write = *home.truth->write();
+    REQUIRE(write.put_document({"mesh", "", number}, bytes_of("one")));
+    REQUIRE(write.put_pack(crypto::address_of(a_pack(number)), a_pack(number)));
+    REQUIRE(write.commit());
+  };
+  const auto whole = [&](std::uint8_t format, std::uint64_t packs) {
+    CHECK(home.reopen());
+    CHECK(*home.truth->format() == format);
+    auto in = *home.truth->read();
+    CHECK(in.verify_root());
+    CHECK(in.usage(feed.library)->count == packs);
+  };
+  write_some(1);
+  whole(2, 1);
+  REQUIRE(home.truth->migrate(1));
+  whole(1, 1);
+  write_some(2);  // as the older version would
+  whole(1, 2);
+  // What only the newer format counts is not missed in the older.
+  {
+    MemoryDisk disk = home.disk;
+    disk.tables[rows::table(rows::Name::usages).number].clear();
+    MemoryKv kv(disk, rows::table_count);
+    const auto truth = *Truth::open(kv, home.sealer);
+    CHECK(truth->read()->usage(feed.library)->count == 0);
+  }
+  std::uint64_t failures = 0;
+  for (const auto how : {Injected::fail, Injected::damage, Injected::crash}) {
+    for (std::uint64_t n = 1;; ++n) {
+      CAPTURE(n);
+      MemoryDisk disk = home.disk;
+      Result<void> done;
+      {
+        MemoryKv kv(disk, rows::table_count);
+        const auto truth = *Truth::open(kv, home.sealer);
+        const std::uint64_t before = kv.calls();
+        kv.inject_at(n, how);
+        done = truth->migrate(2);
+        if (kv.calls() - before < n) break;
+        kv.inject_at(0, Injected::none);
+      }
+      ++failures;
+      MemoryKv kv(disk, rows::table_count);
+      const auto truth = Truth::open(kv, home.sealer);
+      REQUIRE(truth);
+      CHECK(*(*truth)->format() == (done ? 2 : 1));
+      CHECK((*truth)->read()->verify_root());
+    }
+  }
+  CHECK(failures > 10);
+  // Not from one that is damaged: what is missing there would be taken for right.
+  {
+    MemoryDisk disk = home.disk;
+    REQUIRE(disk.flip_bit(rows::table(rows::Name::documents), disk.tables[rows::table(rows::Name::documents).number].begin()->first, 500));
+    MemoryKv kv(disk, rows::table_count);
+    const auto truth = *Truth::open(kv, home.sealer);
+    CHECK(truth->migrate(2).error().fault == Fault::corrupt);
+    CHECK(*truth->format() == 1);
+  }
+  REQUIRE(home.truth->migrate(2));
+  whole(2, 2);
+  write_some(3);
+  whole(2, 3);
+  for (const std::uint8_t format : {std::uint8_t{0}, std::uint8_t{3}, std::uint8_t{255}})
+    CHECK(home.truth->migrate(format).error().fault == Fault::unsupported);
 }
 
 TEST_CASE("store: an exchanged row under the root is found by its sum, where its own frame is whole") {

@@ -1,10 +1,11 @@
-// The verbs about a node: node init, node join, node recover, status, peers, replicas, library list.
+// The verbs about a node: node init, node join, node recover, node migrate, status, peers, replicas, library list.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <thread>
 
+#include "node/home_store.h"
 #include "policy/trust.h"
 #include "tools/authority_directory.h"
 #include "tools/command.h"
@@ -164,6 +165,29 @@ Result<void> recover(const Common& common, const RecoverOptions& options) {
   return {};
 }
 
+// ---- node migrate ----------------------------------------------------------------------------------------------------
+struct MigrateOptions {
+  unsigned format = store::truth_format;
+  SecretOptions secret;
+};
+
+Result<void> migrate(const Common& common, const MigrateOptions& options) {
+  const node::Home home = TRY(node::open_home(common.home));
+  const node::HomeLock lock = TRY(node::lock_home(home));
+  const node::HomeKeys keys = TRY(open_home_keys(home, options.secret));
+  const auto opened = TRY(node::HomeStore::open(home, keys, node::HomeStore::Before::died));  // who had it open last may be anybody
+  const std::uint8_t before = TRY(opened->truth().format());
+  TRY(opened->truth().migrate(static_cast<std::uint8_t>(std::min(options.format, 255U))));
+  const std::uint8_t now = TRY(opened->truth().format());
+  if (common.json)
+    print({{"format_before", before}, {"format", now}});
+  else if (before == now)
+    std::printf("the store is of format %u\n", now);
+  else
+    std::printf("the store was of format %u and is of format %u now\n", before, now);
+  return {};
+}
+
 // ---- status, peers, replicas, library list ---------------------------------------------------------------------------
 void show_libraries(const std::vector<local::LibraryRow>& rows) {
   for (const local::LibraryRow& row : rows) {
@@ -314,6 +338,12 @@ void add_node_verbs(CLI::App& app, Common& common) {
       ->type_name(takes::file);
   add_secret_options(*verb, recover_options->secret);
   verb->callback([=, &common] { finish(recover(common, *recover_options)); });
+
+  auto migrate_options = std::make_shared<MigrateOptions>();
+  verb = node->add_subcommand("migrate", "bring the store of --home, which must not run, to a format: before an older version of Dozo is to run it");
+  verb->add_option("--format", migrate_options->format, "without: the newest, as dozod does by itself")->type_name(takes::number);
+  add_secret_options(*verb, migrate_options->secret);
+  verb->callback([=, &common] { finish(migrate(common, *migrate_options)); });
 
   verb = app.add_subcommand("status", "the node of --home, in short")->group(group);
   verb->callback([&common] { finish(status(common)); });
