@@ -42,7 +42,7 @@ void ArrivedPacks::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stop_ || to_write_; });
-    if (stop_) return;
+    if (!to_write_) return;
     Batch batch = std::move(*to_write_);
     to_write_.reset();
     lock.unlock();

@@ -7,6 +7,7 @@
 #pragma once
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -24,7 +25,7 @@ class ArrivedPacks {
   struct Pack {
     sync::ObjectId id;  ///< of a pack; checked
     Bytes sealed;
-    std::optional<crypto::EpochKey> key;  ///< to look into it with; none: nobody looks into it here
+    std::shared_ptr<const crypto::EpochKey> key;  ///< to look into it with; none: nobody looks into it here
     /// Where its pieces lie, each of them hashed. Nothing: it was not looked into, or is not what a pack must be.
     std::optional<std::vector<store::PiecePlace>> places;
   };
@@ -38,7 +39,7 @@ class ArrivedPacks {
   ArrivedPacks(store::Truth& truth, std::function<void()> woken);
   ArrivedPacks(const ArrivedPacks&) = delete;
   ArrivedPacks& operator=(const ArrivedPacks&) = delete;
-  ~ArrivedPacks();  ///< waits until what is being written is
+  ~ArrivedPacks();  ///< waits until what was given to write() is written
 
   bool is_busy() const { return busy_; }  ///< from write() until take() gave that batch back
   /// Needs: not busy.

@@ -118,19 +118,17 @@ std::optional<Options> read_options(int argc, char** argv, int& status) {
   return out;
 }
 
-/// A store that an older version made. One that is not what its own root says stays as it is: it serves as well as before, and fsck puts it right.
+/// A store that an older version made. Where that fails, as in one that is damaged or on a full disk, it
+/// stays as it is, and serves as well as before.
 Result<void> migrate(node::HomeStore& store, node::DaemonLog& log) {
   const std::uint8_t before = TRY(store.truth().format());
   if (before == store::truth_format) return {};
-  const auto number = [](std::uint8_t format) { return std::to_string(format); };
   const Result<void> done = store.truth().migrate(store::truth_format);
   if (done) {
-    log.info("the store was of format " + number(before) + " and is of format " + number(store::truth_format) +
-             " now; before going back to an older version of Dozo: dozo node migrate --format " + number(before));
-  } else if (done.error().fault == Fault::corrupt) {
-    log.warning("the store stays of format " + number(before) + ": " + done.error().text);
+    log.info("the store was of format " + std::to_string(before) + " and is of format " + std::to_string(store::truth_format) +
+             " now; before going back to an older version of Dozo: dozo node migrate --format " + std::to_string(before));
   } else {
-    return done;
+    log.warning("the store stays of format " + std::to_string(before) + ": " + done.error().text);
   }
   return {};
 }

@@ -193,11 +193,15 @@ bool Engine::Body::keep_packs(Now now) {
   if (keeping_bytes_ < keep_bytes && now.steady_ms < keep_since_ms_ + keep_ms) return false;
   ArrivedPacks::Batch batch;
   batch.expect_no_reads = keeping_bytes_ >= keep_bytes;  // a large transfer would otherwise push everything else out of the machine's memory
+  std::map<std::pair<LibraryId, Epoch>, std::shared_ptr<const crypto::EpochKey>> keys;  // each takes locked memory
   for (sync::KeepPack& keep : std::exchange(keeping_, {})) {
-    std::optional<crypto::EpochKey> key;
+    std::shared_ptr<const crypto::EpochKey> key;
     const auto header = crypto::check_sealed(keep.bytes);
     if (header && header->kind == crypto::PackKind::content) {
-      if (const crypto::EpochKey* held = realm_->keys().find(keep.pack.library, header->epoch)) key = held->copy();
+      auto& copy = keys[{keep.pack.library, header->epoch}];
+      if (const crypto::EpochKey* held = copy ? nullptr : realm_->keys().find(keep.pack.library, header->epoch))
+        copy = std::make_shared<const crypto::EpochKey>(held->copy());
+      key = copy;
     }
     batch.packs.push_back({keep.pack, std::move(keep.bytes), std::move(key), {}});
   }

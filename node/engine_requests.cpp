@@ -10,22 +10,6 @@ namespace {
 
 local::Refusal refusal_of(const Error& error) { return {static_cast<std::uint8_t>(error.fault), error.text}; }
 
-class BytesSource final : public store::ContentSource {
- public:
-  explicit BytesSource(ByteView bytes) : left_(bytes) {}
-  Result<std::size_t> read(ByteSpan to) override {
-    const std::size_t count = std::min(to.size(), left_.size());
-    std::copy_n(left_.begin(), count, to.begin());
-    left_ = left_.subspan(count);
-    return count;
-  }
-  std::optional<std::uint64_t> size_hint() const override { return left_.size(); }
-  Result<bool> changed_meanwhile() override { return false; }
-
- private:
-  ByteView left_;
-};
-
 }  // namespace
 
 local::Answer Engine::answer(const local::Request& request, Now now) {
@@ -37,7 +21,8 @@ local::Answer Engine::answer(const local::Request& request, Now now) {
     // Of those who ask for the folder alone it is that which is damaged: it is made anew from the truth, and asked once more.
     const auto folder_of = [&](const auto& asked) -> Library* {
       using Asked = std::remove_cvref_t<decltype(asked)>;
-      if constexpr (std::is_same_v<Asked, local::ListRequest> || std::is_same_v<Asked, local::ConflictsRequest>)
+      if constexpr (std::is_same_v<Asked, local::ListRequest> || std::is_same_v<Asked, local::ConflictsRequest> ||
+                    std::is_same_v<Asked, local::CommitRequest> || std::is_same_v<Asked, local::TagRequest>)
         return it.named(asked.library).value_or(nullptr);
       return nullptr;
     };
@@ -231,8 +216,15 @@ Result<local::Answer> Engine::Body::answer(const local::TagRequest& request, Now
   const SaveKeys keys = TRY(begin_save(request.library, now));
   Library& library = *find(keys.library);
   if (request.name.empty() || request.name.contains('/')) return fail(Fault::malformed, "a tag's name is one name, without a slash");
-  const std::string path = tag_path(request.name);
-  if (TRY(TRY(library.readable())->find(path))) return fail(Fault::exists, "there is a tag of that name: " + path + "; remove it first, or take another name");
+  const std::string path = local::tag_path(request.name);
+  const store::Folder* folder = TRY(library.readable());
+  std::optional<std::string> same;  // as file systems and people take names
+  TRY(folder->walk(std::string(local::tags_folder), "", [&](const std::string& shown, const store::Shown&) {
+    if (store::fold(shown) == store::fold(path)) same = shown;
+    return true;
+  }));
+  if (same || TRY(folder->displaced(path)) || TRY(folder->is_folder(path)))
+    return fail(Fault::exists, "there is a tag of that name: " + same.value_or(path) + "; remove it first, or take another name");
   const Library::TagNow made = TRY(library.tag_now());
   const SmallContent content{path, store::encode(made.tag)};
   local::Saved out;
@@ -286,7 +278,7 @@ Result<void> Engine::Body::save_acts(const SaveKeys& keys, std::span<const Act> 
   });
   std::vector<Act> all(acts.begin(), acts.end());
   if (content != nullptr) {
-    BytesSource source(view_of(content->text));
+    store::BytesSource source(view_of(content->text));
     TRY(ingest.add(source, {store::ContentKind::file, 0644, now.wall_ms * 1'000'000, "text/plain"}));
     const std::vector<store::StoredContent> stored = TRY(ingest.settle());
     all.emplace_back(PutAct{content->path, {stored.front().value, stored.front().source}});

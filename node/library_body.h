@@ -166,13 +166,12 @@ class Library::Body final : public store::RecordSource {
   Result<void> extend_history();
   Result<void> update_history();
   static constexpr std::size_t history_steps_at_once = 64;
-  using Accepted = std::vector<std::pair<RecordNumber, store::Stamp>>;
-  Result<std::vector<store::HistoryStep>> apply_steps(store::WriteTransaction& out, store::Folder& folder, const Accepted& records);
+  Result<std::vector<store::HistoryStep>> apply_steps(store::WriteTransaction& out, store::Folder& folder, std::span<const RecordNumber> records);
 
   // ---- tags (library_tags.cpp)
   using Ends = std::map<store::Branch, Sequence>;
   Result<Ends> ends_of(const store::Tag& tag) const;
-  Result<const store::History*> beside(const std::vector<RecordNumber>& numbers, const Digest& records);
+  Result<const store::History*> beside(std::span<const RecordNumber> numbers, const Digest& records);
 
   static store::Branch last_branch(const FeedId& id) {
     store::Branch out(id);
@@ -224,6 +223,8 @@ class Library::Body final : public store::RecordSource {
   static constexpr std::size_t beside_most = 2;  ///< two tags can be compared
   std::array<std::optional<Beside>, beside_most> beside_;
   std::size_t beside_next_ = 0;  ///< which is made anew next
+  static constexpr std::size_t tagged_most = 64;
+  std::map<std::string, store::Tag> tagged_;  ///< by the id of the commit that was told for it
 };
 
 }  // namespace dozo::node

@@ -75,9 +75,9 @@ Result<void> Library::Body::rewind_history(std::uint64_t count) {
 }
 
 /// What these records change, as steps of a history.
-Result<std::vector<store::HistoryStep>> Library::Body::apply_steps(store::WriteTransaction& out, store::Folder& folder, const Accepted& records) {
+Result<std::vector<store::HistoryStep>> Library::Body::apply_steps(store::WriteTransaction& out, store::Folder& folder, std::span<const RecordNumber> records) {
   std::vector<store::HistoryStep> steps;
-  for (const auto& [number, stamp] : records) {
+  for (const RecordNumber number : records) {
     const auto record = TRY(this->record(number));
     store::HistoryStep& step = steps.emplace_back(store::HistoryStep{record->id, record->record.hlc, record->record.who, record->record.text, {}});
     std::vector<store::Change> changes;
@@ -107,11 +107,12 @@ Result<void> Library::Body::extend_history() {
     last = row->stamp();
   }
   for (;;) {
-    Accepted next;
+    std::vector<RecordNumber> next;
+    const store::Stamp before = last;
     {
       const auto in = TRY(context_.derived.read());
       TRY(rows_.each_accepted(*in, last.hlc, [&](RecordNumber number, const store::Stamp& stamp) -> Result<bool> {
-        if (stamp > last) next.emplace_back(number, stamp);
+        if (stamp > before) next.push_back(number), last = stamp;
         return next.size() < history_steps_at_once;
       }));
     }
@@ -119,7 +120,6 @@ Result<void> Library::Body::extend_history() {
     const auto out = TRY(context_.derived.write());
     Writing writing(*this, *out);
     const std::vector<store::HistoryStep> steps = TRY(apply_steps(*out, *history_folder_, next));
-    if (!next.empty()) last = next.back().second;
     state.in_history += steps.size();
     if (next.empty()) state.history_dirty.reset();
     TRY(rows_.put_state(*out, state));

@@ -50,6 +50,7 @@ Result<void> Library::Body::open_view() {
   state_.reset();
   history_.reset();
   history_folder_.reset();
+  for (auto& it : beside_) it.reset();
   const bool portable = rule() == store::NameRule::portable;
   std::optional<LibraryState> state;
   if (!state_is_bad_) {

@@ -14,11 +14,26 @@ Result<Library::TagNow> Library::tag_now() const {
   TRY(readable());
   TagNow out;
   out.tag.library = body_->id_;
+  // Named is, of each line, what has everything before it too: nothing that is not read here, or waits, and would be shown later.
+  std::map<store::Branch, Sequence> first_waiting;
+  const auto wait = [&](const store::Branch& branch, Sequence sequence) {
+    const auto [at, added] = first_waiting.emplace(branch, sequence);
+    if (!added) at->second = std::min(at->second, sequence);
+  };
+  for (const auto& [place, entry] : body_->unopened_) wait(place.first, {place.second});
+  {
+    const auto in = TRY(body_->context_.derived.read());
+    for (const RecordNumber number : TRY(body_->rows_.not_counting(*in))) {
+      const auto row = TRY(body_->rows_.record(*in, number));
+      if (!row || !row->refusal) continue;
+      for (const Carrier& carrier : row->carriers) {
+        if (carrier.refusal && !store::is_final(*carrier.refusal)) wait(carrier.branch, carrier.sequence);
+      }
+    }
+  }
   for (const auto& [branch, feed] : body_->feeds_) {
-    // Entries are taken in wherever they stand; named is what has everything before it too.
     Sequence end = feed.tail.sequence();
-    const auto unopened = body_->unopened_.lower_bound({branch, 0});
-    if (unopened != body_->unopened_.end() && unopened->first.first == branch) end = {unopened->first.second - 1};
+    if (const auto waiting = first_waiting.find(branch); waiting != first_waiting.end()) end = {waiting->second.value - 1};
     out.left_out += feed.tail.sequence().value - end.value;
     if (end.value == 0) continue;
     if (out.tag.points.size() == store::tag_points_most) return fail(Fault::over_limit, "the library has more feeds than a tag can name");
@@ -85,13 +100,16 @@ Result<Library::Moment> Library::tagged(const store::Tag& tag) {
   }
   if (numbers.empty()) return fail(Fault::not_found, "nothing of what the tag names counts any more");
   if (!first_ones) line = TRY(body_->beside(numbers, records.finish()));
-  return Moment{line, numbers.size()};
+  const Moment out{line, numbers.size()};
+  body_->tagged_.insert_or_assign(TRY(line->id_at(out.number)).hex(), tag);
+  if (body_->tagged_.size() > Body::tagged_most) body_->tagged_.erase(body_->tagged_.begin());
+  return out;
 }
 
 /// The line of these records, in the order of their stamps.
-Result<const store::History*> Library::Body::beside(const std::vector<RecordNumber>& numbers, const Digest& records) {
+Result<const store::History*> Library::Body::beside(std::span<const RecordNumber> numbers, const Digest& records) {
   for (const auto& it : beside_) {
-    if (it && it->records == records && it->history.size() == numbers.size()) return &it->history;
+    if (it && it->records == records) return &it->history;
   }
   const std::size_t slot = std::exchange(beside_next_, (beside_next_ + 1) % beside_most);
   beside_[slot].reset();
@@ -103,15 +121,11 @@ Result<const store::History*> Library::Body::beside(const std::vector<RecordNumb
   TRY(history.rewind_to(0));
   TRY(erase(rows.history_space()));
   store::Folder folder(store::Folder::Place{context_.derived, view_table, rows.history_space(), context_.local}, rule(), *this);
-  for (std::size_t done = 0; done < numbers.size();) {
-    Accepted next;
+  for (std::span<const RecordNumber> left = numbers; !left.empty();) {
+    const auto next = left.first(std::min(left.size(), history_steps_at_once));
+    left = left.subspan(next.size());
     const auto out = TRY(context_.derived.write());
     Writing writing(*this, *out);
-    for (; done < numbers.size() && next.size() < history_steps_at_once; ++done) {
-      const auto row = TRY(rows_.record(*out, numbers[done]));
-      if (!row) return fail(Fault::corrupt, "rows of the derived store do not fit each other: run dozo fsck --rebuild");
-      next.emplace_back(numbers[done], row->stamp());
-    }
     const std::vector<store::HistoryStep> steps = TRY(apply_steps(*out, folder, next));
     TRY(out->commit());
     writing.committed();
@@ -132,6 +146,8 @@ Result<Library::Moment> Library::moment(const std::string& id) {
       if (const auto number = TRY(it->history.number_of(*parsed))) return Moment{&it->history, *number};
     }
   }
+  // What came late, or other tags, may have taken the line away from which a tag was told to somebody who still reads by it.
+  if (const auto told = body_->tagged_.find(id); told != body_->tagged_.end()) return tagged(store::Tag(told->second));
   return fail(Fault::not_found, "the history has no such commit: " + id);
 }
 

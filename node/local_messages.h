@@ -8,6 +8,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -19,6 +20,10 @@ namespace dozo::node::local {
 inline constexpr std::uint16_t protocol_version = 4;
 inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
 inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
+
+/// In which tags lie: they are documents, seen, moved, compared and deleted like others.
+inline constexpr std::string_view tags_folder = ".dozo/tags";
+inline std::string tag_path(std::string_view name) { return std::string(tags_folder) + "/" + std::string(name); }
 
 // ---- requests --------------------------------------------------------------------------------------------------------
 struct StatusRequest {};

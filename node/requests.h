@@ -12,6 +12,7 @@ std::string_view name_of(store::ContentKind kind);  ///< as rows have it
 
 /// As shown now. Faults of all: denied (no keys), not_found, the store's.
 Result<local::Listing> list(Library& library, const local::ListRequest& request);
+/// What is shown of a commit.
 local::LogRow row_of(const Library& library, store::HistoryCommit commit);
 Result<local::Log> log(Library& library, const local::LogRequest& request);
 Result<local::Conflicts> conflicts(Library& library);

@@ -37,15 +37,15 @@ local::ListRow row_of(const std::string& path, const TreeFile& file, std::uint64
 /// The tag that is saved under this name.
 Result<store::Tag> tag_named(Library& library, const std::string& name) {
   const store::Folder* folder = TRY(library.readable());
-  const auto shown = TRY(folder->find(tag_path(name)));
+  const auto shown = TRY(folder->find(local::tag_path(name)));
   if (!shown || !shown->source || shown->value.kind != store::ContentKind::file) return fail(Fault::not_found, "the library has no tag of that name: " + name);
   store::Manifest manifest = TRY(library.manifest(shown->source->manifest));
-  if (manifest.size > store::tag_bytes_most) return fail(Fault::over_limit, tag_path(name) + " is no tag: it is too large");
+  if (manifest.size > store::tag_bytes_most) return fail(Fault::over_limit, local::tag_path(name) + " is no tag: it is too large");
   std::string text(static_cast<std::size_t>(manifest.size), '\0');
   store::ContentReader reader(std::move(manifest), library.pieces());
   TRY(reader.read(0, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()}));
   auto tag = store::decode_tag(text);
-  if (!tag) tag.error().text.insert(0, tag_path(name) + " is no tag: ");
+  if (!tag) tag.error().text.insert(0, local::tag_path(name) + " is no tag: ");
   return tag;
 }
 
@@ -65,8 +65,6 @@ store::Content content_of(const TreeFile& file) {
 }
 
 }  // namespace
-
-std::string tag_path(const std::string& name) { return ".dozo/tags/" + name; }
 
 Result<local::Log> commit_named(Library& library, const local::CommitRequest& request) {
   Library::Moment moment{TRY(library.history()), 0};
@@ -204,6 +202,7 @@ Result<ActsToRestore> acts_to_restore(Library& library, const local::RestoreRequ
     std::set<DocumentId> stay;
     std::vector<RemoveOneAct> go;
     const auto judge = [&](const std::string& path, const store::Shown& shown) {
+      if (is_below(path, local::tags_folder) && !is_below(top, local::tags_folder)) return true;  // tags are given to what was: each is younger than it
       if (then.contains(path)) stay.insert(shown.document);
       if (go.empty() || go.back().document != shown.document) go.push_back({shown.document, path});
       return true;

@@ -10,13 +10,12 @@
 
 namespace dozo::node {
 
-/// Where the tag of this name lies: tags are documents, seen, moved, compared and deleted like others.
-std::string tag_path(const std::string& name);
 /// Faults of all: denied (no keys), not_found, malformed (a path that none can be), the store's.
-/// Fault besides: exists (several ids begin so).
+/// Faults besides: exists (several ids begin so); of a tag unavailable (not all that it names is here), unsupported (a newer format), over_limit.
 Result<local::Log> commit_named(Library& library, const local::CommitRequest& request);
 Result<local::Listing> list_past(Library& library, const local::ListRequest& request);
 Result<local::Stat> stat_past(Library& library, const local::StatRequest& request);
+/// Fault besides: unsupported (commits of two lines).
 Result<local::Differences> differences(Library& library, const local::DiffRequest& request);
 /// What to do so that the place shows again what it showed then; nothing for what it still shows. What goes must have gone before what comes is looked at: one
 /// may stand in the other's way.

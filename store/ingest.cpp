@@ -11,6 +11,13 @@
 #include "store/ingest_pipeline.h"
 
 namespace dozo::store {
+
+Result<std::size_t> BytesSource::read(ByteSpan to) {
+  const std::size_t count = std::min(to.size(), left_.size());
+  std::copy_n(left_.begin(), count, to.begin());
+  left_ = left_.subspan(count);
+  return count;
+}
 namespace {
 
 /// So that what was read is still near when it is hashed.

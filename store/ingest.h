@@ -30,6 +30,18 @@ class ContentSource {
   virtual Result<bool> changed_meanwhile() = 0;
 };
 
+/// A content in memory, which outlives it.
+class BytesSource final : public ContentSource {
+ public:
+  explicit BytesSource(ByteView bytes) : left_(bytes) {}
+  Result<std::size_t> read(ByteSpan to) override;
+  std::optional<std::uint64_t> size_hint() const override { return left_.size(); }
+  Result<bool> changed_meanwhile() override { return false; }
+
+ private:
+  ByteView left_;
+};
+
 /// Content pieces and list nodes that the library has. What it answers, the save relies on: an index that a save must not lean on for some pack answers
 /// nothing.
 class PieceIndex {

@@ -8,7 +8,6 @@ namespace dozo::store {
 namespace {
 
 constexpr std::string_view first_word = "dozo tag ", first_line = "dozo tag 1", library_word = "library ";
-constexpr std::size_t line_bytes_most = 32 + 1 + 32 + 1 + 20 + 1 + 64;
 
 /// Takes the front of `text` up to `end`, and that too. Nothing: it is not there.
 std::optional<std::string_view> take(std::string_view& text, char end) {
@@ -33,7 +32,6 @@ Result<TagPoint> read_point(std::string_view line) {
 
 std::string encode(const Tag& tag) {
   std::string out;
-  out.reserve((tag.points.size() + 2) * (line_bytes_most + 1));
   out.append(first_line).append("\n").append(library_word).append(tag.library.hex()).append("\n");
   for (const TagPoint& point : tag.points) {
     out.append(point.node.hex()).append(" ").append(point.incarnation.hex()).append(" ").append(std::to_string(point.sequence.value));

@@ -27,7 +27,6 @@ struct TagPoint {
 struct Tag {
   LibraryId library;
   std::vector<TagPoint> points;  ///< 1 to tag_points_most, ascending, each once
-  bool operator==(const Tag&) const = default;
 };
 
 std::string encode(const Tag& tag);

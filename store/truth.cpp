@@ -1,5 +1,7 @@
 #include "store/truth.h"
 
+#include <algorithm>
+
 #include "crypto/hash.h"
 #include "crypto/pack_seal.h"
 #include "store/truth_rows.h"
@@ -32,10 +34,15 @@ Result<const RootValue*> TruthRead::root() {
   return &*root_;
 }
 
+/// Whether the root does, in a store of its format. Then it is at hand.
+Result<bool> TruthRead::counts(Table it) {
+  if (!rows::is_under_root(it, truth_format)) return false;
+  return rows::is_under_root(it, TRY(root())->format);
+}
+
 Result<void> TruthRead::believe_miss(Table it) {
-  if (!rows::is_under_root(it)) return {};
+  if (!TRY(counts(it))) return {};
   const RootValue* value = TRY(root());
-  if (!rows::is_under_root(it, value->format)) return {};
   const auto sum = value->tables.find(rows::letter(it));
   const std::uint64_t expected = sum == value->tables.end() ? 0 : sum->second.count;
   if (TRY(transaction_->count(it)) != expected) {
@@ -65,29 +72,37 @@ Result<void> TruthRead::each_row(Table it, ByteView beginning, ByteView from, co
   return {};
 }
 
-Result<RootValue> TruthRead::counted(std::uint8_t format) {
-  RootValue out;
-  out.format = format;
-  for (const auto& [name, since] : rows::under_root) {
-    if (since > format) continue;
-    TableSum& sum = out.tables[rows::letter(table(name))];
-    const auto cursor = TRY(transaction_->cursor(table(name)));
-    for (bool found = TRY(cursor->seek({})); found; found = TRY(cursor->next())) {
-      ++sum.count;
-      sum.sum.add(rows::letter(table(name)), cursor->key(), cursor->value());
-    }
+Result<TableSum> TruthRead::counted(Table it) {
+  TableSum out;
+  const auto cursor = TRY(transaction_->cursor(it));
+  for (bool found = TRY(cursor->seek({})); found; found = TRY(cursor->next())) {
+    ++out.count;
+    out.sum.add(rows::letter(it), cursor->key(), cursor->value());
   }
   return out;
 }
 
-Result<void> TruthRead::verify_root() {
+Result<RootValue> TruthRead::counted(std::uint8_t format) {
+  RootValue out;
+  out.format = format;
+  for (const auto& [name, since] : rows::under_root) {
+    if (since <= format) out.tables[rows::letter(table(name))] = TRY(counted(table(name)));
+  }
+  return out;
+}
+
+Result<void> TruthRead::verify(Table it) {
   const RootValue* value = TRY(root());
-  const RootValue now = TRY(counted(value->format));
-  for (const auto& [letter, sum] : now.tables) {
-    const auto expected = value->tables.find(letter);
-    if (expected == value->tables.end() ? sum.count != 0 : expected->second != sum) {
-      return fail(Fault::corrupt, std::string("table ") + static_cast<char>(letter) + " is not what the store's root says");
-    }
+  const TableSum sum = TRY(counted(it));
+  const auto expected = value->tables.find(rows::letter(it));
+  if (expected == value->tables.end() ? sum.count != 0 : expected->second != sum)
+    return fail(Fault::corrupt, std::string("table ") + static_cast<char>(rows::letter(it)) + " is not what the store's root says");
+  return {};
+}
+
+Result<void> TruthRead::verify_root() {
+  for (const auto& [name, since] : rows::under_root) {
+    if (since <= TRY(root())->format) TRY(verify(table(name)));
   }
   return {};
 }
@@ -157,6 +172,17 @@ Result<void> TruthRead::each_pack(const LibraryId& library, const EachPack& each
 }
 
 Result<PackUsage> TruthRead::usage(const LibraryId& library) {
+  Result<PackUsage> out = usage_row(library);
+  if (out || out.error().fault != Fault::corrupt) return out;
+  out = PackUsage{};
+  TRY(each_pack(library, [&](const PackAddress&, std::uint32_t size_bytes) -> Result<bool> {
+    ++out->count, out->bytes += size_bytes;
+    return true;
+  }));
+  return out;
+}
+
+Result<PackUsage> TruthRead::usage_row(const LibraryId& library) {
   const auto value = TRY(row(table(Name::usages), library.view()));
   if (!value) return PackUsage{};
   if (value->size() != 16) return fail(Fault::corrupt, "a damaged row in the count of packs: run dozo fsck");
@@ -255,6 +281,7 @@ Result<std::unique_ptr<Truth>> Truth::open(Kv& kv, const Sealer& sealer) {
   if (!root && root.error().fault == Fault::malformed) return fail(Fault::corrupt, std::move(root.error().text));
   if (!root) return std::unexpected(std::move(root.error()));
   for (const auto& [letter, sum] : root->tables) {
+    if (letter == rows::letter(table(Name::usages))) continue;  // what is missing there is counted anew
     for (std::size_t i = 0; i < rows::table_count; ++i) {
       if (static_cast<std::uint8_t>(rows::letters[i]) != letter) continue;
       if (TRY(transaction->count({static_cast<std::uint8_t>(i)})) != sum.count) {
@@ -277,8 +304,10 @@ Result<void> Truth::migrate(std::uint8_t format) const {
   TruthWrite write = TRY(this->write());
   TRY(write.root());
   if (write.root_->format == format) return {};
-  // Rows are the same in both: what differs is which of them the root counts. What it counts already must be so.
-  TRY(write.verify_root());
+  // Rows are the same in both: what differs is which of them the root counts. What both count must be so.
+  for (const auto& [name, since] : rows::under_root) {
+    if (since <= std::min(format, write.root_->format)) TRY(write.verify(table(name)));
+  }
   write.root_ = TRY(write.counted(format));
   write.root_changed_ = true;
   return write.commit();

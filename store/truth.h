@@ -3,8 +3,8 @@
 //
 // docs/storage-format.md section 4 has the tables. What is read is checked: rows by their seal of eight to sixteen hash bytes, documents and pack lists by
 // their SHA-256, packs by their address where the caller asks for it (pack_checked). Absence is checked too: one sealed root value counts and hashes the
-// marks of documents, the heads, the statements and the local values, and a miss in those is believed only where the root's count agrees with
-// the table's.
+// marks of documents, the heads, the statements, the local values and, from format 2 on, the usages, and a miss in those is believed only where the root's
+// count agrees with the table's.
 // Not here: whether a document, entry or pack may be taken (policy, feed.h, pack_seal.h): callers verify before they put.
 // Faults beside those of Kv: corrupt (what is stored breaks its check: names the table, heals by putting it again or by fsck).
 // Threads: a Truth may be shared; a TruthRead or TruthWrite has one owner. It must outlive them, and Kv and Sealer must outlive it.
@@ -106,7 +106,7 @@ class TruthRead {
   using EachPack = std::function<Result<bool>(const PackAddress&, std::uint32_t size_bytes)>;
   /// Ascending, after `after` where that is given, until `each` returns false.
   Result<void> each_pack(const LibraryId& library, const EachPack& each, const std::optional<PackAddress>& after = std::nullopt);
-  Result<PackUsage> usage(const LibraryId& library);
+  Result<PackUsage> usage(const LibraryId& library);  ///< where its row is lost or damaged: counted from its packs'
   Result<std::optional<ByteView>> pack_list(const Digest& sha256);
 
   // ---- feeds ---------------------------------------------------------------------------------------------------------
@@ -137,9 +137,13 @@ class TruthRead {
   /// Rows whose keys have this beginning, checked, ascending, from `from` on (empty: the first), until `each` returns false.
   using EachRow = std::function<Result<bool>(ByteView key, ByteView value)>;
   Result<void> each_row(Table table, ByteView beginning, ByteView from, const EachRow& each);
+  Result<bool> counts(Table table);
   Result<void> believe_miss(Table table);  ///< Fault: corrupt where the root counts otherwise
   Result<const RootValue*> root();
-  Result<RootValue> counted(std::uint8_t format = truth_format);  ///< what the root must be, from the rows that are there
+  Result<PackUsage> usage_row(const LibraryId& library);
+  Result<TableSum> counted(Table table);
+  Result<void> verify(Table table);                ///< as verify_root, of one
+  Result<RootValue> counted(std::uint8_t format);  ///< what the root must be, from the rows that are there
   const Truth* truth_;
   std::unique_ptr<ReadTransaction> transaction_;
   std::optional<RootValue> root_;
@@ -193,9 +197,9 @@ class TruthWrite : public TruthRead {
  private:
   friend class Truth;
   TruthWrite(const Truth& truth, std::unique_ptr<WriteTransaction> transaction);
-  Result<bool> counts(Table table);
   Result<void> put_row(Table table, ByteView key, ByteView value);
   Result<bool> erase_row(Table table, ByteView key);
+  Result<void> recount_usages();
   Result<void> count_pack(const LibraryId& library, std::int64_t packs, std::int64_t bytes);
   WriteTransaction* writing_;
   bool root_changed_ = false;
@@ -222,7 +226,6 @@ class Truth {
   /// all of it or nothing. Faults: unsupported (no such format), corrupt (it is not what its root says: fsck).
   Result<std::uint8_t> format() const;
   Result<void> migrate(std::uint8_t format) const;
-  static constexpr std::uint8_t truth_format_least = 1;
 
   /// Packs that were found not to fit their address and were not put again since. For this run of the program.
   std::vector<PackAddress> damaged_packs() const;

@@ -24,7 +24,7 @@ Result<std::uint64_t> TruthWrite::drop_damaged_rows() {
     for (const Bytes& key : bad) TRY(writing_->erase(it, key));
     dropped += bad.size();
   }
-  root_ = TRY(counted());
+  root_ = TRY(counted(truth_format));
   root_changed_ = true;
   return dropped;
 }

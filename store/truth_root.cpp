@@ -52,7 +52,8 @@ Bytes RootValue::encode() const {
 Result<RootValue> RootValue::decode(ByteView bytes) {
   if (bytes.size() < 2) return fail(Fault::malformed, "truth root: cut short");
   if (bytes[0] > truth_format) return fail(Fault::unsupported, "a store of a newer format");
-  if (bytes[0] == 0 || bytes[1] > tables_most || bytes.size() != 2 + bytes[1] * table_bytes) return fail(Fault::malformed, "truth root: malformed");
+  if (bytes[0] < truth_format_least || bytes[1] > tables_most || bytes.size() != 2 + bytes[1] * table_bytes)
+    return fail(Fault::malformed, "truth root: malformed");
   RootValue out;
   out.format = bytes[0];
   const std::uint8_t* at = bytes.data() + 2;

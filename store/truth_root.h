@@ -35,7 +35,8 @@ struct TableSum {
   bool operator==(const TableSum&) const = default;
 };
 
-inline constexpr std::uint8_t truth_format = 2;  ///< of a store that is made now, and to which an older one is migrated
+inline constexpr std::uint8_t truth_format_least = 1;  ///< that is still read and written
+inline constexpr std::uint8_t truth_format = 2;        ///< of a store that is made now, and to which an older one is migrated
 
 /// By the table's letter in docs/storage-format.md.
 struct RootValue {

@@ -24,7 +24,7 @@ struct UnderRoot {
 };
 inline constexpr std::array under_root{UnderRoot{Name::documents, 1}, UnderRoot{Name::heads, 1}, UnderRoot{Name::statements, 1}, UnderRoot{Name::locals, 1},
                                        UnderRoot{Name::usages, 2}};
-inline bool is_under_root(Table it, std::uint8_t format = truth_format) {
+inline bool is_under_root(Table it, std::uint8_t format) {
   for (const auto& [name, since] : under_root) {
     if (table(name) == it) return since <= format;
   }

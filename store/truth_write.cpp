@@ -17,12 +17,6 @@ TruthWrite::~TruthWrite() = default;
 Result<TruthWrite> Truth::write() const { return TruthWrite(*this, TRY(kv_.write())); }
 
 // ---- rows ----------------------------------------------------------------------------------------------------------------
-/// Whether the root does, in a store of this format. Then it is at hand.
-Result<bool> TruthWrite::counts(Table it) {
-  if (!rows::is_under_root(it)) return false;
-  return rows::is_under_root(it, TRY(root())->format);
-}
-
 Result<void> TruthWrite::put_row(Table it, ByteView key, ByteView value) {
   const Bytes framed = rows::frame(it, key, value);
   if (TRY(counts(it))) {
@@ -62,7 +56,7 @@ Result<Kept> TruthWrite::put_document(const DocumentKey& key, ByteView bytes) {
   if (!before && before.error().fault == Fault::corrupt) {
     // Damaged here and given anew: if these are the bytes that were here, the root's sum says so.
     TRY(writing_->put(table(Name::documents), its_key, rows::frame(table(Name::documents), its_key, bytes)));
-    TRY(verify_root());
+    TRY(verify(table(Name::documents)));
     return Kept::added;
   }
   if (!before) return std::unexpected(before.error());
@@ -89,8 +83,40 @@ Result<bool> TruthWrite::erase_document(const DocumentKey& key) {
 }
 
 // ---- packs ---------------------------------------------------------------------------------------------------------------
+/// All of them anew, from the lists of packs.
+Result<void> TruthWrite::recount_usages() {
+  std::map<LibraryId, PackUsage> now;
+  {
+    const auto cursor = TRY(writing_->cursor(table(Name::owners)));
+    for (bool found = TRY(cursor->seek({})); found; found = TRY(cursor->next())) {
+      const auto value = rows::unframe(table(Name::owners), cursor->key(), cursor->value());
+      if (!value || cursor->key().size() != LibraryId::size + PackAddress::size || value->size() != 4) continue;
+      PackUsage& usage = now[*LibraryId::from(cursor->key().first(LibraryId::size))];
+      ++usage.count, usage.bytes += get_u32(value->data());
+    }
+  }
+  std::vector<Bytes> gone;
+  {
+    const auto cursor = TRY(writing_->cursor(table(Name::usages)));
+    for (bool found = TRY(cursor->seek({})); found; found = TRY(cursor->next())) gone.push_back(bytes_of(cursor->key()));
+  }
+  for (const Bytes& key : gone) TRY(writing_->erase(table(Name::usages), key));
+  for (const auto& [library, usage] : now) {
+    std::array<std::uint8_t, 16> value{};
+    put_u64(value.data(), usage.count);
+    put_u64(value.data() + 8, usage.bytes);
+    TRY(writing_->put(table(Name::usages), library.view(), rows::frame(table(Name::usages), library.view(), value)));
+  }
+  if (!TRY(counts(table(Name::usages)))) return {};
+  root_->tables[rows::letter(table(Name::usages))] = TRY(counted(table(Name::usages)));
+  root_changed_ = true;
+  return {};
+}
+
 Result<void> TruthWrite::count_pack(const LibraryId& library, std::int64_t packs, std::int64_t bytes) {
-  PackUsage now = TRY(usage(library));
+  Result<PackUsage> before = usage_row(library);
+  if (!before && before.error().fault == Fault::corrupt) return recount_usages();  // the list of packs has or lacks it already
+  PackUsage now = TRY(std::move(before));
   now.count += static_cast<std::uint64_t>(packs);
   now.bytes += static_cast<std::uint64_t>(bytes);
   std::array<std::uint8_t, 16> value{};
@@ -102,8 +128,8 @@ Result<void> TruthWrite::count_pack(const LibraryId& library, std::int64_t packs
 Result<Kept> TruthWrite::put_pack(const PackAddress& address, ByteView sealed) {
   const crypto::PackHeader header = TRY(crypto::check_sealed(sealed));
   if (const auto before = TRY(writing_->get(table(Name::packs), address.view()))) {
+    healed_.push_back(address);  // also where it is so already: somebody may have found it damaged while another healed it
     if (equal(*before, sealed)) return Kept::same;
-    healed_.push_back(address);
   } else {
     std::array<std::uint8_t, 4> size{};
     put_u32(size.data(), static_cast<std::uint32_t>(sealed.size()));

@@ -109,6 +109,25 @@ TEST_CASE_FIXTURE(Daemons, "bad input: a store of an older format is migrated at
   good({"put", "new", "works:", "--home", "head"});
   CHECK(dozo({"node", "migrate", "--home", "head", "--key-file", "key"}).status == 7);  // it runs
   CHECK(end("head") == 0);
+  // One that is damaged is not migrated: its root would say that what is left is all. It serves as before, and fsck makes it whole.
+  CHECK(format({"--format", "1"}) == std::pair(2, 1));
+  const std::string whole = slurp(at("head/truth/data.mdb"));
+  std::string bad = whole;
+  const std::size_t row = bad.find(
+      "\x8d"
+      "DozoRowt");  // a receipt of its own
+  REQUIRE(row != std::string::npos);
+  bad[row + 40] = static_cast<char>(bad[row + 40] ^ 1);
+  spill(at("head/truth/data.mdb"), bad);
+  start("head", {"--key-file", "key"});
+  CHECK(log("head").find("the store stays of format 1") != std::string::npos);
+  serves(4);
+  CHECK(end("head") == 0);
+  CHECK(dozo({"fsck", "head", "--key-file", "key"}).status == 6);
+  CHECK(dozo({"fsck", "head", "--key-file", "key", "--rebuild"}).status == 0);
+  CHECK(format({}) == std::pair(2, 2));
+  spill(at("head/truth/data.mdb"), whole);
+  CHECK(format({}) == std::pair(1, 2));
   // The way back, with what was saved since.
   CHECK(format({"--format", "1"}) == std::pair(2, 1));
   CHECK(good({"fsck", "head", "--key-file", "key"}).out.find("of format 1") != std::string::npos);

@@ -337,6 +337,75 @@ TEST_CASE_FIXTURE(Between, "library: of two names that were given apart both are
   CHECK(names(head) == other + "/; ");
 }
 
+TEST_CASE_FIXTURE(Between, "library: a tag names what is here whole, and shows nothing until all that it names is") {
+  save_file(head, "one", content_fixture::noise(1, 60'000));
+  give_entries(head, sapporo);
+  give_packs(head, sapporo);
+  save_file(head, "two", content_fixture::noise(2, 60'000));
+  give_entries(head, sapporo);  // and no packs
+  const auto whole = works(head).tag_now(), part = works(sapporo).tag_now();
+  REQUIRE(whole);
+  REQUIRE(part);
+  CHECK(whole->left_out == 0);
+  CHECK(part->left_out == 1);
+  CHECK(part->tag.points.at(0).sequence.value == whole->tag.points.at(0).sequence.value - 1);
+  const auto shows = [&](Site& at, const store::Tag& tag) {
+    const auto moment = works(at).tagged(tag);
+    REQUIRE_MESSAGE(moment, moment.error().text);
+    std::string out;
+    const auto entries = moment->history->list(moment->number, "", "", 10);
+    REQUIRE(entries);
+    for (const auto& entry : **entries) out += entry.name + "; ";
+    return out;
+  };
+  CHECK(shows(head, whole->tag) == "one; two; ");
+  CHECK(shows(head, part->tag) == "one; ");
+  CHECK(shows(sapporo, part->tag) == "one; ");
+  CHECK(works(sapporo).tagged(whole->tag).error().fault == Fault::unavailable);  // known, and not to be read yet
+  CHECK_FALSE(works(naha).tagged(whole->tag));
+  give_packs(head, sapporo);
+  CHECK(works(sapporo).tag_now()->left_out == 0);
+  CHECK(shows(sapporo, whole->tag) == "one; two; ");
+  store::Tag wrong = whole->tag;
+  wrong.points[0].root.bytes[0] ^= 1;
+  CHECK(works(head).tagged(wrong).error().fault == Fault::not_found);
+  wrong = whole->tag;
+  wrong.points[0].node.bytes[0] ^= 1;
+  CHECK(works(head).tagged(wrong).error().fault == Fault::unavailable);
+  wrong = whole->tag;
+  wrong.library.bytes[0] ^= 1;
+  CHECK(works(head).tagged(wrong).error().fault == Fault::not_found);
+}
+
+TEST_CASE_FIXTURE(Between, "library: packs that were looked into as they came are in the index, and a fault of that is made good") {
+  save_file(head, "one", content_fixture::noise(1, 60'000));
+  give_entries(head, sapporo);
+  const auto give = [&](bool fails) {
+    std::vector<Library::Arrived> came;
+    for (const Library::Missing& it : works(sapporo).missing(1000, 0)) {
+      const Bytes bytes = pack(head, it.address);
+      auto write = *sapporo.truth->write();
+      REQUIRE(write.put_pack(it.address, bytes));
+      REQUIRE(write.commit());
+      const auto opened = store::OpenPack::open(*works(sapporo).epoch_key(), bytes, works(sapporo).id());
+      REQUIRE(opened);
+      came.push_back({it.address, opened->places()});
+    }
+    if (fails) sapporo.derived_kv.inject_at(1, store::Injected::fail);
+    CHECK(works(sapporo).packs_durable(std::move(came)));
+    sapporo.derived_kv.inject_at(0, store::Injected::none);
+    CHECK((works(sapporo).behind() || (works(sapporo).all_opened() && names(sapporo) == names(head))));
+    sapporo.pass(2 * Engine::catch_up_every_ms);
+    CHECK_FALSE(works(sapporo).behind());
+    CHECK(works(sapporo).all_opened());
+    CHECK(names(sapporo) == names(head));
+  };
+  give(false);
+  save_file(head, "two", content_fixture::noise(2, 60'000));
+  give_entries(head, sapporo);
+  give(true);
+}
+
 TEST_CASE_FIXTURE(Between, "library: a fault of what is derived holds up nothing else, is said, and is made good") {
   REQUIRE(sapporo.save("works", {"of sapporo"}));
   head.derived_kv.set_hook([](std::string_view operation) { return operation != "write"; });

@@ -183,16 +183,15 @@ struct TagOptions {
 
 Result<void> list_tags(const Common& common, const std::string& library) {
   json rows = json::array();
-  const Result<void> listed =
-      for_each_row(common, {library, tags_folder.substr(0, tags_folder.size() - 1), ""}, false, [&](const local::ListRow& row) -> Result<void> {
-        if (row.kind != "file") return {};
-        const std::string name = row.path.substr(tags_folder.size());
-        if (common.json)
-          rows.push_back({{"name", path_json(name)}, {"path", path_json(row.path)}, {"time_ms", row.time_ms}});
-        else
-          std::printf("%s  %s\n", time_text(row.time_ms).c_str(), shown(name).c_str());
-        return {};
-      });
+  const Result<void> listed = for_each_row(common, {library, std::string(local::tags_folder), ""}, false, [&](const local::ListRow& row) -> Result<void> {
+    if (row.kind != "file") return {};
+    const std::string name = row.path.substr(local::tags_folder.size() + 1);
+    if (common.json)
+      rows.push_back({{"name", path_json(name)}, {"path", path_json(row.path)}, {"time_ms", row.time_ms}});
+    else
+      std::printf("%s  %s\n", time_text(row.time_ms).c_str(), shown(name).c_str());
+    return {};
+  });
   if (!listed && listed.error().fault != Fault::not_found) return listed;
   if (common.json) print(rows);
   return {};
@@ -207,7 +206,7 @@ Result<void> tag(const Common& common, const TagOptions& options) {
   const auto saved = TRY(ask_for<local::Saved>(common, local::TagRequest{place.library, options.name, options.text}));
   for (const std::string& line : saved.skipped) std::fprintf(stderr, "dozo: %s\n", shown(line).c_str());
   if (common.json)
-    print({{"name", path_json(options.name)}, {"path", path_json(tags_folder + options.name)}, {"as", as_json(saved)}, {"left_out", saved.skipped}});
+    print({{"name", path_json(options.name)}, {"path", path_json(local::tag_path(options.name))}, {"as", as_json(saved)}, {"left_out", saved.skipped}});
   return {};
 }
 

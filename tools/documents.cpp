@@ -140,7 +140,7 @@ Result<local::LogRow> commit_at(const Common& common, const std::string& library
   } else if (is_id(when)) {
     request.id = when;
   } else if (!when.empty()) {
-    const auto tag = ask_for<local::Stat>(common, local::StatRequest{library, tags_folder + when});
+    const auto tag = ask_for<local::Stat>(common, local::StatRequest{library, local::tag_path(when)});
     if (!tag && (tag.error().fault == Fault::not_found || tag.error().fault == Fault::malformed))
       misused("\"" + shown(when) + "\" is no moment: write " + moment_help);
     request.tag = when;

@@ -24,7 +24,6 @@ Place library_or_thing(const std::string& text);
 /// The last millisecond of the day, minute or second that is named: 2026-11-27, "2026-11-27 14:05", 2026-11-27T14:05:10, in the local time zone or with Z or
 /// +09:00 at the end. Nothing: it is no such text, or no such time.
 std::optional<std::int64_t> time_ms_of(std::string_view text);
-inline const std::string tags_folder = ".dozo/tags/";  ///< in which tags lie, as documents
 /// Whether it is read as a time or a commit: no tag may be called so.
 bool is_moment(std::string_view text);
 /// The commit that people mean by `when`: the last one not later than a time, the one with an id that begins so, or what a tag of that name names; "" is the

@@ -15,7 +15,7 @@ enum class Planted : std::uint8_t {
   unsealed_copy,     ///< a node keeps a saved text in clear beside the truth: no_plaintext
   stolen_signature,  ///< entries pass that the named node never signed, as if signatures were not checked: authority
   open_door,         ///< what HQ publishes lets a node in that must not have the library: entitlement
-  forgotten_point,   ///< one node reads tags without their last feed: tags
+  forgotten_point,   ///< what is kept of a tag lacks its last feed: tags
   swallowed_slices,  ///< what a node is given of packs is lost on its last step: liveness
 };
 /// By the name of the enumerator with hyphens.

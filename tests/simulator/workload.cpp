@@ -12,23 +12,6 @@ namespace {
 using node::Act;
 namespace local = node::local;
 
-class BytesSource final : public store::ContentSource {
- public:
-  explicit BytesSource(ByteView bytes) : bytes_(bytes) {}
-  Result<std::size_t> read(ByteSpan to) override {
-    const std::size_t count = std::min(to.size(), bytes_.size() - at_);
-    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(at_), count, to.begin());
-    at_ += count;
-    return count;
-  }
-  std::optional<std::uint64_t> size_hint() const override { return bytes_.size(); }
-  Result<bool> changed_meanwhile() override { return false; }
-
- private:
-  ByteView bytes_;
-  std::size_t at_ = 0;
-};
-
 Process* running_node(World& world, bool with_liar) {
   std::vector<Process*> all;
   for (const auto& it : world.nodes) {
@@ -119,7 +102,7 @@ bool begin(World& world, Process& node, std::unique_ptr<OpenSave> save) {
   how.workers = 0;
   raw->ingest = std::make_unique<store::Ingest>(how, raw->keys->key, *raw->keys->index, sink);
   for (const Bytes& content : raw->contents) {
-    BytesSource source(content);
+    store::BytesSource source(content);
     store::ContentTraits traits;
     traits.kind = store::ContentKind::file;
     if (const auto added = raw->ingest->add(source, traits); !added) {
@@ -247,7 +230,9 @@ std::optional<Tagged> tag_of(World& world, const Process& node, node::Library& l
   if (!tree || !newest || !records || !refused) return std::nullopt;
   if (now->left_out == 0 && *tree != *newest) world.violate("tags", fmt::format("{}: a tag given now shows something else than now", node.name));
   Tagged out{library.id(), now->tag, *records, {}, *tree};
-  for (const auto& [record, why] : *refused) out.not_counting.insert(record);
+  for (const auto& [record, why] : *refused) {
+    if (store::is_final(why)) out.not_counting.insert(record);
+  }
   return out;
 }
 
@@ -313,6 +298,7 @@ void request_some(World& world, Process& node) {
     }
     if (tagged && std::holds_alternative<local::Saved>(answer)) {
       world.coverage.note(Seen::tagged);
+      if (world.options.planted == Planted::forgotten_point && tagged->tag.points.size() > 1) tagged->tag.points.pop_back();
       world.tags.push_back(std::move(*tagged));
     }
   }

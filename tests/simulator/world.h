@@ -59,12 +59,9 @@ struct Tagged {
   LibraryId library;
   store::Tag tag;
   std::vector<RecordId> records;    ///< that it showed
-  std::set<RecordId> not_counting;  ///< that were known and did not count then; they may yet
+  std::set<RecordId> not_counting;  ///< that were refused then; a cut that is raised may yet bring them back
   store::GitId tree;
 };
-
-/// The records up to there. Fault: the store's.
-Result<std::vector<RecordId>> records_to(const node::Library::Moment& moment);
 
 class World final : public Surroundings {
  public:

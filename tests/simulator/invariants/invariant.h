@@ -73,6 +73,8 @@ struct Liveness {
   void at_rest(World& world, std::uint64_t messages, std::int64_t over_ms) const;
 };
 
+/// The records up to there. Fault: the store's.
+Result<std::vector<RecordId>> records_to(const node::Library::Moment& moment);
 /// A tag shows the same at all honest nodes that can read the library, and, as long as as much of it counts, what it showed when it was given.
 struct Tags {
   void end(World& world) const;

@@ -31,10 +31,8 @@ void Tags::end(World& world) const {
       if (!world.is_honest(node->index) || !node->running()) continue;
       node::Library* library = node->engine->library(it.library);
       if (library == nullptr || library->folder() == nullptr) continue;
-      store::Tag tag = it.tag;
-      if (world.options.planted == Planted::forgotten_point && node->index == World::hq && tag.points.size() > 1) tag.points.pop_back();
       const std::set<RecordId> all = accepted(*library);
-      const auto moment = library->tagged(tag);
+      const auto moment = library->tagged(it.tag);
       const auto tree = moment ? moment->history->tree_at(moment->number) : Result<store::GitId>(std::unexpected(moment.error()));
       const auto records = moment ? records_to(*moment) : Result<std::vector<RecordId>>(std::vector<RecordId>());
       const std::string shown = tree ? tree->hex() : std::string(name_of(tree.error().fault));
