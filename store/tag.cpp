@@ -1,8 +1,7 @@
 #include "store/tag.h"
 
-#include <algorithm>
 #include <charconv>
-#include <limits>
+#include <optional>
 
 namespace dozo::store {
 namespace {
