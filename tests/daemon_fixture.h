@@ -7,11 +7,14 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -38,12 +41,24 @@ inline void spill(const fs::path& path, const std::string& text) {
   REQUIRE(::chmod(path.c_str(), 0600) == 0);
 }
 
+/// That no other test takes this port between now and the start of a daemon there: a socket of that name, held until this process ends.
+inline bool reserve_port(int port) {
+  const std::string name = "dozo test port " + std::to_string(port);
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  std::ranges::copy(name, at.sun_path + 1);  // abstract: it is no file
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&at), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) == 0) return true;
+  ::close(fd);
+  return false;
+}
+
 /// A port that is free with the two after it, below those that the system gives out itself.
 inline int free_ports() {
-  static int next = 20'000 + (::getpid() * 37) % 10'000;
+  static int next = 20'001 + 3 * ((::getpid() * 37) % 3'900);
   for (int attempt = 0; attempt < 1'000; ++attempt) {
-    next = next >= 31'990 ? 20'000 : next + 3;
-    bool free = true;
+    next = next >= 31'990 ? 20'001 : next + 3;  // all tests go by the same threes
+    bool free = reserve_port(next);
     for (int port = next; port < next + 3 && free; ++port) {
       const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
       sockaddr_in at{};

@@ -10,6 +10,7 @@ import pathlib
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,21 @@ class Failed(Exception):
     """A check of a test did not hold, or the realm did not do what the test needs."""
 
 
+RESERVED = []
+
+
+def reserve_ports(first, count):
+    """That no other test takes them between now and the start of a daemon: sockets of such names (daemon_fixture.h), held until this process ends."""
+    for port in range(first, first + count, 3):
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0dozo test port {port}")
+        except OSError:
+            return False
+        RESERVED.append(held)
+    return True
+
+
 def free_ports(count):
     """The first of `count` ports in a row that nobody uses, below those that the system hands out."""
     taken = set()
@@ -27,8 +43,8 @@ def free_ports(count):
         with open(table, encoding="ascii") as lines:
             taken.update(int(line.split()[1].rsplit(":", 1)[1], 16) for line in lines.readlines()[1:])
     while True:
-        first = random.SystemRandom().randrange(20000, 32000)
-        if not taken.intersection(range(first, first + count)):
+        first = random.SystemRandom().randrange(20001, 31900, 3)  # all tests go by the same threes
+        if not taken.intersection(range(first, first + count)) and reserve_ports(first, count):
             return first
 
 
