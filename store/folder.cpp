@@ -79,7 +79,7 @@ Result<std::optional<Shown>> Folder::Body::find(const FolderState& state, std::s
   }
   // How its folders are spelt is asked last: mostly nothing is there.
   std::optional<Shown> found = TRY(state.plain(folded));
-  const std::string folder = parent_of(folded);
+  const std::string folder(parent_of(folded));
   const std::string_view name = last_part(path);
   if (found && last_part(found->at) != name) found.reset();
   if (!found && name.find(conflict_mark) != std::string_view::npos) {
@@ -233,11 +233,10 @@ Result<std::map<std::string, Shown>> Folder::entries() const {
 Result<std::vector<Conflict>> Folder::conflicts_of(const DocumentId& document) const {
   const auto in = TRY(body_->kv_.read());
   const FolderState state = body_->state(*in);
-  const Registers registers = TRY(body_->view_.load(*in, document));
-  const auto placed = place(registers);
+  const auto placed = TRY(state.placement(document));
   std::vector<Conflict> out;
   if (!placed) return out;
-  for (const ConflictKind kind : own_conflicts(registers)) out.push_back({kind, document, {}});
+  for (const ConflictKind kind : placed->conflicts) out.push_back({kind, document, {}});
   if (placed->first) {
     const std::string path = name_key(body_->rule_, placed->at);
     const std::vector<DocumentId> wanting = TRY(state.wanting(path));

@@ -4,18 +4,27 @@
 
 namespace dozo::store {
 
-std::string parent_of(const std::string& path) {
+std::string_view parent_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? std::string() : path.substr(0, slash);
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('/') + 1); }  // npos + 1 is 0
-std::string below(const std::string& folder, std::string_view name) { return folder.empty() ? std::string(name) : folder + '/' + std::string(name); }
+std::string below(std::string_view folder, std::string_view name) {
+  std::string out(folder);
+  if (!out.empty()) out += '/';
+  return out += name;
+}
 
 namespace {
 
 Error torn() { return {Fault::corrupt, "rows of the folder do not fit each other: run dozo fsck --rebuild"}; }
 
 }  // namespace
+
+const FolderKey& FolderKeys::of(std::string_view path) {
+  const auto known = known_.find(path);
+  return known != known_.end() ? known->second : known_.emplace(path, rows_.folder_key(path)).first->second;
+}
 
 // ---- rows ----------------------------------------------------------------------------------------------------------------
 Result<FolderRow> FolderState::row(const FolderKey& key) const {
@@ -24,11 +33,10 @@ Result<FolderRow> FolderState::row(const FolderKey& key) const {
   }
   return rows_.folder(in_, key);
 }
-Result<FolderRow> FolderState::row(std::string_view folder) const { return row(rows_.folder_key(folder)); }
+Result<FolderRow> FolderState::row(std::string_view folder) const { return row(keys_.of(folder)); }
 
 Result<std::vector<DocumentId>> FolderState::wanting(std::string_view path) const {
-  const std::string whole(path);
-  const FolderKey folder = rows_.folder_key(parent_of(whole));
+  const FolderKey folder = keys_.of(parent_of(path));
   const NameKey name = rows_.name_key(last_part(path));
   if (overlay_ != nullptr) {
     if (const auto names = overlay_->names.find(folder); names != overlay_->names.end()) {
@@ -86,16 +94,16 @@ Result<std::optional<Word>> FolderState::oldest(const std::string& folder, const
   const auto consider = [&](const Word& word) {
     if (!out || word < *out) out = word;
   };
-  const FolderKey key = rows_.folder_key(folder);
+  const FolderKey key = keys_.of(folder);
   const FolderRow row = TRY(this->row(key));
   for (const DocumentId& document : row.own) {
     const auto placed = TRY(placement(document));
-    if (placed && rows_.folder_key(placed->at) == spelling.spelt) consider({placed->age, document});
+    if (placed && keys_.of(placed->at) == spelling.spelt) consider({placed->age, document});
   }
   TRY(each_name(key, [&](const std::vector<DocumentId>& documents) -> Result<bool> {
     for (const DocumentId& document : documents) {
       const auto placed = TRY(placement(document));
-      if (placed && rows_.folder_key(parent_of(placed->at)) == spelling.spelt) consider({placed->age, document});
+      if (placed && keys_.of(parent_of(placed->at)) == spelling.spelt) consider({placed->age, document});
     }
     return true;
   }));
@@ -124,7 +132,7 @@ Result<std::string> FolderState::name_of(const std::string& folder, const Folder
 Result<std::string> FolderState::shown(const std::string& folder) const {
   if (folder.empty()) return std::string();
   if (const auto known = shown_.find(folder); known != shown_.end()) return known->second;
-  std::string out = below(TRY(shown(parent_of(folder))), TRY(name_of(folder, TRY(row(folder)))));
+  std::string out = below(TRY(shown(std::string(parent_of(folder)))), TRY(name_of(folder, TRY(row(folder)))));
   if (overlay_ == nullptr) shown_.emplace(folder, out);
   return out;
 }
@@ -200,7 +208,7 @@ Result<std::vector<FolderState::Slot>> FolderState::conflict_names(const std::st
 }
 
 Result<void> FolderState::each_plain(const std::string& folder, const std::function<Result<bool>(Slot)>& take) const {
-  return each_name(rows_.folder_key(folder), [&](const std::vector<DocumentId>& documents) -> Result<bool> {
+  return each_name(keys_.of(folder), [&](const std::vector<DocumentId>& documents) -> Result<bool> {
     Shown shown = std::move(TRY(contenders(documents)).front().shown);
     std::string name(last_part(shown.at));
     if (TRY(is_folder(below(folder, store::name_key(rule_, name))))) return true;
@@ -210,7 +218,7 @@ Result<void> FolderState::each_plain(const std::string& folder, const std::funct
 
 Result<std::vector<std::string>> FolderState::folders_in(const std::string& folder) const {
   std::vector<std::string> out;
-  for (const FolderKey& key : TRY(keys_in(rows_.folder_key(folder)))) {
+  for (const FolderKey& key : TRY(keys_in(keys_.of(folder)))) {
     const FolderRow row = TRY(this->row(key));
     if (row.spellings.empty()) return std::unexpected(torn());
     out.push_back(below(folder, store::name_key(rule_, row.spellings.front().name)));

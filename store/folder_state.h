@@ -14,9 +14,20 @@
 
 namespace dozo::store {
 
-std::string parent_of(const std::string& path);
+std::string_view parent_of(std::string_view path);
 std::string_view last_part(std::string_view path);
-std::string below(const std::string& folder, std::string_view name);
+std::string below(std::string_view folder, std::string_view name);
+
+/// Keys of paths, each worked out once: the same folder is asked for again with every name in it.
+class FolderKeys {
+ public:
+  explicit FolderKeys(const FolderRows& rows) : rows_(rows) {}
+  const FolderKey& of(std::string_view path);  ///< folded, or as it is spelt
+
+ private:
+  const FolderRows& rows_;
+  std::map<std::string, FolderKey, std::less<>> known_;
+};
 
 /// Rows that are to be written.
 struct FolderOverlay {
@@ -31,7 +42,7 @@ class FolderState {
   /// `overlay` comes before the rows, `placed` before what the view says. Null: nothing does.
   FolderState(const FolderRows& rows, const View& view, NameRule rule, ReadTransaction& in, const FolderOverlay* overlay = nullptr,
               const Placements* placed = nullptr)
-      : rows_(rows), view_(view), rule_(rule), in_(in), overlay_(overlay), placed_(placed) {}
+      : rows_(rows), view_(view), rule_(rule), in_(in), overlay_(overlay), placed_(placed), keys_(rows) {}
 
   Result<FolderRow> row(std::string_view folder) const;
   Result<bool> is_folder(std::string_view path) const { return !TRY(row(path)).spellings.empty(); }
@@ -79,6 +90,7 @@ class FolderState {
   ReadTransaction& in_;
   const FolderOverlay* overlay_;
   const Placements* placed_;
+  mutable FolderKeys keys_;
   mutable std::map<std::string, std::string> shown_;  ///< what shown() said, where nothing changes meanwhile
 };
 

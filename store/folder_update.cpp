@@ -19,13 +19,8 @@ bool is_alike(const Placement& a, const Placement& b) {
 
 }  // namespace
 
-const FolderKey& FolderUpdate::key_of(const std::string& path) {
-  const auto known = keys_.find(path);
-  return known != keys_.end() ? known->second : keys_.emplace(path, rows_.folder_key(path)).first->second;
-}
-
 Result<FolderRow*> FolderUpdate::folder(const std::string& path) {
-  const FolderKey& key = key_of(path);
+  const FolderKey& key = keys_.of(path);
   auto row = overlay_.folders.find(key);
   if (row == overlay_.folders.end()) {
     row = overlay_.folders.emplace(key, TRY(rows_.folder(out_, key))).first;
@@ -35,7 +30,7 @@ Result<FolderRow*> FolderUpdate::folder(const std::string& path) {
 }
 
 Result<std::vector<DocumentId>*> FolderUpdate::name(const std::string& path) {
-  const FolderKey& folder = key_of(parent_of(path));
+  const FolderKey& folder = keys_.of(parent_of(path));
   auto& names = overlay_.names[folder];
   const NameKey name = rows_.name_key(last_part(path));
   auto it = names.find(name);
@@ -48,14 +43,14 @@ void FolderUpdate::touch(const Placement& it) {
   const std::string path = store::name_key(rule_, it.at);
   if (it.dir) own_.insert(path);
   if (it.first) names_.insert(path);
-  if (!it.beside.empty()) beside_.insert(parent_of(path));
+  if (!it.beside.empty()) beside_.emplace(parent_of(path));
 }
 
 /// Puts in, or takes out, all that a document asks for.
 Result<void> FolderUpdate::enter(const DocumentId& document, const Placement& it, bool in, bool spells) {
   const auto parts = parts_of(it.at);
   std::string folder, path, spelt;  // the first two folded: of the document's name, and the name
-  FolderKey parent = key_of(spelt);
+  FolderKey parent = keys_.of(spelt);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     folder = path;
     path = below(path, store::name_key(rule_, parts[i]));
@@ -64,7 +59,7 @@ Result<void> FolderUpdate::enter(const DocumentId& document, const Placement& it
     if (!spells) continue;
     FolderRow& row = *TRY(this->folder(path));
     const bool was = !row.spellings.empty();
-    const FolderKey key = key_of(spelt);
+    const FolderKey key = keys_.of(spelt);
     auto spelling = std::ranges::lower_bound(row.spellings, key, {}, &Spelling::spelt);
     const bool there = spelling != row.spellings.end() && spelling->spelt == key;
     const Word word{it.age, document};
@@ -78,7 +73,7 @@ Result<void> FolderUpdate::enter(const DocumentId& document, const Placement& it
       if (--spelling->count == 0) row.spellings.erase(spelling);
     }
     if (was != !row.spellings.empty()) {
-      overlay_.below[key_of(folder)][key_of(path)] = !was;
+      overlay_.below[keys_.of(folder)][keys_.of(path)] = !was;
       names_.insert(path);
     }
     parent = key;
@@ -112,7 +107,7 @@ Result<void> FolderUpdate::settle_names(const FolderState& state) {
   for (const std::string& path : names_) {
     const std::size_t count = TRY(state.wanting(path)).size();
     const bool is = count > 1 || (count == 1 && TRY(state.is_folder(path)));
-    const std::string parent = parent_of(path);
+    const std::string parent(parent_of(path));
     const std::string name(last_part(path));
     const FolderRow row = TRY(state.row(parent));
     const bool was = std::ranges::binary_search(row.contested, name);
@@ -152,8 +147,8 @@ Result<void> FolderUpdate::settle_conflicts(const FolderState& state, const Fold
     counts.documents -= before.at(document) ? 1U : 0U;
   }
   for (const DocumentId& document : documents) {
-    const Registers registers = TRY(view_.load(out_, document));
-    const bool is = place(registers) && (displaced.contains(document) || !own_conflicts(registers).empty());
+    const auto placed = TRY(state.placement(document));
+    const bool is = placed && (displaced.contains(document) || !placed->conflicts.empty());
     const bool was = TRY(rows_.in_conflict(out_, document));
     if (is == was) continue;
     counts.conflicts += is ? 1U : 0U;
@@ -175,7 +170,7 @@ Result<std::map<std::string, Shown>> FolderUpdate::shown(const FolderState& stat
   };
   std::set<std::string> beside = beside_;
   for (const std::string& path : names_) {
-    const std::string folder = parent_of(path);
+    const std::string folder(parent_of(path));
     beside.insert(folder);
     if (auto it = TRY(state.plain(path))) {
       const std::string name(last_part(it->at));

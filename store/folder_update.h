@@ -10,7 +10,8 @@ namespace dozo::store {
 
 class FolderUpdate {
  public:
-  FolderUpdate(const FolderRows& rows, const View& view, NameRule rule, WriteTransaction& out) : rows_(rows), view_(view), rule_(rule), out_(out) {}
+  FolderUpdate(const FolderRows& rows, const View& view, NameRule rule, WriteTransaction& out)
+      : rows_(rows), view_(view), rule_(rule), out_(out), keys_(rows) {}
 
   /// The view has changed already. Every document that changed is in both. `changes`: as Folder::apply has them.
   Result<void> run(const FolderState::Placements& before, const FolderState::Placements& after, std::vector<Change>* changes);
@@ -20,7 +21,6 @@ class FolderUpdate {
     std::string path;
     FolderRow before;
   };
-  const FolderKey& key_of(const std::string& path);
   Result<FolderRow*> folder(const std::string& path);
   Result<std::vector<DocumentId>*> name(const std::string& path);
   void touch(const Placement& it);
@@ -36,11 +36,11 @@ class FolderUpdate {
   NameRule rule_;
   WriteTransaction& out_;
   FolderOverlay overlay_;
-  std::map<std::string, FolderKey> keys_;  ///< of paths, folded or as they are spelt
-  std::map<FolderKey, Touched> folders_;   ///< those of the overlay
-  std::set<std::string> names_;            ///< that documents came to or left
-  std::set<std::string> own_;              ///< folders whose own documents changed
-  std::set<std::string> beside_;           ///< folders whose contents beside changed
+  FolderKeys keys_;
+  std::map<FolderKey, Touched> folders_;  ///< those of the overlay
+  std::set<std::string> names_;           ///< that documents came to or left
+  std::set<std::string> own_;             ///< folders whose own documents changed
+  std::set<std::string> beside_;          ///< folders whose contents beside changed
 };
 
 }  // namespace dozo::store

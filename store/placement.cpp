@@ -33,6 +33,17 @@ std::vector<Shown> beside_of(std::vector<std::pair<const Version*, Shown>> files
   return out;
 }
 
+std::vector<ConflictKind> conflicts_in(const Registers& registers) {
+  const auto several = [&](Register reg) { return registers.live(reg).size() > 1 && registers.groups(reg).size() > 1; };
+  std::vector<ConflictKind> out;
+  if (several(Register::content)) out.push_back(ConflictKind::content);
+  if (registers.is_deleted_live(Register::path) || registers.is_deleted_live(Register::content)) out.push_back(ConflictKind::deleted);
+  if (several(Register::label)) out.push_back(ConflictKind::label);
+  if (several(Register::path)) out.push_back(ConflictKind::path);
+  if (!registers.is_made(Register::path)) out.push_back(ConflictKind::pathless);
+  return out;
+}
+
 }  // namespace
 
 std::optional<Placement> place(const Registers& registers) {
@@ -66,16 +77,7 @@ std::optional<Placement> place(const Registers& registers) {
     files.erase(files.begin());
     out.beside = beside_of(std::move(files));
   }
-  return out;
-}
-
-std::vector<ConflictKind> own_conflicts(const Registers& registers) {
-  std::vector<ConflictKind> out;
-  if (registers.groups(Register::content).size() > 1) out.push_back(ConflictKind::content);
-  if (registers.is_deleted_live(Register::path) || registers.is_deleted_live(Register::content)) out.push_back(ConflictKind::deleted);
-  if (registers.groups(Register::label).size() > 1) out.push_back(ConflictKind::label);
-  if (registers.groups(Register::path).size() > 1) out.push_back(ConflictKind::path);
-  if (!registers.is_made(Register::path)) out.push_back(ConflictKind::pathless);
+  out.conflicts = conflicts_in(registers);
   return out;
 }
 

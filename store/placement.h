@@ -21,18 +21,16 @@ struct Age {
 struct Placement {
   Age age;
   std::string at;
-  std::optional<Shown> dir;    ///< it asks for a folder at `at`
-  std::optional<Shown> first;  ///< it asks for the name itself
-  std::string first_text;      ///< if it must step aside: the text of its conflict name, whose tag is the document's id
-  std::vector<Shown> beside;   ///< other contents, each with its side
+  std::optional<Shown> dir;             ///< it asks for a folder at `at`
+  std::optional<Shown> first;           ///< it asks for the name itself
+  std::string first_text;               ///< if it must step aside: the text of its conflict name, whose tag is the document's id
+  std::vector<Shown> beside;            ///< other contents, each with its side
+  std::vector<ConflictKind> conflicts;  ///< that lie inside the document: all kinds but `name`
   bool operator==(const Placement&) const = default;
 };
 
 /// Nothing: the document is deleted, or none of its content is accepted.
 std::optional<Placement> place(const Registers& registers);
-
-/// Conflicts that lie inside the document: all kinds but `name`. Needs: the document has a placement.
-std::vector<ConflictKind> own_conflicts(const Registers& registers);
 
 /// A document's id as the tag of its conflict name.
 inline VersionId tag_id(const DocumentId& document) { return {document.bytes}; }
