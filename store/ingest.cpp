@@ -112,7 +112,7 @@ class Ingest::Body {
     TRY(pipeline_.assemble_all());
     const PieceId id = piece_id(PieceType::record, record);
     meta_.begin_document();
-    if (auto full = meta_.add(PieceType::record, id, record)) TRY(pipeline_.push_image(std::move(*full)));
+    if (auto full = meta_.add(PieceType::record, id, record, true)) TRY(pipeline_.push_image(std::move(*full)));
     return id;
   }
 
@@ -197,7 +197,8 @@ class Ingest::Body {
     for (std::size_t i = 0; i < batch.cuts.size(); ++i) {
       const Batch::Cut& cut = batch.cuts[i];
       if (is_new(batch.ids[i])) {
-        keep(content_.add(PieceType::content, batch.ids[i], ByteView(batch.buffer).subspan(cut.offset, cut.size)));
+        keep(content_.add(PieceType::content, batch.ids[i], ByteView(batch.buffer).subspan(cut.offset, cut.size),
+                          batch.begins && batch.ends && batch.cuts.size() == 1));
         new_bytes_ += cut.size;
       }
       list_.add({batch.ids[i], cut.size}, nodes);
@@ -215,7 +216,7 @@ class Ingest::Body {
     // A save brings its manifests along, whatever the index knows: its meta packs alone must say what its contents are.
     if (!seen_.contains(id)) {
       seen_.insert(id);
-      keep(meta_.add(PieceType::manifest, id, encoded));
+      keep(meta_.add(PieceType::manifest, id, encoded, manifest.list.level == 0));
     }
     const bool executable = batch.traits.kind == ContentKind::file && (batch.traits.mode & 0100) != 0;
     stored_.push_back({{batch.traits.kind, batch.sha256, executable}, {id, batch.content_size}, new_bytes_});

@@ -49,20 +49,37 @@ bool IngestPipeline::step_seal(Lock& lock) {
   return true;
 }
 
+/// Those from `first` on that are in `state`, up to run_bytes.
+std::vector<IngestPipeline::BatchSlot*> IngestPipeline::run_from(std::list<BatchSlot>::iterator first, State state) {
+  std::vector<BatchSlot*> out;
+  for (std::size_t bytes = 0; first != batches_.end() && first->hashed == state && bytes < run_bytes; ++first) {
+    out.push_back(&*first);
+    bytes += first->bytes;
+  }
+  return out;
+}
+
 bool IngestPipeline::step_assemble(Lock& lock) {
   if (!is_front_hashed()) return false;
   assembling_ = true;
-  BatchSlot& slot = batches_.front();  // stays there: only who assembles takes from the front
+  const std::vector<BatchSlot*> run = run_from(batches_.begin(), State::done);  // they stay there: only who assembles takes from the front
   std::vector<PackImage> images;
+  std::vector<Bytes> to_reuse;
   lock.unlock();
-  stages_.assemble(slot.batch, images);
+  for (BatchSlot* slot : run) {
+    stages_.assemble(slot->batch, images);
+    Bytes buffer = std::move(slot->batch.buffer);
+    if (buffer.size() == batch_bytes) to_reuse.push_back(std::move(buffer));
+  }
   lock.lock();
   for (PackImage& image : images) add_image(std::move(image));
-  batches_bytes_ -= slot.bytes;
-  held_ -= slot.bytes;
-  Bytes buffer = std::move(slot.batch.buffer);
-  batches_.pop_front();
-  if (buffer.size() == batch_bytes && free_buffers_.size() < 2) {
+  for (const BatchSlot* slot : run) {
+    batches_bytes_ -= slot->bytes;
+    held_ -= slot->bytes;
+    batches_.pop_front();
+  }
+  for (Bytes& buffer : to_reuse) {
+    if (free_buffers_.size() == 2) break;
     hold(buffer.capacity());
     free_buffers_.push_back(std::move(buffer));
   }
@@ -73,13 +90,13 @@ bool IngestPipeline::step_assemble(Lock& lock) {
 }
 
 bool IngestPipeline::step_hash(Lock& lock) {
-  const auto slot = std::ranges::find(batches_, State::waiting, &BatchSlot::hashed);
-  if (slot == batches_.end()) return false;
-  slot->hashed = State::busy;
+  const std::vector<BatchSlot*> run = run_from(std::ranges::find(batches_, State::waiting, &BatchSlot::hashed), State::waiting);
+  if (run.empty()) return false;
+  for (BatchSlot* slot : run) slot->hashed = State::busy;
   lock.unlock();
-  stages_.hash(slot->batch);
+  for (BatchSlot* slot : run) stages_.hash(slot->batch);
   lock.lock();
-  slot->hashed = State::done;
+  for (BatchSlot* slot : run) slot->hashed = State::done;
   return true;  // who hashed the front puts it into packs next
 }
 

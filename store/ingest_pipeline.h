@@ -43,6 +43,7 @@ class IngestPipeline {
   static constexpr std::size_t batch_bytes = 2U << 20;
   static constexpr std::size_t batches_bytes_most = 10U << 20;  ///< those handed over and not yet in packs
   static constexpr std::size_t batches_most = 128;
+  static constexpr std::size_t run_bytes = 64U << 10;         ///< so much is taken at a time: a small file is not worth a lock
   static constexpr std::size_t announced_bytes = 128U << 10;  ///< a worker is woken for so much, or when the owner waits
   static constexpr std::size_t packs_most = 8;                ///< those laid out and not yet taken; a batch may add a few beyond it
 
@@ -82,6 +83,7 @@ class IngestPipeline {
   bool step_seal(Lock& lock);
   bool step_assemble(Lock& lock);
   bool step_hash(Lock& lock);
+  std::vector<BatchSlot*> run_from(std::list<BatchSlot>::iterator first, State state);
   Result<void> deliver(Lock& lock);
   template <class Done>
   Result<void> wait_for(Lock& lock, Done done);

@@ -81,7 +81,8 @@ class PackBuilder {
   void begin_document();
   /// Adds a piece: of a size and type that the kind of pack takes (content packs hold content, meta packs all else), its bytes those of its id; anything
   /// else is our own bug. A piece that the open pack already holds is not added again. Comes back: the pack that was full without this piece.
-  std::optional<PackImage> add(PieceType type, const PieceId& id, ByteView bytes);
+  /// `alone`: its document has no other (none was added since begin_document, none is until the next): it is compressed by itself, which is faster.
+  std::optional<PackImage> add(PieceType type, const PieceId& id, ByteView bytes, bool alone = false);
   /// What is left, if anything.
   std::optional<PackImage> finish();
   std::size_t held_bytes() const;  ///< memory for the open pack

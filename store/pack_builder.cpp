@@ -33,21 +33,22 @@ class PackBuilder::Body {
 
   void begin_document() { close_group(); }
 
-  std::optional<PackImage> add(PieceType type, const PieceId& id, ByteView bytes) {
-    INVARIANT(fits(kind_, type) && !bytes.empty() && bytes.size() <= piece_bytes_most(type));
+  std::optional<PackImage> add(PieceType type, const PieceId& id, ByteView bytes, bool alone) {
+    INVARIANT(!(alone && in_group_) && fits(kind_, type) && !bytes.empty() && bytes.size() <= piece_bytes_most(type));
     if (ids_.contains(id)) return std::nullopt;
     std::optional<PackImage> full;
     if (plain_total_ + bytes.size() > pack_groups_plain_most || ids_.size() == pack_pieces_most) full = close_pack(false);
     if (in_group_ && table_.groups.back().plain_size + bytes.size() > group_plain_most) close_group();
-    if (!put(bytes)) {
+    if (!put(bytes, alone)) {
       full = close_pack(true);
-      INVARIANT(put(bytes));
+      INVARIANT(put(bytes, alone));
     }
     TableGroup& group = table_.groups.back();
     group.pieces.push_back({type, id, static_cast<std::uint32_t>(bytes.size())});
     group.plain_size += static_cast<std::uint32_t>(bytes.size());
     plain_total_ += bytes.size();
     ids_.insert(id);
+    if (alone) close_group();
     return full;
   }
 
@@ -66,11 +67,12 @@ class PackBuilder::Body {
   }
 
   /// Stores the bytes in the open group or in one that it begins. False: they do not fit, nothing has changed but that the open group can take no more.
-  bool put(ByteView bytes) {
+  bool put(ByteView bytes, bool alone) {
     if (in_group_ && table_.groups.back().codec == Codec::raw) return put_raw(bytes);
     if (!in_group_) begin_frame();
+    is_frame_whole_ = alone;
     compress(bytes);
-    if (!in_group_ && scratch_.size() + last_block.size() + bytes.size() / saving_least > bytes.size()) {
+    if (!in_group_ && scratch_.size() + (alone ? 0 : last_block.size()) + bytes.size() / saving_least > bytes.size()) {
       if (!room_for(bytes.size())) return false;
       begin_group(Codec::raw);
       return put_raw(bytes);
@@ -95,7 +97,7 @@ class PackBuilder::Body {
   void close_group() {
     if (!in_group_) return;
     TableGroup& group = table_.groups.back();
-    if (group.codec == Codec::zstd) append(stored_, last_block);
+    if (group.codec == Codec::zstd && !is_frame_whole_) append(stored_, last_block);
     group.stored_size = static_cast<std::uint32_t>(stored_.size() - group_start_);
     in_group_ = false;
   }
@@ -109,9 +111,15 @@ class PackBuilder::Body {
     }
     INVARIANT(ZSTD_isError(ZSTD_CCtx_reset(zstd_.get(), ZSTD_reset_session_only)) == 0);
   }
-  /// The piece as the next blocks of the frame, into scratch_.
+  /// The piece as the next blocks of the frame, or as the whole of it, into scratch_.
   void compress(ByteView bytes) {
     scratch_.resize(ZSTD_compressBound(bytes.size()) + 64);
+    if (is_frame_whole_) {  // zstd knows the size beforehand, takes tables for it, and copies nothing
+      const std::size_t size = ZSTD_compress2(zstd_.get(), scratch_.data(), scratch_.size(), bytes.data(), bytes.size());
+      if (ZSTD_isError(size) != 0) out_of_memory();
+      scratch_.resize(size);
+      return;
+    }
     ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
     ZSTD_outBuffer out{scratch_.data(), scratch_.size(), 0};
     const std::size_t left = ZSTD_compressStream2(zstd_.get(), &out, &in, ZSTD_e_flush);
@@ -157,6 +165,7 @@ class PackBuilder::Body {
   Bytes stored_;   ///< the groups' bodies
   Bytes scratch_;  ///< one compressed piece
   bool in_group_ = false;
+  bool is_frame_whole_ = false;  ///< of the open group: its one piece is all that it will have
   std::size_t group_start_ = 0;
   std::size_t plain_total_ = 0;
   std::set<PieceId> ids_;
@@ -167,7 +176,7 @@ PackBuilder::PackBuilder(PackBuilder&&) noexcept = default;
 PackBuilder& PackBuilder::operator=(PackBuilder&&) noexcept = default;
 PackBuilder::~PackBuilder() = default;
 void PackBuilder::begin_document() { body_->begin_document(); }
-std::optional<PackImage> PackBuilder::add(PieceType type, const PieceId& id, ByteView bytes) { return body_->add(type, id, bytes); }
+std::optional<PackImage> PackBuilder::add(PieceType type, const PieceId& id, ByteView bytes, bool alone) { return body_->add(type, id, bytes, alone); }
 std::optional<PackImage> PackBuilder::finish() { return body_->finish(); }
 std::size_t PackBuilder::held_bytes() const { return body_->held_bytes(); }
 
