@@ -52,7 +52,7 @@ void close_process() {
   ::setrlimit(RLIMIT_CORE, &none);
   // Threads that come and go with every save would else leave an arena each, and freed buffers would stay. Packs and batches (1 and 2 MiB) are to come
   // from the heap: a mapping of its own for each would be faulted in and given back page by page, every time.
-  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_ARENA_MAX, 4);
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
@@ -139,7 +139,7 @@ Result<void> serve(const Options& options, const node::Home& home, const node::H
   if (died) log.warning("the last run did not end by itself: checking the store first");
   const auto store = TRY(node::HomeStore::open(home, keys, died ? node::HomeStore::Before::died : node::HomeStore::Before::ended));
   opened = true;
-  if (store->derived_was_damaged()) log.warning("the derived store was damaged or another node's: it is made again from the truth");
+  if (store->derived_was_damaged()) log.warning("the derived store was damaged, another version's or another node's: it is made again from the truth");
   if (!options.check) TRY(migrate(*store, log));
   const auto daemon = TRY(node::Daemon::open(home, keys, *store, log));
   if (options.check) {

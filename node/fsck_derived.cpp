@@ -47,6 +47,10 @@ Result<void> Fsck::check_libraries() {
     auto opened = store::open_lmdb(home_.derived(), derived_tables(), how);
     if (opened) {
       stored_ = std::move(*opened);
+      if (const auto own = TRY(is_own_derived(*stored_, keys_->local)); own && !*own) {
+        note(FsckKind::environment, "the derived store is another node's or another version's; dozod makes it anew at its next start");
+        stored_.reset();
+      }
     } else if (opened.error().fault == Fault::corrupt || opened.error().fault == Fault::unsupported) {
       damage_that(FsckState::mended, FsckKind::environment, opened.error().text);
     } else if (opened.error().fault != Fault::not_found) {
@@ -170,7 +174,7 @@ Result<void> Fsck::check_index(store::Kv& stored) {
                        : !in_b ? std::strong_ordering::less
                                : std::lexicographical_compare_three_way(a->key().begin(), a->key().end(), b->key().begin(), b->key().end());
     if (order > 0) {
-      if (TRY(old->get(indexed_table, b->value()))) ++lacking;
+      if (TRY(DerivedIndex::pack_of(*old, b->value()))) ++lacking;
       in_b = TRY(b->next());
       continue;
     }
@@ -180,7 +184,7 @@ Result<void> Fsck::check_index(store::Kv& stored) {
       continue;
     }
     if (!equal(a->value(), b->value())) {  // a piece may lie in several packs
-      const auto address = PackAddress::from(a->value());
+      const auto address = TRY(DerivedIndex::pack_of(*anew, a->value()));
       if (address) {
         differing.emplace_back(bytes_of(a->key()), *address);
       } else {

@@ -5,7 +5,12 @@
 namespace dozo::node {
 namespace {
 
-constexpr std::size_t name_bytes = 20;  // of a piece's keyed name
+constexpr std::size_t name_bytes = 16, beginning_bytes = 16;  // of a piece's keyed name, and of its pack's address
+constexpr std::string_view mark_use = "derived store 2";      // another number: rows that another version reads wrongly
+
+const ByteView owner_row = view_of("owner");
+
+ByteView beginning_of(const PackAddress& pack) { return pack.view().first(beginning_bytes); }
 
 }  // namespace
 
@@ -14,17 +19,18 @@ std::span<const std::string> derived_tables() {
   return names;
 }
 
+Result<std::optional<bool>> is_own_derived(store::Kv& derived, const crypto::LocalKey& local) {
+  const auto in = TRY(derived.read());
+  if (const auto found = TRY(in->get(owner_table, owner_row))) return std::optional(equal(*found, local.keyed(mark_use, {}).view()));
+  for (const store::Table table : {history_table, pieces_table, indexed_table, view_table})
+    if (TRY(in->count(table)) != 0) return std::optional(false);
+  return std::optional<bool>{};
+}
+
 Result<bool> own_derived(store::Kv& derived, const crypto::LocalKey& local) {
-  const ByteView row = view_of("owner");
-  const Digest mark = local.keyed("derived store", {});
-  {
-    const auto in = TRY(derived.read());
-    if (const auto found = TRY(in->get(owner_table, row))) return equal(*found, mark.view());
-    for (const store::Table table : {history_table, pieces_table, indexed_table, view_table})
-      if (TRY(in->count(table)) != 0) return false;
-  }
+  if (const auto known = TRY(is_own_derived(derived, local))) return *known;
   const auto out = TRY(derived.write());
-  TRY(out->put(owner_table, row, mark.view()));
+  TRY(out->put(owner_table, owner_row, local.keyed(mark_use, {}).view()));
   TRY(out->commit());
   return true;
 }
@@ -40,10 +46,17 @@ std::optional<PackAddress> DerivedIndex::find(const PieceId& id) const {
   if (!transaction) return std::nullopt;
   const auto found = (*transaction)->get(pieces_table, key_of(id));
   if (!found || !*found) return std::nullopt;
-  const auto address = PackAddress::from(**found);
-  if (!address) return std::nullopt;
+  const auto address = pack_of(**transaction, **found);
+  if (!address || !*address) return std::nullopt;
   const std::scoped_lock lock(mutex_);
-  return absent_.contains(*address) ? std::nullopt : std::optional(*address);
+  return absent_.contains(**address) ? std::nullopt : *address;
+}
+
+Result<std::optional<PackAddress>> DerivedIndex::pack_of(store::ReadTransaction& in, ByteView value) {
+  const auto packs = TRY(in.cursor(indexed_table));
+  if (value.size() != beginning_bytes || !TRY(packs->seek(value))) return std::optional<PackAddress>{};
+  const auto address = PackAddress::from(packs->key());
+  return address && equal(beginning_of(*address), value) ? std::optional(*address) : std::nullopt;
 }
 
 void DerivedIndex::set_absent(const PackAddress& pack, bool absent) {
@@ -71,7 +84,7 @@ Result<void> DerivedIndex::put(const std::vector<Pack>& packs) {
         transaction.reset();
       }
       if (!transaction) transaction = TRY(derived_.write()), puts = 0;
-      TRY(transaction->put(pieces_table, key_of(place.id), pack.address.bytes));
+      TRY(transaction->put(pieces_table, key_of(place.id), beginning_of(pack.address)));
       ++puts;
     }
     // After all its pieces: a pack that is marked is indexed altogether.
@@ -84,7 +97,7 @@ Result<void> DerivedIndex::put(const std::vector<Pack>& packs) {
 
 Result<void> DerivedIndex::put(store::WriteTransaction& out, const Pack& pack) const {
   for (const store::PiecePlace& place : pack.places) {
-    if (place.type != store::PieceType::record) TRY(out.put(pieces_table, key_of(place.id), pack.address.bytes));
+    if (place.type != store::PieceType::record) TRY(out.put(pieces_table, key_of(place.id), beginning_of(pack.address)));
   }
   return out.put(indexed_table, pack.address.bytes, {});
 }

@@ -1,6 +1,9 @@
 // Piece index: where in this node's packs a piece lies, kept in the derived store, and reading pieces by way of it.
 //
-// A row leads from a piece's keyed name to a pack's address, so that the disk says nothing about pieces. Only packs that a known entry lists
+//   pieces    a piece's keyed name, 16 bytes: the first 16 bytes of its pack's address
+//   indexed   a pack's address: nothing
+//
+// The disk says nothing about pieces. Only packs that a known entry lists
 // are indexed, after every piece in them was hashed: what a save leaves out because it is here is then held by every replica.
 // Not here: which packs are listed (library.h).
 // Threads: `find` from any; the rest the engine's. Everything in the constructors outlives them.
@@ -22,8 +25,10 @@ namespace dozo::node {
 std::span<const std::string> derived_tables();
 inline constexpr store::Table history_table{0}, pieces_table{1}, indexed_table{2}, owner_table{3}, view_table{4}, seen_table{5};
 
-/// Marks a derived store that is empty as this node's. False: it is another's, or says not whose, and is to be made anew.
+/// Marks a derived store that is empty as this node's, and of this version. False: it is another's, or says not whose, and is to be made anew.
 Result<bool> own_derived(store::Kv& derived, const crypto::LocalKey& local);
+/// The same question without marking it. Nothing: it is empty.
+Result<std::optional<bool>> is_own_derived(store::Kv& derived, const crypto::LocalKey& local);
 
 class DerivedIndex final : public store::PieceIndex {
  public:
@@ -44,8 +49,10 @@ class DerivedIndex final : public store::PieceIndex {
   Result<void> put(store::WriteTransaction& out, const Pack& pack) const;
   /// A pack that is in the index, and is damaged: what lies in it is not found until it is healed. Held in memory, from any thread.
   void set_absent(const PackAddress& pack, bool absent);
-  /// The row's key: the piece's keyed name. Its value is the pack's address.
+  /// The row's key.
   Bytes key_of(const PieceId& id) const;
+  /// The pack that a row's value means, if it is indexed altogether. Of two with the same beginning, which nobody can make of a pack that is here, the first.
+  static Result<std::optional<PackAddress>> pack_of(store::ReadTransaction& in, ByteView value);
 
  private:
   store::Kv& derived_;

@@ -187,6 +187,7 @@ actions = ["read", "write"]
 
     const auto truth_kv = *store::open_lmdb(home->truth(), store::Truth::tables());
     const auto derived_kv = *store::open_lmdb(home->derived(), derived_tables());
+    REQUIRE(own_derived(*derived_kv, keys->local));
     Node sapporo(*truth_kv, *derived_kv, keys->node, keys->local, root, documents, library);
     REQUIRE(sapporo.realm->policy() != nullptr);
     peer = std::make_unique<Node>(head_truth, head_derived, head, head_local, root, documents, library);
@@ -654,8 +655,18 @@ TEST_CASE("fsck: the index of pieces") {
     damaged(it, FsckKind::index, FsckState::mended, "lead to a pack that does not have the piece");
   }
   SUBCASE("a row of nothing") {
-    it.derived([&](store::WriteTransaction& write) { REQUIRE(write.put(pieces_table, Bytes(20, 1), Bytes(32, 1))); });
+    it.derived([&](store::WriteTransaction& write) { REQUIRE(write.put(pieces_table, Bytes(16, 1), Bytes(16, 1))); });
     damaged(it, FsckKind::index, FsckState::mended, "of pieces that no pack has");
+  }
+  SUBCASE("of another version of dozod: nothing in it is looked at, and none of it is damage") {
+    it.derived([&](store::WriteTransaction& write) {
+      const Bytes mark = keys_of(write, owner_table).at(0);
+      REQUIRE(write.put(owner_table, mark, Bytes(32, 7)));
+      for (const Bytes& key : keys_of(write, pieces_table)) REQUIRE(write.put(pieces_table, key, Bytes(32, 1)));
+    });
+    const FsckReport report = it.check();
+    CHECK(report.sound());
+    CHECK(names(report, FsckKind::environment, FsckState::note, "another version's"));
   }
   SUBCASE("a pack that is not marked is indexed later: no damage") {
     it.derived([&](store::WriteTransaction& write) { REQUIRE(*write.erase(indexed_table, keys_of(write, indexed_table).at(0))); });
