@@ -72,6 +72,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(const Home& home, const HomeKeys& k
   out->local_ = TRY(LocalServer::open(home.path));
   out->engine_ = TRY(Engine::open(std::move(context), read_clock()));
   out->saves_ = std::make_unique<PutJobs>(store.truth(), out->seen_, [transport = out->transport_.get()] { transport->wake(); });
+  out->compactor_ = std::make_unique<Compactor>(store.derived());
   return out;
 }
 
@@ -113,6 +114,7 @@ void Daemon::turn(std::span<PollItem> items, std::int64_t wait_most_ms) {
   if (engine_->has_news() || (wake_at_ms_ && read_clock().steady_ms >= *wake_at_ms_)) tell(sync::Tick{});
   take_requests();
   serve_saves();
+  for (const std::string& line : compactor_->take_news()) log_.info(line);
   log_.look(*engine_, transport_->counts(), read_clock());
 }
 

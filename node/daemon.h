@@ -4,11 +4,12 @@
 //
 // What a link refuses comes back to the engine as an input; the transport learns of peers only from the engine.
 // Not here: what messages mean (sync), what requests mean (engine), opening keys and stores (dozod.cpp).
-// Threads: one owner; saves run on threads of their own (put_jobs.h).
+// Threads: one owner; saves run on threads of their own (put_jobs.h), and so does what compacts the derived store.
 #pragma once
 #include <csignal>
 #include <memory>
 
+#include "node/compactor.h"
 #include "node/daemon_log.h"
 #include "node/home_store.h"
 #include "node/local_socket.h"
@@ -57,6 +58,7 @@ class Daemon {
   std::unique_ptr<LocalServer> local_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<PutJobs> saves_;
+  std::unique_ptr<Compactor> compactor_;
   std::optional<std::int64_t> wake_at_ms_;
   std::set<std::pair<NodeId, sync::Channel>> refused_;
 };

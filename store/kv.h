@@ -11,6 +11,7 @@
 // Threads: a Kv may be shared. A transaction and its cursors have one owner, and a write transaction stays in its thread: a second one in that thread is
 // a bug of ours, one in another thread waits. The memory body has one owner altogether. The Kv must outlive its transactions.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,6 +65,8 @@ class WriteTransaction : public ReadTransaction {
 
 struct KvStats {
   std::uint64_t used_bytes{};            ///< of the file or the memory, pages that wait for reuse included
+  std::uint64_t free_bytes{};            ///< of these pages alone
+  std::uint64_t commits{};               ///< a number that grows with each
   std::uint64_t map_bytes{};             ///< what it may grow to without growing the map
   std::uint32_t readers{};               ///< that are open now
   std::uint64_t oldest_reader_behind{};  ///< commits since the oldest of them began: what keeps old pages alive
@@ -75,6 +78,10 @@ class Kv {
   virtual Result<std::unique_ptr<ReadTransaction>> read() = 0;
   virtual Result<std::unique_ptr<WriteTransaction>> write() = 0;
   virtual Result<KvStats> stats() = 0;
+  /// Gives back pages that wait for reuse, and what pages have room for: writes all rows anew, in the order of their keys. Others read and write meanwhile, but
+  /// what is committed meanwhile makes it vain. False: it was, or `go_on`, which is asked now and then, said no, or there is nothing to give back, or no room
+  /// to do it in; all is as before. So it is after a fault.
+  virtual Result<bool> compact(const std::function<bool()>& go_on) = 0;
 };
 
 /// The limits of keys, for both bodies.

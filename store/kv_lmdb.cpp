@@ -1,21 +1,15 @@
 #include "store/kv_lmdb.h"
 
-#include <fcntl.h>
-#include <linux/magic.h>
-#include <lmdb.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <mutex>
-#include <set>
-#include <thread>
+#include <cstdio>
+#include <cstring>
 #include <utility>
-#include <vector>
 
 #include "base/invariant.h"
+#include "store/kv_lmdb_environment.h"
 
 namespace dozo::store {
 namespace {
@@ -23,97 +17,20 @@ namespace {
 MDB_val val(ByteView bytes) { return {bytes.size(), const_cast<std::uint8_t*>(bytes.data())}; }
 ByteView view(const MDB_val& it) { return {static_cast<const std::uint8_t*>(it.mv_data), it.mv_size}; }
 
-/// The folders that are open in this process: LMDB's locks break when one is opened twice.
-struct OpenFolders {
-  std::mutex mutex;
-  std::set<std::string> paths;
-};
-OpenFolders& open_folders() {
-  static OpenFolders it;
-  return it;
+constexpr std::size_t compact_bytes_at_a_time = 4U << 20;  // of one transaction: they lie in memory
+
+/// LMDB says EIO for a write that came back short, which is how a file system fills up; a device that failed sets errno too.
+int committed(MDB_txn* txn) {
+  errno = 0;
+  const int code = mdb_txn_commit(txn);
+  return code == EIO && errno == 0 ? ENOSPC : code;
 }
-
-struct Environment {
-  std::string name;  ///< of the folder: "truth", "derived"
-  std::string registered;
-  MDB_env* handle = nullptr;
-  std::vector<MDB_dbi> tables;
-  std::size_t map_bytes_most = 0;
-
-  std::mutex writing;                    ///< held by the write transaction
-  std::mutex mutex;                      ///< for what follows, and for beginning: the map may grow only when no transaction is open
-  std::thread::id writer;                ///< whoever holds `writing`
-  std::multiset<std::size_t> snapshots;  ///< transaction ids of the open readers
-  bool map_was_full = false;
-  bool disk_failed = false;
-
-  ~Environment() {
-    if (handle != nullptr) mdb_env_close(handle);
-    if (registered.empty()) return;
-    const std::lock_guard lock(open_folders().mutex);
-    open_folders().paths.erase(registered);
-  }
-  std::unexpected<Error> failure(int code, std::string_view doing) {
-    const std::string text = name + ": " + std::string(doing) + ": ";
-    switch (code) {
-      case MDB_MAP_FULL: {
-        const std::lock_guard lock(mutex);
-        map_was_full = true;
-        if (map_bytes() < map_bytes_most) return fail(Fault::unavailable, text + "the map is full; it grows at the next write, try again");
-        return fail(Fault::unavailable, text + "the store has reached its size limit; raise it or remove something");
-      }
-      case ENOSPC:
-      case EDQUOT:
-      case EFBIG: return fail(Fault::unavailable, text + "the disk is full; make room and try again");
-      case MDB_TXN_FULL: return fail(Fault::over_limit, text + "too much in one transaction");
-      case MDB_READERS_FULL: return fail(Fault::unavailable, text + "too many readers at once");
-      case ENOENT: return fail(Fault::not_found, text + "not there");
-      case EACCES:
-      case EPERM:
-      case EROFS: return fail(Fault::denied, text + "no permission; does this user own the home?");
-      case MDB_VERSION_MISMATCH:
-      case MDB_INVALID: return fail(Fault::unsupported, text + "not a store that this version reads, or damaged where it begins (dozo fsck)");
-      case MDB_CORRUPTED:
-      case MDB_PAGE_NOTFOUND:
-      case MDB_PANIC:
-      case MDB_BAD_DBI:
-      case MDB_BAD_TXN:  // what was found before was bad enough to end the transaction
-      case MDB_INCOMPATIBLE:
-      case EIO: return fail(Fault::corrupt, text + mdb_strerror(code) + "; run dozo fsck");
-      default: return fail(Fault::unavailable, text + mdb_strerror(code));
-    }
-  }
-  std::size_t map_bytes() const {
-    MDB_envinfo info{};
-    mdb_env_info(handle, &info);
-    return info.me_mapsize;
-  }
-  std::size_t used_bytes() const {
-    MDB_envinfo info{};
-    MDB_stat stat{};
-    mdb_env_info(handle, &info);
-    mdb_env_stat(handle, &stat);
-    return (info.me_last_pgno + 1) * stat.ms_psize;
-  }
-  /// What lies in the file from there on need not stay in memory: it is on the disk already. Of the whole file only that, or the kernel would look through all
-  /// of it.
-  void drop_from_cache(std::size_t from) const {
-    mdb_filehandle_t fd = -1;
-    if (mdb_env_get_fd(handle, &fd) == 0) ::posix_fadvise(fd, static_cast<off_t>(from), static_cast<off_t>(used_bytes() - from), POSIX_FADV_DONTNEED);
-  }
-  /// Needs the mutex, and no write transaction.
-  void grow_when_needed() {
-    const std::size_t now = map_bytes();
-    if (!snapshots.empty() || now >= map_bytes_most || (!map_was_full && used_bytes() < now / 4 * 3)) return;
-    if (mdb_env_set_mapsize(handle, std::min(now > map_bytes_most / 2 ? map_bytes_most : now * 2, map_bytes_most)) == 0) map_was_full = false;
-  }
-};
 
 class LmdbCursor;
 
 class LmdbTransaction final : public WriteTransaction {
  public:
-  LmdbTransaction(Environment& env, MDB_txn* txn, bool writes) : env_(env), txn_(txn), writes_(writes), id_(mdb_txn_id(txn)) {}
+  LmdbTransaction(std::shared_ptr<LmdbEnvironment> env, MDB_txn* txn, bool writes) : env_(std::move(env)), txn_(txn), writes_(writes), id_(mdb_txn_id(txn)) {}
   ~LmdbTransaction() override;
 
   Result<std::optional<ByteView>> get(Table table, ByteView key) override {
@@ -149,7 +66,7 @@ class LmdbTransaction final : public WriteTransaction {
     if (code != 0) return failure(code, "erase");
     return true;
   }
-  void expect_no_reads() override { used_bytes_before_ = env_.used_bytes(); }
+  void expect_no_reads() override { used_bytes_before_ = env_->used_bytes(); }
   Result<void> commit() override;
 
   // ---- for cursors ---------------------------------------------------------------------------------------------------
@@ -160,9 +77,29 @@ class LmdbTransaction final : public WriteTransaction {
   }
   /// A fault in a write transaction is there to stay.
   std::unexpected<Error> failure(int code, std::string_view doing) {
-    auto out = env_.failure(code, doing);
+    auto out = env_->failure(code, doing);
     if (writes_) failed_ = out.error();
     return out;
+  }
+  std::size_t id() const { return id_; }  ///< of a reader: of the commit that it sees
+  LmdbEnvironment& environment() const { return *env_; }
+  /// Of pages that wait for reuse: LMDB's first table lists them, runs of them under the number of who freed them, each begun by their count.
+  Result<std::uint64_t> free_bytes() {
+    MDB_cursor* cursor = nullptr;
+    if (const int code = mdb_cursor_open(txn_, 0, &cursor); code != 0) return failure(code, "count");
+    std::uint64_t pages = 0;
+    MDB_val key{}, value{};
+    int code = 0;
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+      std::size_t count = 0;
+      std::memcpy(&count, value.mv_data, std::min(sizeof count, value.mv_size));
+      pages += count;
+    }
+    mdb_cursor_close(cursor);
+    if (code != MDB_NOTFOUND) return failure(code, "count");
+    MDB_stat stat{};
+    mdb_env_stat(env_->handle, &stat);
+    return pages * stat.ms_psize;
   }
   std::uint64_t write_count() const { return write_count_; }
   bool writes() const { return writes_; }
@@ -176,8 +113,8 @@ class LmdbTransaction final : public WriteTransaction {
     return good;
   }
   MDB_dbi dbi(Table table) const {
-    INVARIANT(table.number < env_.tables.size());
-    return env_.tables[table.number];
+    INVARIANT(table.number < env_->tables.size());
+    return env_->tables[table.number];
   }
   Result<void> put_value(Table table, ByteView key, MDB_val& value, unsigned flags) {
     INVARIANT(writes_);
@@ -189,7 +126,7 @@ class LmdbTransaction final : public WriteTransaction {
   }
   void close_cursors();
   void ended();
-  Environment& env_;
+  std::shared_ptr<LmdbEnvironment> env_;
   MDB_txn* txn_;
   bool writes_;
   std::size_t id_;
@@ -280,19 +217,16 @@ Result<void> LmdbTransaction::commit() {
   INVARIANT(writes_);
   TRY(enter());
   close_cursors();
-  errno = 0;
-  int code = mdb_txn_commit(std::exchange(txn_, nullptr));
-  // LMDB says EIO for a write that came back short, which is how a file system fills up; a device that failed sets errno too.
-  if (code == EIO && errno == 0) code = ENOSPC;
-  if (code == 0 && used_bytes_before_) env_.drop_from_cache(*used_bytes_before_);
+  const int code = committed(std::exchange(txn_, nullptr));
+  if (code == 0 && used_bytes_before_) env_->drop_from_cache(*used_bytes_before_);
   ended();
   if (code == 0) return {};
   if (code == EIO) {
     // What the kernel says after a failed sync is not to be trusted: nothing more is written until a new start.
-    const std::lock_guard lock(env_.mutex);
-    env_.disk_failed = true;
+    const std::lock_guard lock(env_->mutex);
+    env_->disk_failed = true;
   }
-  return env_.failure(code, "commit");
+  return env_->failure(code, "commit");
 }
 
 LmdbTransaction::~LmdbTransaction() {
@@ -303,151 +237,181 @@ LmdbTransaction::~LmdbTransaction() {
 }
 
 void LmdbTransaction::ended() {
-  const std::lock_guard lock(env_.mutex);
+  const std::lock_guard lock(env_->mutex);
   if (writes_) {
-    env_.writer = {};
-    env_.writing.unlock();
+    env_->writer = {};
+    env_->writing.unlock();
   } else {
-    env_.snapshots.erase(env_.snapshots.find(id_));
+    env_->snapshots.erase(env_->snapshots.find(id_));
   }
 }
 
 class LmdbKv final : public Kv {
  public:
-  explicit LmdbKv(std::unique_ptr<Environment> env) : env_(std::move(env)) {}
-  ~LmdbKv() override { INVARIANT(env_->snapshots.empty() && env_->writer == std::thread::id{}); }
+  LmdbKv(std::string path, std::unique_ptr<LmdbRegistration> registration, std::vector<std::string> tables, const LmdbOptions& options,
+         std::shared_ptr<LmdbEnvironment> env)
+      : path_(std::move(path)), registration_(std::move(registration)), tables_(std::move(tables)), options_(options), env_(std::move(env)) {}
+  ~LmdbKv() override { INVARIANT(env_->snapshots.empty() && env_->writer == std::thread::id{} && replaced_.expired()); }
 
-  Result<std::unique_ptr<ReadTransaction>> read() override {
-    std::unique_lock lock(env_->mutex);
-    MDB_txn* txn = nullptr;
-    if (const int code = mdb_txn_begin(env_->handle, nullptr, MDB_RDONLY, &txn); code != 0) {
-      lock.unlock();
-      return env_->failure(code, "begin");
-    }
-    auto out = std::make_unique<LmdbTransaction>(*env_, txn, false);
-    env_->snapshots.insert(mdb_txn_id(txn));
-    return std::unique_ptr<ReadTransaction>(std::move(out));
-  }
+  Result<std::unique_ptr<ReadTransaction>> read() override { return TRY(begin_read()); }
   Result<std::unique_ptr<WriteTransaction>> write() override {
-    {
-      const std::lock_guard lock(env_->mutex);
-      INVARIANT(env_->writer != std::this_thread::get_id());
+    for (;;) {
+      const std::shared_ptr<LmdbEnvironment> env = current();
+      {
+        const std::lock_guard lock(env->mutex);
+        INVARIANT(env->writer != std::this_thread::get_id());
+      }
+      env->writing.lock();
+      std::unique_lock lock(env->mutex);
+      if (env->is_replaced) {  // while this waited for its turn
+        env->writing.unlock();
+        continue;
+      }
+      MDB_txn* txn = nullptr;
+      int code = EIO;
+      if (!env->disk_failed) {
+        env->grow_when_needed();
+        code = mdb_txn_begin(env->handle, nullptr, 0, &txn);
+      }
+      if (code != 0) {
+        env->writing.unlock();
+        lock.unlock();
+        return env->failure(code, "begin");
+      }
+      env->writer = std::this_thread::get_id();
+      return std::unique_ptr<WriteTransaction>(std::make_unique<LmdbTransaction>(env, txn, true));
     }
-    env_->writing.lock();
-    std::unique_lock lock(env_->mutex);
-    MDB_txn* txn = nullptr;
-    int code = EIO;
-    if (!env_->disk_failed) {
-      env_->grow_when_needed();
-      code = mdb_txn_begin(env_->handle, nullptr, 0, &txn);
-    }
-    if (code != 0) {
-      env_->writing.unlock();
-      lock.unlock();
-      return env_->failure(code, "begin");
-    }
-    env_->writer = std::this_thread::get_id();
-    return std::unique_ptr<WriteTransaction>(std::make_unique<LmdbTransaction>(*env_, txn, true));
   }
   Result<KvStats> stats() override {
-    const std::lock_guard lock(env_->mutex);
-    int dead = 0;
-    mdb_reader_check(env_->handle, &dead);
-    MDB_envinfo info{};
-    mdb_env_info(env_->handle, &info);
+    const auto reader = TRY(begin_read());
+    const LmdbEnvironment& env = reader->environment();
     KvStats out;
-    out.used_bytes = env_->used_bytes();
+    out.free_bytes = TRY(reader->free_bytes());
+    const std::lock_guard lock(env.mutex);
+    int dead = 0;
+    mdb_reader_check(env.handle, &dead);
+    MDB_envinfo info{};
+    mdb_env_info(env.handle, &info);
+    out.used_bytes = env.used_bytes();
     out.map_bytes = info.me_mapsize;
-    out.readers = static_cast<std::uint32_t>(env_->snapshots.size());
-    if (!env_->snapshots.empty()) out.oldest_reader_behind = info.me_last_txnid - std::min(info.me_last_txnid, *env_->snapshots.begin());
+    out.commits = info.me_last_txnid;
+    out.readers = static_cast<std::uint32_t>(env.snapshots.size() - 1);  // but for this one
+    auto others = env.snapshots;
+    others.erase(others.find(reader->id()));
+    if (!others.empty()) out.oldest_reader_behind = info.me_last_txnid - std::min(info.me_last_txnid, *others.begin());
     return out;
+  }
+  Result<bool> compact(const std::function<bool()>& go_on) override {
+    INVARIANT(!options_.read_only);
+    const std::lock_guard one_at_a_time(compacting_);
+    const auto reader = TRY(begin_read());
+    struct statvfs disk{};
+    if (::statvfs(path_.c_str(), &disk) != 0 || disk.f_bavail * disk.f_frsize < 2 * reader->environment().used_bytes()) return false;
+    remove_compacted(path_);
+    auto done = compact_from(*reader, go_on);
+    if (!done || !*done) remove_compacted(path_);
+    return done;
   }
 
  private:
-  std::unique_ptr<Environment> env_;
-};
-
-bool over_the_network(const std::filesystem::path& folder) {
-  struct statfs it{};
-  if (::statfs(folder.c_str(), &it) != 0) return false;
-  switch (static_cast<unsigned long>(it.f_type) & 0xffffffffUL) {
-    case NFS_SUPER_MAGIC:
-    case SMB_SUPER_MAGIC:
-    case CIFS_SUPER_MAGIC:
-    case SMB2_SUPER_MAGIC:
-    case AFS_SUPER_MAGIC:
-    case CODA_SUPER_MAGIC:
-    case CEPH_SUPER_MAGIC: return true;
-    default: return false;
+  std::shared_ptr<LmdbEnvironment> current() const {
+    const std::lock_guard lock(mutex_);
+    return env_;
   }
-}
-
-/// So that a new file's name survives a power cut.
-int sync_folder(const std::filesystem::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  const int code = ::fsync(fd) == 0 ? 0 : errno;
-  ::close(fd);
-  return code;
-}
-
-int make_folder(const std::filesystem::path& folder) {
-  if (::mkdir(folder.c_str(), 0700) == 0) return sync_folder(folder.parent_path().empty() ? "." : folder.parent_path());
-  if (errno != EEXIST) return errno;
-  struct stat it{};
-  if (::stat(folder.c_str(), &it) != 0) return errno;
-  if ((it.st_mode & 077) != 0 && ::chmod(folder.c_str(), 0700) != 0) return errno;
-  return 0;
-}
-
-int open_tables(Environment& env, std::span<const std::string> tables, bool read_only) {
-  MDB_txn* txn = nullptr;
-  if (const int code = mdb_txn_begin(env.handle, nullptr, read_only ? MDB_RDONLY : 0U, &txn); code != 0) return code;
-  for (const std::string& table : tables) {
-    MDB_dbi dbi = 0;
-    if (const int code = mdb_dbi_open(txn, table.c_str(), read_only ? 0U : MDB_CREATE, &dbi); code != 0) {
-      mdb_txn_abort(txn);
-      return code == MDB_NOTFOUND ? ENOENT : code;
+  Result<std::unique_ptr<LmdbTransaction>> begin_read() {
+    const std::shared_ptr<LmdbEnvironment> env = current();  // if it is replaced now: what it shows was committed last all the same
+    std::unique_lock lock(env->mutex);
+    MDB_txn* txn = nullptr;
+    if (const int code = mdb_txn_begin(env->handle, nullptr, MDB_RDONLY, &txn); code != 0) {
+      lock.unlock();
+      return env->failure(code, "begin");
     }
-    env.tables.push_back(dbi);
+    auto out = std::make_unique<LmdbTransaction>(env, txn, false);
+    env->snapshots.insert(mdb_txn_id(txn));
+    return out;
   }
-  return mdb_txn_commit(txn);
-}
+  /// Leaves files behind where it comes to nothing.
+  Result<bool> compact_from(LmdbTransaction& reader, const std::function<bool()>& go_on) {
+    LmdbEnvironment& old = reader.environment();
+    auto how = options_;
+    how.map_bytes_first = std::max(how.map_bytes_first, old.map_bytes());
+    const std::shared_ptr<LmdbEnvironment> anew = TRY(LmdbEnvironment::open(path_ + compacted_file, old.name, tables_, how, MDB_NOSUBDIR | MDB_NOSYNC));
+    for (std::uint8_t table = 0; table < tables_.size(); ++table) {
+      if (!TRY(copy_table(reader, Table{table}, *anew, go_on))) return false;
+    }
+    mdb_env_set_flags(anew->handle, MDB_NOSYNC, 0);
+    if (const int code = mdb_env_sync(anew->handle, 1); code != 0) return anew->failure(code, "compact");
+    if (const int code = sync_folder(path_); code != 0) return anew->failure(code, "compact");
+
+    const std::lock_guard writing(old.writing);
+    {
+      const std::lock_guard lock(old.mutex);
+      if (old.last_commit() != reader.id() || old.disk_failed) return false;
+    }
+    if (std::rename((path_ + compacted_file).c_str(), (path_ + "/data.mdb").c_str()) != 0) return anew->failure(errno, "compact");
+    // From here on it is this one. The file with the locks is only between threads: whoever opens the folder next makes it anew.
+    static_cast<void>(std::rename((path_ + compacted_locks).c_str(), (path_ + "/lock.mdb").c_str()));
+    // Which of the two a power cut would leave is not known then: nothing that only one of them has may be acknowledged.
+    if (sync_folder(path_) != 0) anew->disk_failed = true;
+    {
+      const std::lock_guard lock(old.mutex);
+      old.is_replaced = true;
+    }
+    const std::lock_guard lock(mutex_);
+    replaced_ = std::exchange(env_, anew);
+    return true;
+  }
+  static Result<bool> copy_table(LmdbTransaction& reader, Table table, LmdbEnvironment& to, const std::function<bool()>& go_on) {
+    const auto rows = TRY(reader.cursor(table));
+    bool there = TRY(rows->seek({}));
+    while (there) {
+      if (!go_on() || reader.environment().last_commit() != reader.id()) return false;
+      MDB_txn* txn = nullptr;
+      if (const int code = mdb_txn_begin(to.handle, nullptr, 0, &txn); code != 0) return to.failure(code, "compact");
+      for (std::size_t bytes = 0; there && bytes < compact_bytes_at_a_time;) {
+        MDB_val key = val(rows->key()), value = val(rows->value());
+        bytes += key.mv_size + value.mv_size;
+        int code = mdb_put(txn, to.tables[table.number], &key, &value, MDB_APPEND);
+        const auto next = code == 0 ? rows->next() : Result<bool>(false);
+        if (code != 0 || !next) {
+          mdb_txn_abort(txn);
+          return code != 0 ? Result<bool>(to.failure(code, "compact")) : next;
+        }
+        there = *next;
+      }
+      if (const int code = committed(txn); code != 0) return to.failure(code, "compact");
+    }
+    return true;
+  }
+
+  const std::string path_;
+  const std::unique_ptr<LmdbRegistration> registration_;
+  const std::vector<std::string> tables_;
+  const LmdbOptions options_;
+  std::mutex compacting_;
+  mutable std::mutex mutex_;  ///< for the next two
+  std::shared_ptr<LmdbEnvironment> env_;
+  std::weak_ptr<LmdbEnvironment> replaced_;  ///< as long as a transaction is open in it
+};
 
 }  // namespace
 
 Result<std::unique_ptr<Kv>> open_lmdb(const std::filesystem::path& folder, std::span<const std::string> tables, const LmdbOptions& options) {
-  auto env = std::make_unique<Environment>();
-  env->name = folder.filename().string();
-  env->map_bytes_most = std::max(options.map_bytes_first, options.map_bytes_most);
+  const std::string name = folder.filename().string();
   if (!options.read_only) {
-    if (const int code = make_folder(folder); code != 0) return env->failure(code, "make the folder");
+    if (const int code = make_folder(folder); code != 0) return lmdb_failure(code, name, "make the folder");
   }
   std::error_code error;
   const std::string path = std::filesystem::canonical(folder, error).string();
-  if (error) return env->failure(error.value(), "open");
+  if (error) return lmdb_failure(error.value(), name, "open");
   // A first start that ended before anything was written: LMDB would write the beginning, and may not.
-  if (options.read_only && std::filesystem::file_size(path + "/data.mdb", error) == 0 && !error)
-    return fail(Fault::not_found, env->name + ": it was never begun");
-  if (over_the_network(path)) return fail(Fault::denied, env->name + ": lies on a network file system; the store needs a local disk");
-  {
-    const std::lock_guard lock(open_folders().mutex);
-    if (!open_folders().paths.insert(path).second) return fail(Fault::exists, env->name + ": open in this process already");
-    env->registered = path;
-  }
-  if (const int code = mdb_env_create(&env->handle); code != 0) return env->failure(code, "open");
-  mdb_env_set_mapsize(env->handle, options.map_bytes_first);
-  mdb_env_set_maxdbs(env->handle, static_cast<unsigned>(tables.size()));
-  mdb_env_set_maxreaders(env->handle, 1024);
-  const unsigned flags = MDB_NOTLS | (options.read_only ? MDB_RDONLY : 0U) | (options.last_may_be_lost ? MDB_NOMETASYNC : 0U);
-  if (const int code = mdb_env_open(env->handle, path.c_str(), flags, 0600); code != 0) return env->failure(code, "open");
-  int dead = 0;
-  mdb_reader_check(env->handle, &dead);
-  if (!options.read_only) {
-    if (const int code = sync_folder(path); code != 0) return env->failure(code, "open");
-  }
-  if (const int code = open_tables(*env, tables, options.read_only); code != 0) return env->failure(code, "open a table");
-  return std::unique_ptr<Kv>(std::make_unique<LmdbKv>(std::move(env)));
+  if (options.read_only && std::filesystem::file_size(path + "/data.mdb", error) == 0 && !error) return fail(Fault::not_found, name + ": it was never begun");
+  if (over_the_network(path)) return fail(Fault::denied, name + ": lies on a network file system; the store needs a local disk");
+  auto registration = LmdbRegistration::of(path);
+  if (!registration) return fail(Fault::exists, name + ": open in this process already");
+  if (!options.read_only) remove_compacted(path);
+  auto env = TRY(LmdbEnvironment::open(path, name, tables, options, 0));
+  return std::unique_ptr<Kv>(std::make_unique<LmdbKv>(path, std::move(registration), std::vector(tables.begin(), tables.end()), options, std::move(env)));
 }
 
 }  // namespace dozo::store

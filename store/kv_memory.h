@@ -54,6 +54,7 @@ class MemoryKv : public Kv {
   Result<std::unique_ptr<ReadTransaction>> read() override;
   Result<std::unique_ptr<WriteTransaction>> write() override;
   Result<KvStats> stats() override;
+  Result<bool> compact(const std::function<bool()>&) override { return false; }
 
   void crash();  ///< from now on every call fails
   bool crashed() const;

@@ -14,6 +14,7 @@ import time
 from realm import Failed, Realm, main, need, sha256
 
 CALLS = int(os.environ.get("DOZO_FAILING_CALLS", "6"))
+ROUNDS_KEPT = 40  # then the homes are put back as they were: each round saves 3 MB twice, which every member holds
 
 
 class FailingRealm(Realm):
@@ -210,6 +211,32 @@ class Saves:
         need(not wrong, f"{name} shows {len(wrong)} documents that nobody saved so, such as {wrong[:1]}")
 
 
+class Kept:
+    """The members' homes, and what was saved in them, as they are now. All of them are in step."""
+
+    def __init__(self, realm, saves):
+        self.realm, self.saves, self.folder = realm, saves, realm.path / "kept"
+        realm.stop(*realm.MEMBERS)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for name in realm.MEMBERS:
+            shutil.copytree(realm.path / name, self.folder / name)
+        self.tried, self.acknowledged = dict(saves.tried), dict(saves.acknowledged)
+        self.start()
+
+    def start(self):
+        for name in self.realm.MEMBERS:
+            self.realm.start(name)
+
+    def put_back(self):
+        self.realm.stop(*self.realm.MEMBERS)
+        for name in self.realm.MEMBERS:
+            shutil.rmtree(self.realm.path / name)
+            shutil.copytree(self.folder / name, self.realm.path / name)
+        shutil.rmtree(self.realm.path / "sources")
+        self.saves.tried, self.saves.acknowledged = dict(self.tried), dict(self.acknowledged)
+        self.start()
+
+
 def ended_by(realm, name):
     """Stops it. The call that fails may be one of its last."""
     realm.running[name].terminate()
@@ -236,13 +263,18 @@ def daemon(realm, dice, name, saves, stays):
                 time.sleep(0.05)
         return done
 
-    realm.stop(name)
-    realm.start(name)
+    for other in ("sapporo", "naha"):
+        realm.until(60, f"{other} has all", lambda other=other: realm.caught_up(other, "osaka"))
+    kept = Kept(realm, saves)
     for _ in range(2):  # the first has more to catch up with
         round_with()
     calls = realm.counted()
     ended = {}
-    for at in spread(calls, dice):
+    for number, at in enumerate(spread(calls, dice), 1):
+        if number % ROUNDS_KEPT == 0:
+            for other in ("sapporo", "naha"):
+                realm.until(60, f"{other} has all", lambda other=other: realm.caught_up(other, "osaka"))
+            kept.put_back()
         seed = dice.getrandbits(32)
         try:
             done = round_with(at=at, seed=seed, stays=stays)

@@ -1,6 +1,5 @@
 // Goal: both bodies of the seam keep the same promises. Method: one suite over a factory that can also "die and come back".
 #include <doctest/doctest.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,54 +12,11 @@
 #include <random>
 #include <thread>
 
-#include "store/kv_lmdb.h"
-#include "store/kv_memory.h"
+#include "tests/kv_fixture.h"
 
 using namespace dozo;
 using namespace dozo::store;
-
-namespace {
-
-const std::vector<std::string> names{"one", "two"};
-constexpr Table one{0}, two{1};
-
-struct OnMemory {
-  MemoryDisk disk;
-  std::unique_ptr<Kv> kv = std::make_unique<MemoryKv>(disk, names.size());
-  void reopen() {
-    kv.reset();
-    kv = std::make_unique<MemoryKv>(disk, names.size());
-  }
-};
-struct OnLmdb {
-  std::string folder = [] {
-    std::string name = "/tmp/dozo-kv-XXXXXX";
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    return name;
-  }();
-  std::unique_ptr<Kv> kv = open_lmdb(folder + "/env", names).value();
-  void reopen() {
-    kv.reset();
-    kv = open_lmdb(folder + "/env", names).value();
-  }
-  ~OnLmdb() {
-    kv.reset();
-    std::filesystem::remove_all(folder);
-  }
-};
-
-std::string text(const Result<std::optional<ByteView>>& got) { return got && *got ? std::string(text_of(**got)) : "-"; }
-
-using Rows = std::vector<std::pair<std::string, std::string>>;
-Rows rows(ReadTransaction& txn, Table table, std::string_view from = {}) {
-  Rows out;
-  const auto cursor = txn.cursor(table).value();
-  for (bool there = cursor->seek(view_of(from)).value(); there; there = cursor->next().value())
-    out.emplace_back(text_of(cursor->key()), text_of(cursor->value()));
-  return out;
-}
-
-}  // namespace
+using namespace kv_test;
 
 TEST_CASE_TEMPLATE("kv: what was committed is there after reopening, what was not is not", Body, OnMemory, OnLmdb) {
   Body body;
