@@ -1,6 +1,8 @@
 // Trust: what comes into force, and what does not: the cases of TUF 5.1 to 5.7, against documents that come in any order.
 #include "policy/trust.h"
 
+#include <random>
+
 #include "tests/policy_fixture.h"
 
 using namespace dozo;
@@ -162,6 +164,38 @@ TEST_CASE_FIXTURE(Fixture, "trust: roots are followed one by one, through ten of
   node.now_s = hq.now_s;
   node.hear(hq.last);
   CHECK(node.version() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "trust: who slept through fifty roots, with other keys and thresholds each time, catches up, whenever it fell asleep") {
+  std::mt19937_64 random(50);
+  std::vector<Node> sleepers;
+  for (int i = 0; i < 50; ++i) {
+    sleepers.push_back(settled());
+    const auto before = hq.copies(SigningRole::root);
+    for (std::size_t role = 0; role < signing_role_count; ++role) {
+      if (random() % 3 == 0) continue;  // this one stays
+      const std::size_t count = 1 + random() % 5;
+      hq.new_keys(static_cast<SigningRole>(role), count, static_cast<std::uint32_t>(1 + random() % count));
+    }
+    hq.take_root(hq.make_root(before));
+    hq.now_s += day_s;
+    hq.publish(random() % 2 == 0 ? changed : country);
+  }
+  hq.publish(moved);
+  REQUIRE(hq.roots.size() == 51);
+  for (std::size_t i = 0; i < sleepers.size(); ++i) {
+    Node& node = sleepers[i];
+    CAPTURE(i);
+    node.now_s = hq.now_s;
+    // The newest alone says nothing to it; the order of the chain does.
+    if (i + 1 < sleepers.size()) CHECK_FALSE(node.offer(hq.roots.back()));
+    for (std::size_t root = node.trust.root().version; root < hq.roots.size(); ++root) CHECK(node.take(hq.roots[root]) == Outcome::advanced);
+    node.hear(hq.last);
+    CHECK(node.trust.root().version == 51);
+    CHECK(node.version() == published_version());
+    CHECK(node.trust.current()->mesh == mesh_of(hq.last));
+    CHECK(node.standing() == Standing::fresh);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "trust: a root needs the thresholds of the old keys and of its own") {
