@@ -336,8 +336,8 @@ class LmdbKv final : public Kv {
     auto how = options_;
     how.map_bytes_first = std::max(how.map_bytes_first, old.map_bytes());
     const std::shared_ptr<LmdbEnvironment> anew = TRY(LmdbEnvironment::open(path_ + compacted_file, old.name, tables_, how, MDB_NOSUBDIR | MDB_NOSYNC));
-    for (std::uint8_t table = 0; table < tables_.size(); ++table) {
-      if (!TRY(copy_table(reader, Table{table}, *anew, go_on))) return false;
+    for (std::size_t table = 0; table < tables_.size(); ++table) {
+      if (!TRY(copy_table(reader, Table{static_cast<std::uint8_t>(table)}, *anew, go_on))) return false;
     }
     mdb_env_set_flags(anew->handle, MDB_NOSYNC, 0);
     if (const int code = mdb_env_sync(anew->handle, 1); code != 0) return anew->failure(code, "compact");

@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Tagged, "tag: a name for what is shown, taken wherever a momen
   CHECK(told({"ls", "-r", "works:", "--at", "提出 第1回"}) == "図面/plan.txt\n");
   CHECK(told({"diff", "works:", "--from", "提出 第1回", "--names"}) == "added    .dozo/tags/提出 第1回\nadded    more.txt\nchanged  図面/plan.txt\n");
   CHECK(told({"show", "works:図面/plan.txt", "--at", "提出 第1回"}).ends_with("\none\n"));
-  CHECK(told({"export", "works", "out", "--at", "提出 第1回"}).find("1") != std::string::npos);
+  CHECK(told({"export", "works", "out", "--at", "提出 第1回"}).find('1') != std::string::npos);
   CHECK(slurp(at("out/図面/plan.txt")) == "one\n");
   CHECK(told({"restore", "works:図面", "--at", "提出 第1回"}) == "1 restored\n");
   CHECK(told({"get", "works:図面/plan.txt", "-"}) == "one\n");

@@ -922,7 +922,7 @@ TEST_CASE("fsck: a rebuild of ruins that is cut off leaves them as they were, or
     REQUIRE_FALSE(report);
     CHECK(report.error().text.find(says) != std::string::npos);
   };
-  const fs::path ruined = it.home.truth().string() + ".ruined", fresh = it.home.truth().string() + ".fsck";
+  const fs::path fresh = it.home.truth().string() + ".fsck";
   fs::create_directory(fresh);  // as a run leaves it that was killed
   std::ofstream(fresh / "data.mdb") << "half of it";
   CHECK(it.check(true).sound());

@@ -254,7 +254,7 @@ TEST_CASE("sync: what a peer does not give that has gone silent is asked of anot
   for (int round = 0; round < 10; ++round) {
     for (int i = 0; i < 6; ++i) net.nodes[0].store.save_pack(fake::feed(works, "a"), fake::pack_bytes(10 * round + i, 300'000));
     net.changed(0, works);
-    const auto all = static_cast<std::size_t>(6 * (round + 1));
+    const std::size_t all = 6 * (static_cast<std::size_t>(round) + 1);
     CHECK(net.run(6'000, [&] { return net.nodes[2].store.packs.size() == all; }));
   }
 }
