@@ -4,6 +4,7 @@
 #include "node/engine_body.h"
 #include "node/requests.h"
 #include "node/requests_past.h"
+#include "policy/compare.h"
 
 namespace dozo::node {
 namespace {
@@ -357,7 +358,7 @@ Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request,
   if (!action) return fail(Fault::malformed, "no such action: discover, read, write, replicate, carry-out or administer");
   asked.action = *action;
   asked.node = context_.node.id;
-  asked.time_ms = now.wall_ms;
+  asked.time_ms = request.time_ms != 0 ? request.time_ms : now.wall_ms;
   const policy::LibraryTitle* library = policy->library_by_name(request.library);
   if (library == nullptr) return fail(Fault::not_found, "the policy names no such library: " + request.library);
   asked.library = library->id;
@@ -367,14 +368,15 @@ Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request,
   local::Explained out;
   if (const policy::Person* person = policy->person_by_name(request.who.substr(0, slash))) {
     asked.person = person->id;
-    for (const policy::Policy::Capacity& it : policy->capacities(person->id, now.wall_ms)) {
+    for (const policy::Policy::Capacity& it : policy->capacities(person->id, asked.time_ms)) {
       if (!role.empty() && it.role != role) continue;
       asked.role = it.role;
       asked.org = it.org;
       out.allowed = out.allowed || policy->decide(asked).allowed;
       out.text += (out.text.empty() ? "" : "\n") + policy->explain(asked);
     }
-    if (out.text.empty()) out.text = person->name + " holds no post now" + (role.empty() ? "" : " with the role " + role) + ": denied";
+    if (out.text.empty())
+      out.text = person->name + " holds no post " + (request.time_ms != 0 ? "then" : "now") + (role.empty() ? "" : " with the role " + role) + ": denied";
     return out;
   }
   const policy::MeshNode* node = policy->node_by_name(request.who);
@@ -382,6 +384,26 @@ Result<local::Answer> Engine::Body::answer(const local::ExplainRequest& request,
   asked.node = node->keys.id;
   asked.role = policy::service_role;
   return local::Explained{policy->decide(asked).allowed, policy->explain(asked)};
+}
+
+Result<local::Answer> Engine::Body::answer(const local::WhoCanRequest& request, Now now) {
+  const auto policy = realm_->policy();
+  if (!policy) return fail(Fault::unavailable, "this node has no policy yet");
+  if (policy->directory() == nullptr) return fail(Fault::denied, "this node cannot open the directory: it knows what nodes may do, not what persons may");
+  const auto action = policy::action_named(request.action);
+  if (!action) return fail(Fault::malformed, "no such action: discover, read, write, replicate, carry-out or administer");
+  const policy::LibraryTitle* library = policy->library_by_name(request.library);
+  if (library == nullptr) return fail(Fault::not_found, "the policy names no such library: " + request.library);
+  local::Able out;
+  out.policy = policy->version().value;
+  for (policy::Able& it : policy::who_can(*policy, *action, library->id, request.time_ms != 0 ? request.time_ms : now.wall_ms)) {
+    if (out.rows.size() == local::Able::rows_most) {
+      out.more = true;
+      break;
+    }
+    out.rows.push_back({std::move(it.name), std::move(it.shown), std::move(it.role), std::move(it.org), std::move(it.permits)});
+  }
+  return out;
 }
 
 Result<local::Answer> Engine::Body::answer(const local::HeadsRequest& request, Now) {

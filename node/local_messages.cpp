@@ -129,7 +129,11 @@ void serialize(A& a, SessionRequest& r) {
 }
 template <class A>
 void serialize(A& a, ExplainRequest& r) {
-  a(capped<name_most>(r.who), capped<name_most>(r.action), capped<name_most>(r.library));
+  a(capped<name_most>(r.who), capped<name_most>(r.action), capped<name_most>(r.library), r.time_ms);
+}
+template <class A>
+void serialize(A& a, WhoCanRequest& r) {
+  a(capped<name_most>(r.action), capped<name_most>(r.library), r.time_ms);
 }
 template <class A>
 void serialize(A& a, HeadsRequest& r) {
@@ -251,6 +255,15 @@ void serialize(A& a, Offered& r) {
 template <class A>
 void serialize(A& a, Explained& r) {
   a(r.allowed, capped<65536>(r.text));
+}
+template <class A>
+void serialize(A& a, AbleRow& r) {
+  a(capped<name_most>(r.name), capped<name_most>(r.shown), capped<name_most>(r.role), capped<name_most>(r.org));
+  lines(a, r.permits);
+}
+template <class A>
+void serialize(A& a, Able& r) {
+  a(capped<Able::rows_most>(r.rows), r.more, r.policy);
 }
 template <class A>
 void serialize(A& a, HeadRow& r) {

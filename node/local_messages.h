@@ -17,7 +17,7 @@
 
 namespace dozo::node::local {
 
-inline constexpr std::uint16_t protocol_version = 4;
+inline constexpr std::uint16_t protocol_version = 5;
 inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
 inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
 
@@ -114,6 +114,11 @@ struct SessionRequest {
 struct EndSessionRequest {};
 struct ExplainRequest {
   std::string who, action, library;
+  std::int64_t time_ms{};  ///< 0: now
+};
+struct WhoCanRequest {
+  std::string action, library;
+  std::int64_t time_ms{};  ///< 0: now
 };
 /// What a cut must name of a node, or of a person (the other is zero), to leave what it wrote in the view as it is here.
 struct HeadsRequest {
@@ -125,7 +130,7 @@ struct DocumentsRequest {};
 
 using Request = std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
                              ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest,
-                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest, TagRequest>;
+                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest, TagRequest, WhoCanRequest>;
 
 // ---- answers ---------------------------------------------------------------------------------------------------------
 struct Refusal {
@@ -258,6 +263,16 @@ struct Explained {
   bool allowed{};
   std::string text;
 };
+struct AbleRow {
+  std::string name, shown, role, org;  ///< as policy::Able has them
+  std::vector<std::string> permits;
+};
+struct Able {
+  static constexpr std::size_t rows_most = 10'000;  ///< the first of more
+  std::vector<AbleRow> rows;
+  bool more{};
+  std::uint64_t policy{};
+};
 struct HeadRow {
   FeedId feed;
   Sequence sequence;
@@ -272,7 +287,7 @@ struct Documents {
 };
 
 using Answer = std::variant<Done, Refusal, Status, Peers, Libraries, Replicas, Listing, Log, Progress, Saved, Conflicts, Stat, Data, Offered, Explained, Heads,
-                            Documents, Differences>;
+                            Documents, Differences, Able>;
 
 Bytes encode_request(const Request& request);
 Result<Request> decode_request(ByteView bytes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <tuple>
 
 namespace dozo::policy {
 namespace {
@@ -111,6 +112,30 @@ std::vector<std::string> compare_rights(const Policy& before, const Policy& afte
     for (const std::string& it : old_rights)
       if (!new_rights.contains(it)) out.push_back("lost: " + it);
   }
+  return out;
+}
+
+std::vector<Able> who_can(const Policy& policy, Action action, const LibraryId& library, std::int64_t time_ms) {
+  std::vector<Able> out;
+  const MeshLibrary* mesh = policy.library(library);
+  if (mesh == nullptr) return out;
+  if (policy.directory() != nullptr) {
+    for (const Person& who : policy.directory()->people) {
+      std::set<std::pair<std::string, std::string>> held;  // by several posts the same
+      for (const auto& it : policy.capacities(who.id, time_ms)) held.emplace(it.role, it.org);
+      for (const auto& [role, org] : held) {
+        Decision decision = policy.decide({who.id, role, org, mesh->home, action, library, 0, time_ms});
+        if (decision.allowed) out.push_back({who.name, who.shown, role, org, std::move(decision.permits)});
+      }
+    }
+    std::ranges::sort(out, {}, [](const Able& it) { return std::tie(it.name, it.role, it.org); });
+  }
+  const std::size_t people = out.size();
+  for (const MeshNode& node : policy.mesh().nodes) {
+    Decision decision = policy.decide({{}, std::string(service_role), "", node.keys.id, action, library, 0, time_ms});
+    if (decision.allowed) out.push_back({node.name, node.name, std::string(service_role), "", std::move(decision.permits)});
+  }
+  std::ranges::sort(out.begin() + static_cast<std::ptrdiff_t>(people), out.end(), {}, &Able::name);
   return out;
 }
 

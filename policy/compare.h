@@ -17,6 +17,17 @@ namespace dozo::policy {
 /// capacity, action, library, at its home node). Asks both policies everything: people times libraries.
 std::vector<std::string> compare_rights(const Policy& before, const Policy& after, std::int64_t time_ms);
 
+/// Who can do something, in which capacity, and by which permits.
+struct Able {
+  std::string name, shown;  ///< of the person, or the node's
+  std::string role, org;    ///< `service` and none: the node by itself
+  std::vector<std::string> permits;
+  bool operator==(const Able&) const = default;
+};
+/// At the library's home node, at that time, acting on what has no label: persons by name and capacity, then nodes by themselves (`replicate` is theirs alone).
+/// A library that the policy does not have: nobody.
+std::vector<Able> who_can(const Policy& policy, Action action, const LibraryId& library, std::int64_t time_ms);
+
 /// Who could write to these libraries, and may not any more.
 struct Loss {
   CutSubject subject;

@@ -193,6 +193,8 @@ TEST_CASE_FIXTURE(Fixture, "authority: wrong usage is told from failure") {
                                                                                     {"person", "login"},
                                                                                     {"policy", "check"},
                                                                                     {"policy", "explain"},
+                                                                                    {"policy", "who-can"},
+                                                                                    {"policy", "diff"},
                                                                                     {"authority", "init"},
                                                                                     {"authority", "admit"},
                                                                                     {"authority", "revoke"},
@@ -712,6 +714,42 @@ TEST_CASE_FIXTURE(Fixture, "authority: rights gained are shown before signing, a
   CHECK(no["allowed"] == false);
   refused(2, "reed", {"policy", "explain", "sato", "reed", "works", "--source", "hq/policy.toml"});
   refused(3, "no person", {"policy", "explain", "sota", "write", "works", "--source", "hq/policy.toml"});
+
+  // Who can, now and at another time; and who gains and loses what from one source to the next.
+  const auto who = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"policy", "who-can", "write", "works", "--source", "hq/policy.toml", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    std::vector<std::string> names;
+    const json answer = json::parse(good(arguments).out);
+    for (const json& it : answer["rows"]) names.push_back(it["name"].get<std::string>() + " " + it["role"].get<std::string>());
+    return names;
+  };
+  CHECK(who({}) == std::vector<std::string>{"sato clerk", "head service", "sapporo service"});
+  CHECK(good({"policy", "who-can", "administer", "works", "--source", "hq/policy.toml"}).out == "nobody\n");
+  CHECK(good({"policy", "who-can", "write", "works", "--source", "hq/policy.toml"}).out.starts_with("sato (佐藤 \"花\" \\) as clerk in roads by clerks\n"));
+  const std::string tenure = "post = \"chief\"\n";
+  spill(at("next.toml"), std::string(source).replace(source.find(tenure), tenure.size(), tenure + "from = 2031-04-01\nuntil = 2032-04-01\n"));
+  const auto difference = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"policy", "diff", "hq/policy.toml", "next.toml"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return good(arguments).out;
+  };
+  CHECK(difference({}) == "lost: sato as clerk in roads: write works\n");
+  CHECK(difference({"--at", "2031-04-01"}) == "nobody's rights change\n");
+  CHECK(difference({"--at", "2032-04-01"}) == "lost: sato as clerk in roads: write works\n");
+  CHECK(json::parse(good({"policy", "diff", "next.toml", "hq/policy.toml", "--json"}).out) == json::array({"gained: sato as clerk in roads: write works"}));
+  const auto then = [&](const char* when) {
+    return json::parse(good({"policy", "explain", "sato", "write", "works", "--source", "next.toml", "--at", when, "--json"}).out)["allowed"];
+  };
+  CHECK(then("2031-03-31 23:59+09:00") == false);
+  CHECK(then("2031-04-01 00:00+09:00") == true);
+  CHECK(then("2032-03-31 23:59+09:00") == true);
+  CHECK(then("2032-04-01 00:00+09:00") == false);
+  refused(2, "tomorrow", {"policy", "explain", "sato", "write", "works", "--source", "next.toml", "--at", "tomorrow"});
+  refused(3, "no library", {"policy", "who-can", "write", "nowhere", "--source", "hq/policy.toml"});
+  refused(2, "wirte", {"policy", "who-can", "wirte", "works", "--source", "hq/policy.toml"});
+  spill(at("broken.toml"), source + "[[oops]]\n");
+  refused(1, "broken.toml:", {"policy", "diff", "hq/policy.toml", "broken.toml"});
 }
 
 TEST_CASE_FIXTURE(Fixture, "authority: odd names are refused or shown without harm") {

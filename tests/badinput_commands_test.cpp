@@ -48,6 +48,8 @@ TEST_CASE_FIXTURE(Pair, "bad input: a mistaken name or place is one line that na
   refused(2, "standard output", {"get", "works:folder", "-"});
   refused(3, "nobody", {"policy", "explain", "nobody", "read", "works"});
   refused(3, "nolibrary", {"policy", "explain", "head", "read", "nolibrary"});
+  refused(3, "nolibrary", {"policy", "who-can", "read", "nolibrary"});
+  refused(2, "never", {"policy", "who-can", "read", "works", "--at", "never"});
 
   // Onto a folder, through a file, and over what is there.
   for (const auto& [target, names] : std::vector<std::pair<std::string, std::string>>{{"works:folder", "folder"}, {"works:note/below", "note"}}) {

@@ -80,6 +80,13 @@ TEST_CASE_FIXTURE(Country, "realm: what is saved at one node is read at the othe
   CHECK(held[0]["packs_missing"] == 0);
   CHECK(dozo({"ls", held[0]["id"].get<std::string>() + ":", "--home", "vault"}).status == 4);
 
+  // Every node with keys says the same of who may do what; a vault cannot open the directory.
+  const json able = asked({"policy", "who-can", "write", "works", "--home", "sapporo"});
+  CHECK(able["policy"] == asked({"status", "--home", "sapporo"})["policy"]);
+  CHECK(able["rows"].size() == 3);
+  CHECK(able == asked({"policy", "who-can", "write", "works", "--home", "naha"}));
+  CHECK(dozo({"policy", "who-can", "write", "works", "--home", "vault"}).status == 4);
+
   // Changed elsewhere, seen here; both ways.
   good({"mv", "works:Kanmon-plans/small", "Kanmon-plans/renamed", "--home", "naha"});
   CHECK(comes_true([&] { return get("sapporo", "Kanmon-plans/renamed") == "a small file"; }));

@@ -177,7 +177,7 @@ def tell(story):
     policy = office / "authority/policy.toml"
     policy.write_text(policy.read_text(encoding="utf-8") + sources[0], encoding="utf-8")
     need('name = "sato"' in sources[1], "the person's table")
-    check, explain = story.next("dozo policy check"), story.next("dozo policy explain")
+    check, explain, who_can = story.next("dozo policy check"), story.next("dozo policy explain"), story.next("dozo policy who-can").replace("2028", str(YEAR + 1))
     # Sato is a person before his post can be written down.
     sapporo.run("dozo person new sato --realm realm.json", True)
     copy(sapporo / "sato.request.json", office / "sato.request.json")
@@ -190,6 +190,8 @@ def tell(story):
     office.run(check)
     out = office.run(explain)
     need("allow" in out, f"Sato may write: {out}")
+    out = office.run(who_can)
+    need(out.startswith("sato ("), f"Sato can write then: {out}")
 
     # ---- A node as a service, at one more machine: what root does there
     copy(office / "authority/realm.json", service / "realm.json")

@@ -418,6 +418,42 @@ struct World {
 
 }  // namespace
 
+TEST_CASE("decide: who-can names exactly those whom the decision allows, in each capacity, and by which permits") {
+  std::size_t named = 0, nodes = 0;
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    World world(seed);
+    const Policy policy({1}, world.mesh, world.directory);
+    for (int i = 0; i < 10; ++i) {
+      const Request asked = world.ask();
+      std::vector<Able> expected;
+      if (const MeshLibrary* library = policy.library(asked.library)) {
+        for (const Person& person : world.directory.people) {
+          std::set<std::pair<std::string, std::string>> held;
+          for (const Policy::Capacity& it : policy.capacities(person.id, asked.time_ms)) held.emplace(it.role, it.org);
+          for (const auto& [role, org] : held) {
+            const Decision it = policy.decide({person.id, role, org, library->home, asked.action, asked.library, 0, asked.time_ms});
+            if (it.allowed) expected.push_back({person.name, person.shown, role, org, it.permits});
+          }
+        }
+        for (const MeshNode& node : world.mesh.nodes) {
+          const Decision it = policy.decide({{}, "service", "", node.keys.id, asked.action, asked.library, 0, asked.time_ms});
+          if (it.allowed) expected.push_back({node.name, node.name, "service", "", it.permits}), ++nodes;
+        }
+      }
+      const std::vector<Able> found = who_can(policy, asked.action, asked.library, asked.time_ms);
+      REQUIRE(found.size() == expected.size());
+      for (const Able& it : expected) REQUIRE(std::ranges::find(found, it) != found.end());
+      named += found.size();
+    }
+    // Without the directory nodes alone can be told of.
+    const Policy blind({1}, world.mesh, std::nullopt);
+    for (const MeshLibrary& library : world.mesh.libraries)
+      for (const Able& it : who_can(blind, Action::replicate, library.id, 1)) REQUIRE(it.role == service_role);
+  }
+  CHECK(named - nodes > 100);
+  CHECK(nodes > 100);
+}
+
 TEST_CASE("decide: a second evaluator agrees, and the order of everything means nothing") {
   std::size_t allowed = 0, denied_by_forbid = 0, errors = 0;
   for (std::uint64_t seed = 1; seed <= 400; ++seed) {
