@@ -25,11 +25,11 @@ void Compactor::work() {
   }
 }
 
-void Compactor::say(std::string line) {
+void Compactor::say(News line) {
   const std::lock_guard lock(mutex_);
   news_.push_back(std::move(line));
 }
-std::vector<std::string> Compactor::take_news() {
+std::vector<Compactor::News> Compactor::take_news() {
   const std::lock_guard lock(mutex_);
   return std::exchange(news_, {});
 }
@@ -45,16 +45,17 @@ void Compactor::look() {
     return !stop_;
   });
   if (!done || !*done) {
-    if (!done) say("the derived store stays as large as it is: " + done.error().text);
+    if (!done) say({true, "not compacted: " + done.error().text});
     not_before_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(vain_ms_);
     vain_ms_ = std::min(2 * vain_ms_, options_.vain_ms_most);
     return;
   }
   vain_ms_ = options_.vain_ms;
+  not_before_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(vain_ms_);  // one that is written to now and then is not written anew each time
   const auto after = kv_.stats();
   if (!after) return;
   commits_ = compacted_ = after->commits;
-  say("the derived store is compacted: " + std::to_string(before->used_bytes >> 10) + " to " + std::to_string(after->used_bytes >> 10) + " KiB");
+  say({false, "the derived store is compacted: " + std::to_string(before->used_bytes >> 10) + " to " + std::to_string(after->used_bytes >> 10) + " KiB"});
 }
 
 }  // namespace dozo::node

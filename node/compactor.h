@@ -17,9 +17,11 @@ namespace dozo::node {
 
 struct CompactorOptions {
   std::int64_t rest_ms = 3000;                ///< nothing was committed for so long, or up to twice that
-  std::uint64_t free_bytes_least = 1U << 20;  ///< that wait for reuse, and that part of the file: less is not worth the writing
+  std::uint64_t free_bytes_least = 1U << 20;  ///< that wait for reuse, and one part of so many of the file: less is not worth the writing
   std::uint64_t free_part_least = 4;
-  std::int64_t vain_ms = 60'000, vain_ms_most = 3'600'000;  ///< after one that came to nothing: doubled each time, so that a busy store is not copied for ever
+  std::int64_t vain_ms = 60'000,
+               vain_ms_most =
+                   3'600'000;  ///< the next one at the earliest; doubled after each that came to nothing, so that a busy store is not copied for ever
 };
 
 class Compactor {
@@ -29,12 +31,16 @@ class Compactor {
   Compactor& operator=(const Compactor&) = delete;
   ~Compactor();  ///< one that is under way is given up, which leaves all as it was
 
-  std::vector<std::string> take_news();  ///< what came of it, a line each
+  struct News {
+    bool failed{};
+    std::string text;
+  };
+  std::vector<News> take_news();  ///< what came of it, a line each
 
  private:
   void work();
   void look();
-  void say(std::string line);
+  void say(News line);
 
   store::Kv& kv_;
   const CompactorOptions options_;
@@ -42,10 +48,10 @@ class Compactor {
   std::uint64_t compacted_ = 0;  ///< commits when it compacted last
   std::int64_t vain_ms_;
   std::chrono::steady_clock::time_point not_before_;
-  std::mutex mutex_;
+  std::mutex mutex_;  ///< for the next three
   std::condition_variable changed_;
   bool stop_ = false;
-  std::vector<std::string> news_;
+  std::vector<News> news_;
   std::thread thread_;
 };
 

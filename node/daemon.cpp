@@ -114,7 +114,7 @@ void Daemon::turn(std::span<PollItem> items, std::int64_t wait_most_ms) {
   if (engine_->has_news() || (wake_at_ms_ && read_clock().steady_ms >= *wake_at_ms_)) tell(sync::Tick{});
   take_requests();
   serve_saves();
-  for (const std::string& line : compactor_->take_news()) log_.info(line);
+  for (const Compactor::News& it : compactor_->take_news()) it.failed ? log_.warning(it.text) : log_.info(it.text);
   log_.look(*engine_, transport_->counts(), read_clock());
 }
 

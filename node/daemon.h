@@ -6,7 +6,7 @@
 // Not here: what messages mean (sync), what requests mean (engine), opening keys and stores (dozod.cpp).
 // Threads: one owner; saves run on threads of their own (put_jobs.h), and so does what compacts the derived store.
 #pragma once
-#include <csignal>
+#include <atomic>
 #include <memory>
 
 #include "node/compactor.h"
@@ -20,7 +20,7 @@ namespace dozo::node {
 
 /// What ends the run: a number of signals, and a descriptor (eventfd) that becomes readable with the first.
 struct StopRequest {
-  const volatile std::sig_atomic_t* asked{};
+  const std::atomic<int>* asked{};
   int descriptor = -1;
 };
 

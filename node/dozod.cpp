@@ -21,14 +21,14 @@ namespace {
 
 using namespace dozo;
 
-volatile std::sig_atomic_t stops_asked = 0;
+std::atomic<int> stops_asked = 0;  // lock-free: a signal may come to any thread
+static_assert(std::atomic<int>::is_always_lock_free);
 int stop_descriptor = -1;
 
 /// The first asks for an end, the second is one.
 void on_signal(int) {
   const int before = errno;
-  if (stops_asked > 0) ::_exit(1);
-  stops_asked = 1;
+  if (stops_asked.fetch_add(1) > 0) ::_exit(1);
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(stop_descriptor, &one, sizeof one);
   errno = before;
@@ -50,8 +50,9 @@ void close_process() {
   ::prctl(PR_SET_DUMPABLE, 0);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
-  // Threads that come and go with every save would else leave an arena each, and freed buffers would stay. Packs and batches (1 and 2 MiB) are to come
-  // from the heap: a mapping of its own for each would be faulted in and given back page by page, every time.
+  // Threads that come and go with every save would else leave an arena each, and freed buffers would stay; with fewer those that read, pack and commit wait for
+  // each other. Packs and batches (1 and 2 MiB) are to come from the heap: a mapping of its own for each would be faulted in and given back page by page, every
+  // time.
   ::mallopt(M_ARENA_MAX, 4);
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 16 << 20);

@@ -41,23 +41,23 @@ Result<void> Fsck::check_libraries() {
   // The old one.
   std::error_code code;
   const bool is_there = fs::exists(home_.derived() / "data.mdb", code);
-  if (is_there) {
+  if (is_there && !derived_in_ruins_) {
     store::LmdbOptions how;
     how.read_only = true;
     auto opened = store::open_lmdb(home_.derived(), derived_tables(), how);
     if (opened) {
       stored_ = std::move(*opened);
-      if (const auto own = TRY(is_own_derived(*stored_, keys_->local)); own && !*own) {
-        note(FsckKind::environment, "the derived store is another node's or another version's; dozod makes it anew at its next start");
-        stored_.reset();
-      }
+      const auto own = is_own_derived(*stored_, keys_->local);
+      if (!own && own.error().fault == Fault::unavailable) return std::unexpected(own.error());
+      if (!own) damage_that(FsckState::mended, FsckKind::environment, own.error().text);
+      if (own && *own && !**own) note(FsckKind::environment, "the derived store is another node's or another version's; dozod makes it anew at its next start");
+      if (!own || (*own && !**own)) stored_.reset();
     } else if (opened.error().fault == Fault::corrupt || opened.error().fault == Fault::unsupported) {
       damage_that(FsckState::mended, FsckKind::environment, opened.error().text);
     } else if (opened.error().fault != Fault::not_found) {
       return std::unexpected(std::move(opened.error()));
     }
   }
-  if (derived_in_ruins_) stored_.reset();
 
   std::set<LibraryId> ids;
   if (const auto policy = realm_->policy()) {

@@ -73,6 +73,15 @@ Result<bool> DerivedIndex::has(const PackAddress& pack) const {
   return TRY(transaction->get(indexed_table, pack.bytes)).has_value();
 }
 
+/// A row that is good stays: this one would not be before its pack is marked, and that may be never, when a later transaction fails.
+Result<bool> DerivedIndex::leads_to_another(store::ReadTransaction& in, const Bytes& key, const PackAddress& than) const {
+  const auto found = TRY(in.get(pieces_table, key));
+  const auto address = found ? TRY(pack_of(in, *found)) : std::nullopt;
+  if (!address || *address == than) return false;
+  const std::scoped_lock lock(mutex_);
+  return !absent_.contains(*address);
+}
+
 Result<void> DerivedIndex::put(const std::vector<Pack>& packs) {
   std::unique_ptr<store::WriteTransaction> transaction;
   std::size_t puts = 0;
@@ -84,7 +93,9 @@ Result<void> DerivedIndex::put(const std::vector<Pack>& packs) {
         transaction.reset();
       }
       if (!transaction) transaction = TRY(derived_.write()), puts = 0;
-      TRY(transaction->put(pieces_table, key_of(place.id), beginning_of(pack.address)));
+      const Bytes key = key_of(place.id);
+      if (TRY(leads_to_another(*transaction, key, pack.address))) continue;
+      TRY(transaction->put(pieces_table, key, beginning_of(pack.address)));
       ++puts;
     }
     // After all its pieces: a pack that is marked is indexed altogether.

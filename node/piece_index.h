@@ -51,10 +51,13 @@ class DerivedIndex final : public store::PieceIndex {
   void set_absent(const PackAddress& pack, bool absent);
   /// The row's key.
   Bytes key_of(const PieceId& id) const;
-  /// The pack that a row's value means, if it is indexed altogether. Of two with the same beginning, which nobody can make of a pack that is here, the first.
+  /// The pack that a row's value means, if it is indexed altogether. Of two with the same beginning the first: nobody can make one to a pack that is here, and
+  /// who has the library's keys makes two of his own with 2^64 hashes; pieces that lie in the second alone are then not found.
   static Result<std::optional<PackAddress>> pack_of(store::ReadTransaction& in, ByteView value);
 
  private:
+  Result<bool> leads_to_another(store::ReadTransaction& in, const Bytes& key, const PackAddress& than) const;
+
   store::Kv& derived_;
   const crypto::LocalKey& local_;
   LibraryId library_;

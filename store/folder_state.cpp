@@ -33,7 +33,7 @@ Result<FolderRow> FolderState::row(const FolderKey& key) const {
   }
   return rows_.folder(in_, key);
 }
-Result<FolderRow> FolderState::row(std::string_view folder) const { return row(keys_.of(folder)); }
+Result<FolderRow> FolderState::row(std::string_view folder) const { return row(rows_.folder_key(folder)); }
 
 Result<std::vector<DocumentId>> FolderState::wanting(std::string_view path) const {
   const FolderKey folder = keys_.of(parent_of(path));

@@ -18,11 +18,11 @@ std::string_view parent_of(std::string_view path);
 std::string_view last_part(std::string_view path);
 std::string below(std::string_view folder, std::string_view name);
 
-/// Keys of paths, each worked out once: the same folder is asked for again with every name in it.
+/// Keys of folders, each worked out once: the same one is asked for again with every name in it. Not for names: there are as many as documents.
 class FolderKeys {
  public:
   explicit FolderKeys(const FolderRows& rows) : rows_(rows) {}
-  const FolderKey& of(std::string_view path);  ///< folded, or as it is spelt
+  const FolderKey& of(std::string_view path);  ///< of a folder: folded, or as it is spelt
 
  private:
   const FolderRows& rows_;

@@ -45,7 +45,7 @@ class IngestPipeline {
   static constexpr std::size_t batches_most = 128;
   static constexpr std::size_t run_bytes = 64U << 10;         ///< so much is taken at a time: a small file is not worth a lock
   static constexpr std::size_t announced_bytes = 128U << 10;  ///< a worker is woken for so much, or when the owner waits
-  static constexpr std::size_t packs_most = 8;                ///< those laid out and not yet taken; a batch may add a few beyond it
+  static constexpr std::size_t packs_most = 8;                ///< those laid out and not yet taken; a run of batches may add a few beyond it
 
   IngestPipeline(unsigned workers, Stages stages, PackSink sink);
   ~IngestPipeline();

@@ -66,7 +66,7 @@ class WriteTransaction : public ReadTransaction {
 struct KvStats {
   std::uint64_t used_bytes{};            ///< of the file or the memory, pages that wait for reuse included
   std::uint64_t free_bytes{};            ///< of these pages alone
-  std::uint64_t commits{};               ///< a number that grows with each
+  std::uint64_t commits{};               ///< another number after each commit
   std::uint64_t map_bytes{};             ///< what it may grow to without growing the map
   std::uint32_t readers{};               ///< that are open now
   std::uint64_t oldest_reader_behind{};  ///< commits since the oldest of them began: what keeps old pages alive
@@ -79,8 +79,9 @@ class Kv {
   virtual Result<std::unique_ptr<WriteTransaction>> write() = 0;
   virtual Result<KvStats> stats() = 0;
   /// Gives back pages that wait for reuse, and what pages have room for: writes all rows anew, in the order of their keys. Others read and write meanwhile, but
-  /// what is committed meanwhile makes it vain. False: it was, or `go_on`, which is asked now and then, said no, or there is nothing to give back, or no room
-  /// to do it in; all is as before. So it is after a fault.
+  /// what is committed meanwhile makes it vain. Not in a thread that has a write transaction open. False: it was vain, or `go_on`, which is asked now and then,
+  /// said no, or there is no room to do it in; all is as before. So it is after a fault, but where the disk would not say that the new file is durable: then
+  /// nothing more is written until a new start.
   virtual Result<bool> compact(const std::function<bool()>& go_on) = 0;
 };
 

@@ -1,6 +1,8 @@
 #include "store/kv_lmdb.h"
 
+#include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -18,6 +20,7 @@ MDB_val val(ByteView bytes) { return {bytes.size(), const_cast<std::uint8_t*>(by
 ByteView view(const MDB_val& it) { return {static_cast<const std::uint8_t*>(it.mv_data), it.mv_size}; }
 
 constexpr std::size_t compact_bytes_at_a_time = 4U << 20;  // of one transaction: they lie in memory
+constexpr std::size_t compact_bytes_synced = 64U << 20;    // then the disk is waited for: a wait for all of it could not be given up
 
 /// LMDB says EIO for a write that came back short, which is how a file system fills up; a device that failed sets errno too.
 int committed(MDB_txn* txn) {
@@ -246,6 +249,21 @@ void LmdbTransaction::ended() {
   }
 }
 
+/// Open all the while: to be synced whatever the process's descriptors come to.
+class Folder {
+ public:
+  explicit Folder(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), error_(fd_ < 0 ? errno : 0) {}
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int sync() const { return error_ != 0 ? error_ : ::fsync(fd_) == 0 ? 0 : errno; }
+
+ private:
+  int fd_, error_;
+};
+
 class LmdbKv final : public Kv {
  public:
   LmdbKv(std::string path, std::unique_ptr<LmdbRegistration> registration, std::vector<std::string> tables, const LmdbOptions& options,
@@ -305,8 +323,17 @@ class LmdbKv final : public Kv {
     INVARIANT(!options_.read_only);
     const std::lock_guard one_at_a_time(compacting_);
     const auto reader = TRY(begin_read());
+    const LmdbEnvironment& old = reader->environment();
+    {
+      const std::lock_guard lock(old.mutex);
+      INVARIANT(old.writer != std::this_thread::get_id());
+      if (old.disk_failed) return false;
+    }
+    MDB_stat tables{};
+    mdb_env_stat(old.handle, &tables);
+    if (tables.ms_entries != tables_.size()) return false;  // others than were asked for: they would not be copied
     struct statvfs disk{};
-    if (::statvfs(path_.c_str(), &disk) != 0 || disk.f_bavail * disk.f_frsize < 2 * reader->environment().used_bytes()) return false;
+    if (::statvfs(path_.c_str(), &disk) != 0 || disk.f_bavail * disk.f_frsize < 2 * old.used_bytes()) return false;
     remove_compacted(path_);
     auto done = compact_from(*reader, go_on);
     if (!done || !*done) remove_compacted(path_);
@@ -339,9 +366,11 @@ class LmdbKv final : public Kv {
     for (std::size_t table = 0; table < tables_.size(); ++table) {
       if (!TRY(copy_table(reader, Table{static_cast<std::uint8_t>(table)}, *anew, go_on))) return false;
     }
+    if (!go_on() || old.last_commit() != reader.id()) return false;
     mdb_env_set_flags(anew->handle, MDB_NOSYNC, 0);
     if (const int code = mdb_env_sync(anew->handle, 1); code != 0) return anew->failure(code, "compact");
-    if (const int code = sync_folder(path_); code != 0) return anew->failure(code, "compact");
+    const Folder folder(path_);
+    if (const int code = folder.sync(); code != 0) return anew->failure(code, "compact");
 
     const std::lock_guard writing(old.writing);
     {
@@ -351,30 +380,39 @@ class LmdbKv final : public Kv {
     if (std::rename((path_ + compacted_file).c_str(), (path_ + "/data.mdb").c_str()) != 0) return anew->failure(errno, "compact");
     // From here on it is this one. The file with the locks is only between threads: whoever opens the folder next makes it anew.
     static_cast<void>(std::rename((path_ + compacted_locks).c_str(), (path_ + "/lock.mdb").c_str()));
-    // Which of the two a power cut would leave is not known then: nothing that only one of them has may be acknowledged.
-    if (sync_folder(path_) != 0) anew->disk_failed = true;
+    // Which of the two a power cut would leave is not known otherwise: nothing that only one of them has may be acknowledged.
+    const int synced = folder.sync();
+    if (synced != 0) anew->disk_failed = true;
     {
       const std::lock_guard lock(old.mutex);
       old.is_replaced = true;
     }
     const std::lock_guard lock(mutex_);
     replaced_ = std::exchange(env_, anew);
+    if (synced != 0) return anew->failure(synced, "compact");
     return true;
   }
   static Result<bool> copy_table(LmdbTransaction& reader, Table table, LmdbEnvironment& to, const std::function<bool()>& go_on) {
     const auto rows = TRY(reader.cursor(table));
     bool there = TRY(rows->seek({}));
+    std::size_t not_synced = 0;
     while (there) {
+      if (not_synced >= compact_bytes_synced) {
+        if (const int code = mdb_env_sync(to.handle, 1); code != 0) return to.failure(code, "compact");
+        not_synced = 0;
+      }
       if (!go_on() || reader.environment().last_commit() != reader.id()) return false;
       MDB_txn* txn = nullptr;
       if (const int code = mdb_txn_begin(to.handle, nullptr, 0, &txn); code != 0) return to.failure(code, "compact");
       for (std::size_t bytes = 0; there && bytes < compact_bytes_at_a_time;) {
         MDB_val key = val(rows->key()), value = val(rows->value());
         bytes += key.mv_size + value.mv_size;
+        not_synced += key.mv_size + value.mv_size;
         int code = mdb_put(txn, to.tables[table.number], &key, &value, MDB_APPEND);
         const auto next = code == 0 ? rows->next() : Result<bool>(false);
         if (code != 0 || !next) {
           mdb_txn_abort(txn);
+          if (code == MDB_KEYEXIST) code = MDB_CORRUPTED;  // the keys that were read are not in their order
           return code != 0 ? Result<bool>(to.failure(code, "compact")) : next;
         }
         there = *next;

@@ -1,7 +1,7 @@
 // Kv on LMDB: one folder, mode 0700, with one file of mode 0600. Every commit is synced (but see last_may_be_lost), nothing is mapped for writing.
 //
-// compact() writes the rows into another file beside this one and puts it in its place; transactions that were open go on in the old one, which has no name any
-// more, until they end.
+// compact() writes the rows into another file beside this one and puts it in its place (where there are no other tables than those that it was opened with);
+// transactions that were open go on in the old one, which has no name any more, until they end.
 //
 // The map grows at the next write once it is three quarters full or was found full, when no other transaction is open. One process at a time may own a
 // folder (whoever opens it sees to that), and a process opens it once and never uses it across fork.

@@ -58,6 +58,11 @@ Result<void> walk_names(const std::filesystem::path& folder) {
     if (code == MDB_NOTFOUND) break;
   }
   if ((code != 0 && code != MDB_NOTFOUND) || seen != stat.ms_entries) return fail(Fault::corrupt, "its list of tables is damaged");
+  // What LMDB takes for pages that nobody needs it writes over.
+  MDB_cursor* free = nullptr;
+  code = mdb_cursor_open(txn, 0, &free);
+  for (MDB_val key{}, value{}; code == 0;) code = mdb_cursor_get(free, &key, &value, MDB_NEXT);
+  if (code != MDB_NOTFOUND) return fail(Fault::corrupt, "its list of free pages is damaged");
   return {};
 }
 

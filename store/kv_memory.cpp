@@ -330,6 +330,7 @@ Result<KvStats> MemoryKv::stats() {
   out.used_bytes = state_->disk->used_bytes;
   out.map_bytes = state_->disk->bytes_most;
   out.readers = static_cast<std::uint32_t>(state_->readers.size());
+  out.commits = state_->commits;
   for (const MemoryTransaction* reader : state_->readers) out.oldest_reader_behind = std::max(out.oldest_reader_behind, state_->commits - reader->began());
   return out;
 }

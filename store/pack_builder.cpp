@@ -6,8 +6,8 @@
 #include "base/memory.h"
 #include "store/pack.h"
 
-// A compressed group is one zstd frame, flushed after each piece. So the size is known before a piece is let in, and where a piece does not fit any more the
-// frame is ended before it by a last block of nothing: no piece that is in is compressed twice.
+// A compressed group is one zstd frame: of a piece that is alone just that, else flushed after each piece. So the size is known before a piece is let in, and
+// where a piece does not fit any more the frame is ended before it by a last block of nothing: no piece that is in is compressed twice.
 namespace dozo::store {
 namespace {
 

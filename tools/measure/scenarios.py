@@ -54,10 +54,11 @@ def put(realm, source, target):
     with Sampler(realm.pids()) as sampler:
         seconds, cpu = realm.put("head", source, target)
         cpu += realm.cpu_seconds() - cpu_before
-        at_once = realm.stored_bytes("head") - stored
+        at_once, rest_cpu = realm.stored_bytes("head") - stored, realm.cpu_seconds()
         time.sleep(REST_SECONDS)
+        rest_cpu = realm.cpu_seconds() - rest_cpu
     return {"seconds": seconds, "cpu_seconds": cpu, "anon_mib": max(sampler.mib().values()), "sent_bytes": 0,
-            "stored_bytes": realm.stored_bytes("head") - stored, "stored_at_once_bytes": at_once, "truth_bytes": realm.truth_bytes("head") - truth}
+            "stored_bytes": realm.stored_bytes("head") - stored, "stored_at_once_bytes": at_once, "rest_cpu_seconds": rest_cpu, "truth_bytes": realm.truth_bytes("head") - truth}
 
 
 def saved(options, source, times):
