@@ -19,9 +19,8 @@ struct CompactorOptions {
   std::int64_t rest_ms = 3000;                ///< nothing was committed for so long, or up to twice that
   std::uint64_t free_bytes_least = 1U << 20;  ///< that wait for reuse, and one part of so many of the file: less is not worth the writing
   std::uint64_t free_part_least = 4;
-  std::int64_t vain_ms = 60'000,
-               vain_ms_most =
-                   3'600'000;  ///< the next one at the earliest; doubled after each that came to nothing, so that a busy store is not copied for ever
+  std::int64_t vain_ms = 60'000;          ///< until the next one at the earliest
+  std::int64_t vain_ms_most = 3'600'000;  ///< that is doubled up to here after each that came to nothing: a busy store is not copied for ever
 };
 
 class Compactor {
