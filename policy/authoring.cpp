@@ -48,7 +48,7 @@ class Drafting {
 
   Result<Draft> run() {
     if (root_.expires_s <= now_s_) return fail(Fault::stale, "root has expired: a new one must be signed before anything can be granted");
-    if (admission_.public_key() != root_.admission) return fail(Fault::not_authentic, "this is not the realm's admission key");
+    if (!changes_.new_sealing && admission_.public_key() != root_.admission) return fail(Fault::not_authentic, "this is not the realm's admission key");
     if (previous_ != nullptr) TRY(read_previous());
     out_.version.value = before_ ? before_->snapshot.header.version + 1 : 1;
     mesh_ = compiled_.mesh;
@@ -57,6 +57,9 @@ class Drafting {
     TRY(directory());
     TRY(grants());
     TRY(check_sizes(root_, out_));
+    const Epoch generation = epochs_.find(directory_library)->epochs.back().epoch;
+    for (const Epoch it : {generation, before_ ? before_->directory.generation : generation})
+      out_.directory_keys.put(directory_library, it, keys_.find(directory_library, it)->copy());
     return std::move(out_);
   }
 
@@ -135,8 +138,21 @@ class Drafting {
     return {};
   }
 
+  /// Every key there is to the keys of the newest root. Who had the old ones has what they opened: what comes is in new epochs.
+  Result<void> seal_anew() {
+    for (LibraryEpochs& library : epochs_.libraries)
+      for (EpochEntry& entry : library.epochs) {
+        const crypto::EpochKey* key = keys_.find(library.library, entry.epoch);
+        if (key == nullptr) return fail(Fault::not_found, "the key of an epoch is missing");
+        entry.admission = TRY(crypto::seal_epoch_key(*key, root_.admission));
+        entry.recovery = TRY(crypto::seal_epoch_key(*key, root_.recovery));
+      }
+    return {};
+  }
+
   Result<void> epochs() {
     if (before_) epochs_ = before_->epochs;
+    if (changes_.new_sealing) TRY(seal_anew());
     std::vector<LibraryId> wanted{directory_library};
     for (const MeshLibrary& it : mesh_.libraries) wanted.push_back(it.id);
     for (const LibraryId& id : wanted) {
@@ -159,6 +175,8 @@ class Drafting {
         TRY(new_epoch(*at, "because its key was left with " + left));
       } else if (is_back) {
         TRY(new_epoch(*at, "because it was taken out before, and who had its key is not known"));
+      } else if (changes_.new_sealing) {
+        TRY(new_epoch(*at, "because root has another admission or recovery key"));
       } else if (id == directory_library ? changes_.new_directory : changes_.new_epochs.contains(id)) {
         TRY(new_epoch(*at, "as asked"));
       }

@@ -37,6 +37,7 @@ using Publication = std::map<std::string, Bytes>;
 struct Changes {
   std::set<LibraryId> new_epochs;  ///< beside those that must have one: libraries which a node with keys leaves, or that come back
   bool new_directory{};            ///< a new generation of the directory's key, beside the same rule
+  bool new_sealing{};  ///< root has another admission or recovery key than when `previous` was made: all is sealed anew, and every library gets a new epoch
   /// To be added to those of `previous`. Where `since` is 0, it becomes the version that is being made; those of a library that comes back have theirs.
   std::map<LibraryId, std::vector<Cut>> cuts;
   std::map<LibraryId, std::vector<Admit>> admits;  ///< to be added
@@ -46,11 +47,12 @@ struct Draft {
   Publication documents;  ///< unsigned where they are new; those that did not change are taken over as they are
   std::vector<std::string> to_sign;
   std::vector<std::string> notes;  ///< for people: "works: epoch 3, because sapporo left"
+  KeyRing directory_keys;          ///< of the directory that is sealed in it, and of the one before
 };
 /// Documents for `compiled`, following `previous` (null: the first). Those that would say the same again and are good for another half of their time
-/// keep version and signatures. `admission` opens the keys of the epochs that there are; cuts and admits of `previous` stay.
-/// Faults: stale (root has expired: no new grants), not_authentic (`admission` is not root's, or `previous` does not open), denied (one of the policy's
-/// own tests fails: no node would take it), malformed, over_limit (a document would be too large to be passed on: which, and what makes it so).
+/// keep version and signatures. `admission` opens the keys of the epochs that there are: root's, or with `new_sealing` the one before; cuts and admits of
+/// `previous` stay. Faults: stale (root has expired: no new grants), not_authentic (`admission` is another one, or `previous` does not open), denied (one of
+/// the policy's own tests fails: no node would take it), malformed, over_limit (a document would be too large to be passed on: which, and what makes it so).
 Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
                     const crypto::SealKey& admission, std::int64_t now_s);
 

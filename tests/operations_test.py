@@ -155,6 +155,13 @@ def tell(story):
     shutil.copytree(office / "authority/shares", story.path / "safe")
     shutil.rmtree(office / "authority/shares")  # carried away
 
+    (office / "own").write_text("a passphrase of one's own\n", encoding="utf-8")
+    (office / "own").chmod(0o600)
+    rekey = story.next("dozo authority rekey")
+    copy(office / "authority/keys/policy-1.key", office / "policy-1.key")
+    office.run(rekey, True)
+    (office / "policy-1.key").unlink()  # another one than the story goes on with
+
     # ---- Nodes
     copy(office / "authority/realm.json", sapporo / "realm.json")
     out = sapporo.run(story.next("dozo node init /srv/dozo"), True)
@@ -224,6 +231,43 @@ def tell(story):
     saves = sapporo.asked("log works:")
     need(all(it["author"] == "Sato, harbours north" or it["author"] == "sato" for it in saves), f"saved as Sato: {saves}")
     head.wait(lambda: [it["statement"] != "none" and it["entries_behind"] == 0 for it in head.asked("replicas works")["replicas"]] == [True] * 3)
+
+    # ---- Signing on other machines: three custodians' keys are elsewhere
+    at_head = lambda command: command.replace("/srv/dozo", str(head / home))  # noqa: E731
+    custodian = Machine(story, "custodian")
+
+    def signed(command, keys):
+        """Signatures of these key files, made one by one at a machine that has nothing else; the command with which they are brought back."""
+        files = []
+        for number, key in enumerate(keys, 1):
+            copy(office / "draft", custodian / "draft")
+            if not (custodian / key).exists():
+                copy(office / f"authority/keys/{key}", custodian / key)
+            custodian.run(command.replace("policy-1.key", key).replace("signed-1", f"signed-{number}") + f" --yes --realm {realm_id[0]}", True)
+            copy(custodian / f"signed-{number}", office / f"signed-{number}")
+            files.append(f"signed-{number}")
+            (custodian / f"signed-{number}").unlink()
+        (office / "draft").unlink()
+        return files
+
+    with open(policy, "a", encoding="utf-8") as source:
+        source.write('\n[[org]]\nid = "harbours-south"\ntitle = "Harbours, south"\n')
+    office.run(at_head(story.next("dozo authority draft")), True)
+    sign, bring_back = story.next("dozo authority sign"), story.next("dozo authority import")
+    signed(sign, ["policy-1.key", "policy-3.key", "policy-1.key", "policy-3.key"])
+    need("all have signed" in office.run(bring_back), "nothing is missing")
+    publish_at("dozo authority publish authority --home /srv/dozo")
+
+    # ---- A new root
+    new = custodian.run(story.next("dozo authority key"), True).strip()
+    roles = json.loads(office.run(story.next("dozo authority show") + " --json"))["roles"]
+    old = next(key["key"] for role in roles if role["role"] == "policy" for key in role["keys"] if key["file"] == "keys/policy-1.key")
+    office.run(story.next("dozo authority root").replace("policy:NEW", new).replace("OLD", old))
+    office.run(f"dozo authority import authority {' '.join(signed(sign, ['root-1.key', 'root-2.key', 'root-4.key']))}")
+    publish_at("dozo authority publish authority --home /srv/dozo")
+    copy(custodian / "policy-4.key", office / "authority/keys/policy-4.key")
+    publish_at("dozo authority publish authority --home /srv/dozo")
+    head.wait(lambda: naha.asked("status")["policy"] == head.asked("status")["policy"] == 3)
 
     # ---- Replacing a node: Sapporo's machine burnt
     sapporo.stop()

@@ -220,9 +220,9 @@ TEST_CASE_FIXTURE(Fixture, "authoring: a policy whose own tests fail is not draf
 
 TEST_CASE_FIXTURE(Fixture, "authoring: custodians sign one after the other, and the snapshot waits for all of them") {
   Headquarters two(3, 2);
-  const auto next = draft(two.root, two.realm, two.compile(country), nullptr, {}, two.admission, two.now_s);
+  auto next = draft(two.root, two.realm, two.compile(country), nullptr, {}, two.admission, two.now_s);
   REQUIRE(next);
-  Draft signing = *next;
+  Draft signing = std::move(*next);
   CHECK(draft_snapshot(two.root, two.realm, signing, nullptr, 14, two.now_s).error().fault == Fault::not_authentic);
   for (int round = 0; round < 2; ++round) {
     CHECK_FALSE(draft_snapshot(two.root, two.realm, signing, nullptr, 14, two.now_s));

@@ -92,6 +92,20 @@ Result<std::vector<FoundKey>> find_keys(const std::vector<fs::path>& folders, st
   return out;
 }
 
+Result<crypto::SealPublicKey> make_admission(const fs::path& file, const crypto::Unlocking& unlocking) {
+  const crypto::SealKey key = crypto::SealKey::generate();
+  TRY(keep_key(file, key.reveal(), public_text("admission", key.public_key().hex()), unlocking));
+  return key.public_key();
+}
+
+/// The private half is nowhere but in the shares.
+Result<crypto::SealPublicKey> make_recovery(const fs::path& folder, const std::string& name, const RealmPlan::Quorum& quorum) {
+  const crypto::SealKey key = crypto::SealKey::generate();
+  const auto shares = TRY(crypto::split(TRY(crypto::SharedSecret::from(key.reveal())), quorum.threshold, quorum.count));
+  for (std::size_t i = 0; i < shares.size(); ++i) TRY(node::write_file(folder / (name + std::to_string(i + 1)), view_of(shares[i] + "\n"), Secrecy::secret));
+  return key.public_key();
+}
+
 struct MadeRealm {
   Bytes root;
   RealmId realm;
@@ -103,7 +117,7 @@ Result<MadeRealm> make_keys(const fs::path& path, const RealmPlan& plan, const c
   for (std::size_t i = 0; i < policy::signing_role_count; ++i) {
     const auto role = static_cast<SigningRole>(i);
     const auto planned = plan.roles.find(role);
-    const RealmPlan::Quorum quorum = planned == plan.roles.end() ? RealmPlan::Quorum{} : planned->second;
+    const RealmPlan::Quorum quorum = planned == plan.roles.end() ? default_quorum(role) : planned->second;
     if (quorum.threshold < 1 || quorum.threshold > quorum.count || quorum.count > role_keys_most)
       return fail(Fault::malformed, file_name(role) + ": K/N needs 1 <= K <= N <= " + std::to_string(role_keys_most));
     root.roles[role].threshold = quorum.threshold;
@@ -115,14 +129,8 @@ Result<MadeRealm> make_keys(const fs::path& path, const RealmPlan& plan, const c
       if (role == SigningRole::root) root_keys.push_back(std::move(key));
     }
   }
-  const crypto::SealKey admission = crypto::SealKey::generate();
-  root.admission = admission.public_key();
-  TRY(keep_key(path / "keys" / "admission.key", admission.reveal(), public_text("admission", admission.public_key().hex()), unlocking));
-  const crypto::SealKey recovery = crypto::SealKey::generate();
-  root.recovery = recovery.public_key();
-  const auto shares = TRY(crypto::split(TRY(crypto::SharedSecret::from(recovery.reveal())), plan.recovery.threshold, plan.recovery.count));
-  for (std::size_t i = 0; i < shares.size(); ++i)
-    TRY(node::write_file(path / "shares" / ("share-" + std::to_string(i + 1)), view_of(shares[i] + "\n"), Secrecy::secret));
+  root.admission = TRY(make_admission(path / "keys" / "admission.key", unlocking));
+  root.recovery = TRY(make_recovery(path / "shares", "share-", plan.recovery));
   std::vector<const crypto::SigningKey*> signers;
   for (const crypto::SigningKey& key : root_keys) signers.push_back(&key);
   MadeRealm out;
@@ -146,6 +154,18 @@ std::string document_file(std::string name) {
 }
 
 }  // namespace
+
+RealmPlan::Quorum default_quorum(SigningRole role) {
+  switch (role) {
+    case SigningRole::root: return {3, 5};
+    case SigningRole::policy:
+    case SigningRole::key_authority: return {2, 3};
+    case SigningRole::snapshot:
+    case SigningRole::freshness: return {1, 2};
+    case SigningRole::emergency: return {1, 3};
+  }
+  return {};
+}
 
 Result<void> AuthorityDirectory::create(const fs::path& path, const RealmPlan& plan, const crypto::Unlocking& unlocking, std::int64_t now_s) {
   const RealmPlan::Quorum& shares = plan.recovery;
@@ -258,6 +278,55 @@ Result<void> AuthorityDirectory::keep(PolicyVersion version, const policy::Publi
   return node::sync_folder(path_ / "published");
 }
 
+// ---- what waits, and roots -------------------------------------------------------------------------------------------
+Result<void> AuthorityDirectory::keep_root(const Bytes& envelope) {
+  policy::Trust trust = TRY(policy::Trust::begin(realm_.first_root, std::nullopt));
+  for (const Bytes& root : roots_) TRY(trust.offer(root, 0));
+  if (TRY(trust.offer(envelope, 0)).outcome != policy::Outcome::advanced) return fail(Fault::exists, "this root is kept already");
+  TRY(node::write_file(path_ / "roots" / std::to_string(trust.root().version), envelope, Secrecy::open));
+  roots_.push_back(envelope);
+  root_ = trust.root();
+  return {};
+}
+
+Result<crypto::SealPublicKey> AuthorityDirectory::make_admission_key(const crypto::Unlocking& unlocking) const {
+  return make_admission(path_ / "keys" / ("admission-" + std::to_string(root_.version + 1) + ".key"), unlocking);
+}
+Result<crypto::SealPublicKey> AuthorityDirectory::make_recovery_shares(const RealmPlan::Quorum& quorum) const {
+  return make_recovery(path_ / "shares", "root-" + std::to_string(root_.version + 1) + "-share-", quorum);
+}
+
+Result<std::optional<policy::DraftFile>> AuthorityDirectory::draft() const {
+  std::error_code code;
+  if (!fs::exists(draft_path(), code)) return std::optional<policy::DraftFile>();
+  return std::optional(
+      TRY(within(draft_path().string(), policy::read_draft_file(TRY(node::read_file(draft_path(), policy::draft_bytes_most, Secrecy::secret))))));
+}
+Result<void> AuthorityDirectory::save_draft(const policy::DraftFile& it) const {
+  return node::write_file(draft_path(), policy::write_draft_file(it), Secrecy::secret, Existing::replace);
+}
+Result<void> AuthorityDirectory::drop_draft() const {
+  std::error_code code;
+  fs::remove(draft_path(), code);
+  if (code) return fail(Fault::unavailable, "remove " + draft_path().string() + ": " + code.message());
+  return node::sync_folder(path_);
+}
+
+Result<std::optional<policy::Root>> AuthorityDirectory::sealed_under() const {
+  const auto published = TRY(newest());
+  if (!published || roots_.size() < 2) return std::optional<policy::Root>();
+  const std::int64_t sealed_s = TRY(policy::parse_epochs(TRY(policy::read_envelope(published->at("epochs"))).payload)).header.issued_s;
+  // One draft waits at a time, so between a root's drafting and its coming nothing is published: what is dated before it is sealed to the keys before it.
+  std::optional<policy::Root> out, next;
+  for (auto at = roots_.rbegin(); at != roots_.rend(); ++at) {
+    policy::Root it = TRY(policy::parse_root(TRY(policy::read_envelope(*at)).payload));
+    if (next && sealed_s >= next->issued_s) break;
+    if (next && (next->admission != it.admission || next->recovery != it.recovery)) out = it;
+    next = std::move(it);
+  }
+  return out;
+}
+
 // ---- keys ------------------------------------------------------------------------------------------------------------
 Result<crypto::SecretBytes> AuthorityDirectory::open_key(const fs::path& path, const std::string& text, crypto::Protection protection,
                                                          const SecretOptions& secret) const {
@@ -271,12 +340,22 @@ Result<crypto::SecretBytes> AuthorityDirectory::open_key(const fs::path& path, c
   return within(path.string(), std::move(opened));
 }
 
-Result<crypto::SealKey> AuthorityDirectory::admission_key(const SecretOptions& secret) const {
-  const std::string wanted = public_text("admission", root_.admission.hex());
+Result<std::map<crypto::VerifyKey, std::string>> AuthorityDirectory::keys_here() const {
+  std::map<crypto::VerifyKey, std::string> out;
+  for (std::size_t i = 0; i < policy::signing_role_count; ++i) {
+    const std::string role = file_name(static_cast<SigningRole>(i));
+    for (const FoundKey& it : TRY(find_keys({path_ / "keys"}, role)))
+      if (const auto key = crypto::VerifyKey::parse(text_of(it.file.public_part).substr(role.size() + 1)))
+        out.emplace(*key, "keys/" + it.path.filename().string());
+  }
+  return out;
+}
+
+Result<crypto::SealKey> AuthorityDirectory::admission_key(const crypto::SealPublicKey& wanted, const SecretOptions& secret) const {
   for (const FoundKey& it : TRY(find_keys({path_ / "keys"}, "admission"))) {
-    if (text_of(it.file.public_part) != wanted) continue;
+    if (text_of(it.file.public_part) != public_text("admission", wanted.hex())) continue;
     crypto::SealKey key = TRY(crypto::SealKey::from(TRY(open_key(it.path, it.text, it.file.protection, secret)).reveal()));
-    if (key.public_key() != root_.admission) return fail(Fault::not_authentic, it.path.string() + " is not the realm's admission key");
+    if (key.public_key() != wanted) return fail(Fault::not_authentic, it.path.string() + " is not the realm's admission key");
     return key;
   }
   return fail(Fault::not_found, (path_ / "keys").string() + " has not the realm's admission key");
@@ -304,7 +383,27 @@ Result<std::vector<crypto::SigningKey>> AuthorityDirectory::signing_keys(Signing
   return out;
 }
 
-Result<crypto::SealKey> recovery_key(const std::vector<std::string>& share_files, const policy::Root& root) {
+Result<crypto::VerifyKey> make_signing_key_file(const fs::path& path, SigningRole role, const crypto::Unlocking& unlocking) {
+  const crypto::SigningKey key = crypto::SigningKey::generate();
+  TRY(keep_key(path, key.reveal_seed(), public_text(file_name(role), key.public_key().hex()), unlocking));
+  return key.public_key();
+}
+
+Result<crypto::SigningKey> open_signing_key_file(const fs::path& path, const SecretOptions& secret) {
+  const std::string text(text_of(TRY(node::read_file(path, crypto::key_file_bytes_most, Secrecy::secret))));
+  const crypto::KeyFile file = TRY(within(path.string(), crypto::read_key_file(text)));
+  const std::string_view says = text_of(file.public_part);
+  const std::size_t space = says.find(' ');
+  bool is_role = false;
+  for (std::size_t i = 0; i < policy::signing_role_count; ++i) is_role = is_role || says.substr(0, space) == policy::name_of(static_cast<SigningRole>(i));
+  if (space == std::string_view::npos || !is_role) return fail(Fault::malformed, path.string() + " holds no signing key of the authority");
+  const crypto::Unlocking with = TRY(secret_for(file.protection, secret, path.string()));
+  crypto::SigningKey key = TRY(crypto::SigningKey::from_seed(TRY(within(path.string(), crypto::unlock(text, with))).reveal()));
+  if (key.public_key().hex() != says.substr(space + 1)) return fail(Fault::not_authentic, path.string() + " holds another key than it says");
+  return key;
+}
+
+Result<crypto::SealKey> recovery_key(const std::vector<std::string>& share_files, const std::vector<policy::Root>& roots) {
   std::vector<std::string> shares;
   for (const std::string& file : share_files) {
     const crypto::SecretBytes text = TRY(node::read_secret_file(file, share_bytes_most));
@@ -314,7 +413,8 @@ Result<crypto::SealKey> recovery_key(const std::vector<std::string>& share_files
   for (std::string& share : shares) crypto::detail::wipe(share.data(), share.size());
   if (!secret) return std::unexpected(std::move(secret).error().within("the shares"));
   crypto::SealKey key = TRY(crypto::SealKey::from(secret->reveal()));
-  if (key.public_key() != root.recovery) return fail(Fault::not_authentic, "these are shares of another realm's recovery key");
+  if (std::ranges::none_of(roots, [&](const policy::Root& it) { return it.recovery == key.public_key(); }))
+    return fail(Fault::not_authentic, "these are shares of another realm's recovery key");
   return key;
 }
 

@@ -7,15 +7,16 @@
 //   keys/ROLE-N.key         one key file (docs/keys.md) for each signing key; keys/admission.key. They may be moved to other media
 //   shares/share-N          of the recovery key; made once, to be carried away
 //   published/N/            the documents of policy version N, by their names ("/" as "_"); the newest is in force
+//   draft.json              what waits for its signatures (policy/signing.h), as long as there is something
 //
-// Every change is one file or folder moved into place. One process works on a folder at a time. No private key is in clear anywhere.
-// Threads: one.
+// Every change is one file or folder moved into place. One process works on a folder at a time. No private key is in clear anywhere, but draft.json has the key
+// of the directory, beside policy.toml which says the same. Threads: one.
 #pragma once
 #include <filesystem>
 #include <optional>
 
 #include "node/home.h"
-#include "policy/authoring.h"
+#include "policy/signing.h"
 #include "tools/authority_register.h"
 #include "tools/secrets.h"
 
@@ -30,10 +31,14 @@ struct RealmPlan {
   struct Quorum {
     std::uint32_t threshold{1}, count{1};
   };
-  std::map<policy::SigningRole, Quorum> roles;  ///< those not named: one of one
+  std::map<policy::SigningRole, Quorum> roles;  ///< those not named: default_quorum
   Quorum recovery{2, 3};
   std::uint32_t root_days{3650};
 };
+
+/// What a role begins with where nobody says otherwise: three of five for root, two of three for what is signed offline, one of two online, one of three
+/// officers.
+RealmPlan::Quorum default_quorum(policy::SigningRole role);
 
 class AuthorityDirectory {
  public:
@@ -67,8 +72,28 @@ class AuthorityDirectory {
   /// Fault: exists.
   Result<void> keep(PolicyVersion version, const policy::Publication& documents) const;
 
+  /// The next root, signed up to both thresholds. Faults: not_authentic, and those of Trust::offer; exists.
+  Result<void> keep_root(const Bytes& envelope);
+
+  /// What waits for signatures; nothing: there is no draft. Faults: those of read_draft_file.
+  Result<std::optional<policy::DraftFile>> draft() const;
+  std::filesystem::path draft_path() const { return path_ / "draft.json"; }
+  Result<void> save_draft(const policy::DraftFile& it) const;
+  Result<void> drop_draft() const;
+
+  /// The root under whose admission and recovery keys the newest publication is sealed, where a root since has others. Nothing: they are those of root().
+  Result<std::optional<policy::Root>> sealed_under() const;
+
+  /// Public halves of the signing keys whose files lie in keys/, and the files' names. Faults: those of reading.
+  Result<std::map<crypto::VerifyKey, std::string>> keys_here() const;
+
   /// Opens key files as far as thresholds need them. `folders`: where else key files lie. Faults: not_found (too few keys of a role), denied.
-  Result<crypto::SealKey> admission_key(const SecretOptions& secret) const;
+  /// New ones for the next root, in keys/ and shares/, beside those that there are: the public half. Faults: those of writing.
+  Result<crypto::SealPublicKey> make_admission_key(const crypto::Unlocking& unlocking) const;
+  Result<crypto::SealPublicKey> make_recovery_shares(const RealmPlan::Quorum& quorum) const;
+
+  /// Of root(), or of an earlier one.
+  Result<crypto::SealKey> admission_key(const crypto::SealPublicKey& wanted, const SecretOptions& secret) const;
   Result<std::vector<crypto::SigningKey>> signing_keys(policy::SigningRole role, const std::vector<std::string>& folders, const SecretOptions& secret) const;
 
  private:
@@ -85,7 +110,12 @@ class AuthorityDirectory {
   mutable std::optional<crypto::Unlocking> typed_;
 };
 
-/// Where the recovery key comes from on the worst day. Faults: those of crypto::combine; not_authentic (of another realm).
-Result<crypto::SealKey> recovery_key(const std::vector<std::string>& share_files, const policy::Root& root);
+/// Where the recovery key comes from on the worst day: that of one of these roots. Faults: those of crypto::combine; not_authentic (of another realm).
+Result<crypto::SealKey> recovery_key(const std::vector<std::string>& share_files, const std::vector<policy::Root>& roots);
+
+/// A key file with a signing key of that role, as all are made. Faults: exists, those of writing.
+Result<crypto::VerifyKey> make_signing_key_file(const std::filesystem::path& path, policy::SigningRole role, const crypto::Unlocking& unlocking);
+/// The signing key of one key file. Faults: those of reading and unlocking; malformed (it holds another kind of key).
+Result<crypto::SigningKey> open_signing_key_file(const std::filesystem::path& path, const SecretOptions& secret);
 
 }  // namespace dozo::tools

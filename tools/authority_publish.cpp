@@ -82,6 +82,28 @@ Result<Admitted> take(Register& into, const policy::EnrolmentRequest& request, b
   return out;
 }
 
+/// A newcomer proves its keys to the admission key of the root in its realm.json, which may be an older one. `opened`: those tried so far, newest root first.
+Result<void> check_possession(const AuthorityDirectory& directory, const policy::NodeRequest& request, std::vector<crypto::SealKey>& opened,
+                              const SecretOptions& secret) {
+  std::vector<crypto::SealPublicKey> wanted;
+  for (auto at = directory.roots().rbegin(); at != directory.roots().rend(); ++at) {
+    const crypto::SealPublicKey it = TRY(policy::parse_root(TRY(policy::read_envelope(*at)).payload)).admission;
+    if (std::ranges::find(wanted, it) == wanted.end()) wanted.push_back(it);
+  }
+  std::optional<Error> first;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (i == opened.size()) {
+      auto key = directory.admission_key(wanted[i], secret);
+      if (!key) return std::unexpected(first.value_or(key.error()));
+      opened.push_back(std::move(*key));
+    }
+    const auto checked = policy::check_request(request, directory.realm().realm, opened[i]);
+    if (checked || checked.error().fault != Fault::not_authentic) return checked;
+    if (!first) first = checked.error();
+  }
+  return std::unexpected(*first);
+}
+
 }  // namespace
 
 Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::vector<std::string>& files, bool replace, Checking checking,
@@ -89,14 +111,13 @@ Result<std::vector<Admitted>> admit(AuthorityDirectory& directory, const std::ve
   Register next = directory.entries();
   const PolicyVersion newest = TRY(directory.newest_version());
   std::vector<Admitted> out;
-  std::optional<crypto::SealKey> admission;
+  std::vector<crypto::SealKey> admissions;
   for (const std::string& file : files) {
     const auto request = TRY(within(file, policy::read_request(TRY(node::read_file(file, policy::request_bytes_most)))));
     const RealmId realm = std::visit([](const auto& it) { return it.realm; }, request);
     if (realm != directory.realm().realm) return fail(Fault::denied, file + ": the request is for another realm");
     if (const auto* node = std::get_if<policy::NodeRequest>(&request); node != nullptr && checking == Checking::all_keys) {
-      if (!admission) admission = TRY(directory.admission_key(secret));
-      TRY(within(file, policy::check_request(*node, realm, *admission)));
+      TRY(within(file, check_possession(directory, *node, admissions, secret)));
     }
     out.push_back(TRY(within(file, take(next, request, replace, newest))));
   }
@@ -214,7 +235,10 @@ Result<Signers> open_signers(const AuthorityDirectory& directory, std::initializ
 
 }  // namespace
 
-Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, const Cutting& cutting, std::int64_t now_s) {
+Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, const SecretOptions& secret, std::int64_t now_s) {
+  now_s = std::max(now_s, directory.root().issued_s);  // by their dates it is told what was sealed before the root and what after it
+  const std::optional<policy::Root> sealed_under = TRY(directory.sealed_under());
+  const crypto::SealKey admission = TRY(directory.admission_key(sealed_under.value_or(directory.root()).admission, secret));
   const policy::Source source = TRY(good_source(directory));
 
   // The ids of new libraries are kept before anything with them can get out.
@@ -227,19 +251,19 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& a
   if (new_ids) TRY(directory.save_register());
 
   Prepared out;
-  out.compiled = TRY(policy::compile(source, directory.entries().names()));
+  policy::Compiled compiled = TRY(policy::compile(source, directory.entries().names()));
   // Who was revoked is known to be out, though policy.toml may still have the table.
-  for (const std::string& name : out.compiled.absent) {
+  for (const std::string& name : compiled.absent) {
     const auto& revoked = directory.entries().revoked;
     if (std::ranges::none_of(revoked, [&](const Register::Revoked& it) { return it.name == name; })) out.absent.push_back(name);
   }
-  out.previous = TRY(directory.newest());
+  const std::optional<policy::Publication> previous = TRY(directory.newest());
   const PolicyVersion newest = TRY(directory.newest_version());
-  out.version.value = newest.value + 1;
-  const policy::Policy after(out.version, out.compiled.mesh, out.compiled.directory);
+  const policy::Policy after({newest.value + 1}, compiled.mesh, compiled.directory);
   policy::Policy before(newest, {}, policy::Directory{});
-  if (out.previous) {
-    const policy::Epochs epochs = TRY(policy::parse_epochs(TRY(payload_of(*out.previous, "epochs"))));
+  policy::Changes changes;
+  if (previous) {
+    const policy::Epochs epochs = TRY(policy::parse_epochs(TRY(payload_of(*previous, "epochs"))));
     const policy::KeyRing keys = TRY(policy::open_epochs_with_admission(admission, epochs));
     const auto opened = [&](PolicyVersion version) -> Result<policy::Policy> {
       const policy::Publication documents = TRY(directory.publication(version));
@@ -248,21 +272,88 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& a
     };
     before = TRY(opened(newest));
     Cuts cuts = TRY(cuts_for(directory, after, cutting, opened, now_s));
-    out.changes = std::move(cuts.changes);
+    changes = std::move(cuts.changes);
     out.cuts = std::move(cuts.lines);
   }
+  changes.new_sealing = sealed_under.has_value();
   out.rights = policy::compare_rights(before, after, now_s * 1000);
-  // What cannot be made is said before anybody is asked to sign it.
-  TRY(policy::draft(directory.root(), directory.realm().realm, out.compiled, out.previous ? &*out.previous : nullptr, out.changes, admission, now_s));
+  policy::Draft draft = TRY(policy::draft(directory.root(), directory.realm().realm, compiled, previous ? &*previous : nullptr, changes, admission, now_s));
+  out.notes = std::move(draft.notes);
+  out.draft = {directory.realm().realm,         directory.roots(), std::move(draft.documents), {},
+               std::move(draft.directory_keys), draft.version,     compiled.snapshot_days,     compiled.freshness_hours};
+  if (previous)
+    for (const char* name : {"mesh", "directory"}) out.draft.before[name] = previous->at(name);
   return out;
 }
 
-Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& prepared, const crypto::SealKey& admission,
-                               const std::vector<std::string>& folders, const SecretOptions& secret, std::int64_t now_s) {
-  const Signers signers =
-      TRY(open_signers(directory, {SigningRole::policy, SigningRole::key_authority, SigningRole::snapshot, SigningRole::freshness}, folders, secret));
-  policy::Published out = TRY(policy::publish(directory.root(), directory.realm().realm, prepared.compiled, prepared.previous ? &*prepared.previous : nullptr,
-                                              prepared.changes, admission, signers.by_role, now_s));
+Result<void> sign_at_hand(const AuthorityDirectory& directory, policy::DraftFile& draft, const std::vector<std::string>& folders, const SecretOptions& secret) {
+  std::map<SigningRole, std::vector<crypto::SigningKey>> keys;
+  for (auto& [name, bytes] : draft.documents) {
+    const policy::Envelope document = TRY(policy::read_envelope(bytes));
+    const SigningRole role = policy::signer_of(document.type);
+    if (policy::verify(document, directory.root().keys_of(role))) continue;
+    const auto [at, is_new] = keys.try_emplace(role);
+    if (is_new) at->second = TRY(directory.signing_keys(role, folders, secret));
+    for (const crypto::SigningKey& key : at->second) bytes = TRY(policy::add_signature(bytes, key));
+  }
+  return {};
+}
+
+Result<policy::DraftFile> draft_root(const AuthorityDirectory& directory, const RootChanges& changes, std::int64_t now_s) {
+  const policy::Root& root = directory.root();
+  // What is sealed under the keys of this root is known by its date (AuthorityDirectory::sealed_under).
+  std::int64_t issued_s = std::max(now_s, root.issued_s + 1);
+  if (const auto published = TRY(directory.newest()))
+    issued_s = std::max(issued_s, TRY(policy::parse_epochs(TRY(payload_of(*published, "epochs")))).header.issued_s + 1);
+  policy::RootPlan plan{
+      root.name, issued_s, issued_s + changes.days * day_s, root.roles, changes.admission.value_or(root.admission), changes.recovery.value_or(root.recovery)};
+  for (const crypto::VerifyKey& key : changes.dropped) {
+    std::size_t gone = 0;
+    for (auto& [role, keys] : plan.roles) gone += std::erase(keys.keys, key);
+    if (gone == 0) return fail(Fault::not_found, "no role has the key " + key.hex());
+  }
+  for (const auto& [role, key] : changes.added) {
+    auto& keys = plan.roles[role].keys;
+    if (std::ranges::find(keys, key) != keys.end())
+      return fail(Fault::exists, "the role " + std::string(policy::name_of(role)) + " has the key " + key.hex() + " already");
+    keys.push_back(key);
+  }
+  for (auto& [role, keys] : plan.roles) {
+    if (const auto threshold = changes.thresholds.find(role); threshold != changes.thresholds.end()) keys.threshold = threshold->second;
+    if (keys.threshold < 1 || keys.threshold > keys.keys.size())
+      return fail(Fault::malformed, std::string(policy::name_of(role)) + ": " + std::to_string(keys.threshold) + " of " + std::to_string(keys.keys.size()) +
+                                        " cannot sign: add keys, or set --threshold");
+  }
+  policy::DraftFile out;
+  out.realm = directory.realm().realm;
+  out.roots = directory.roots();
+  out.documents["root"] = TRY(policy::draft_root(plan, &root, out.realm));
+  return out;
+}
+
+Result<std::string> missing_signatures(const policy::DraftFile& draft) {
+  std::string out;
+  for (const policy::Lack& it : TRY(policy::lacking(draft)))
+    out += (out.empty() ? "" : ", ") + it.document + " (" + std::to_string(it.signatures) + " of " + std::to_string(it.threshold) + " of " + it.role + ")";
+  return out;
+}
+
+Result<policy::Published> finish(AuthorityDirectory& directory, const policy::DraftFile& draft, const std::vector<std::string>& folders,
+                                 const SecretOptions& secret, std::int64_t now_s) {
+  if (TRY(directory.newest_version()).value + 1 != draft.version.value || draft.roots != directory.roots())
+    return fail(Fault::denied, "the draft follows another policy or root than the newest: drop it, and draft again");
+  if (const std::string missing = TRY(missing_signatures(draft)); !missing.empty()) return fail(Fault::denied, "signatures are missing: " + missing);
+  const Signers signers = TRY(open_signers(directory, {SigningRole::snapshot, SigningRole::freshness}, folders, secret));
+  const RealmId& realm = directory.realm().realm;
+  const std::optional<policy::Publication> previous = TRY(directory.newest());
+  policy::Draft complete{draft.version, draft.documents, {}, {}, {}};
+  policy::Published out{draft.documents, draft.version, {}};
+  out.documents["snapshot"] =
+      TRY(policy::sign_with(TRY(policy::draft_snapshot(directory.root(), realm, complete, previous ? &*previous : nullptr, draft.snapshot_days, now_s)),
+                            signers.by_role.at(SigningRole::snapshot)));
+  const std::uint64_t last = previous ? TRY(policy::parse_freshness(TRY(payload_of(*previous, "freshness")))).header.version : 0;
+  out.documents["freshness"] =
+      TRY(policy::refresh(realm, out.documents["snapshot"], last, draft.freshness_hours, signers.by_role.at(SigningRole::freshness), now_s));
   TRY(finish_publication(directory, out, now_s));
   return out;
 }

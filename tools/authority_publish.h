@@ -1,7 +1,7 @@
 // Publishing: from an authority's folder to the next version of a realm's policy, signed and kept; and taking newcomers in and nodes out before that.
 //
-// prepare() changes nothing but the register (ids of new libraries); what it found is for people to read; sign() then makes it so.
-// Threads: one.
+// prepare() changes nothing but the register (ids of new libraries); what it found is for people to read. Then the draft is signed, here or by custodians on
+// their own machines (authority_signing.h), and finish() makes it so. Threads: one.
 #pragma once
 #include "policy/policy.h"
 #include "tools/authority_cuts.h"
@@ -28,24 +28,42 @@ Result<std::optional<policy::CutSubject>> subject_named(const AuthorityDirectory
 Result<void> revoke(AuthorityDirectory& directory, const std::string& name, bool cut, const std::optional<node::local::Heads>& heads);
 
 struct Prepared {
-  PolicyVersion version;  ///< that it will have, or more
-  policy::Compiled compiled;
-  std::optional<policy::Publication> previous;
-  policy::Changes changes;
+  policy::DraftFile draft;          ///< nobody has signed what is new in it
   std::vector<std::string> rights;  ///< gained and lost: compare_rights
   std::vector<std::string> absent;  ///< names in the source that nobody is admitted for
   std::vector<std::string> cuts;    ///< one line each
+  std::vector<std::string> notes;   ///< new epochs
 };
-/// Faults: malformed (mistakes of the source, one a line), not_found (a home node that is not admitted), those of the keys and of cuts_for.
-Result<Prepared> prepare(AuthorityDirectory& directory, const crypto::SealKey& admission, const Cutting& cutting, std::int64_t now_s);
+/// What policy.toml says now, as the next version. Faults: malformed (mistakes of the source, one a line), not_found (a home node that is not admitted), those
+/// of the keys and of cuts_for.
+Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, const SecretOptions& secret, std::int64_t now_s);
 
-/// Signs, checks as a node would, keeps, and renews realm.json. `folders`: where else keys lie. Faults: those of policy::publish; not_found (too few keys).
-Result<policy::Published> sign(AuthorityDirectory& directory, const Prepared& prepared, const crypto::SealKey& admission,
-                               const std::vector<std::string>& folders, const SecretOptions& secret, std::int64_t now_s);
+/// Signs what the draft lacks with keys that are at hand. `folders`: where else they lie. Faults: not_found (too few keys), those of opening them.
+Result<void> sign_at_hand(const AuthorityDirectory& directory, policy::DraftFile& draft, const std::vector<std::string>& folders, const SecretOptions& secret);
+
+/// The next root, as nobody has signed it yet. Keys are added to roles and dropped from all; thresholds that are not named stay, as long as there are keys for
+/// them.
+struct RootChanges {
+  std::vector<std::pair<policy::SigningRole, crypto::VerifyKey>> added;
+  std::vector<crypto::VerifyKey> dropped;
+  std::map<policy::SigningRole, std::uint32_t> thresholds;
+  std::optional<crypto::SealPublicKey> admission, recovery;
+  std::uint32_t days{};
+};
+/// Faults: not_found (a dropped key that no role has), exists (an added one that the role has), malformed (a threshold that cannot be met).
+Result<policy::DraftFile> draft_root(const AuthorityDirectory& directory, const RootChanges& changes, std::int64_t now_s);
+
+/// "mesh (1 of 2 of policy), ...": what a draft waits for. Empty: nothing.
+Result<std::string> missing_signatures(const policy::DraftFile& draft);
+
+/// A draft that lacks nothing: signs snapshot and freshness with keys at hand, checks as a node would, keeps, and renews realm.json. Faults: denied (a
+/// signature is missing, or the draft follows what is no longer the newest), not_found (too few keys).
+Result<policy::Published> finish(AuthorityDirectory& directory, const policy::DraftFile& draft, const std::vector<std::string>& folders,
+                                 const SecretOptions& secret, std::int64_t now_s);
 
 /// A publication by the policy role alone, for the day when the key authority's files are lost: only the mesh changes. Nodes that it adds get no grants and
 /// need the shares of the recovery key; nodes that it takes out are no longer served, but no new epoch closes what is written from now on to the keys that they
-/// have. Cuts are made as ever. Faults: those of prepare() and sign(); not_found (nothing was published before), denied (a new library, which needs a key).
+/// have. Cuts are made as ever. Faults: those of prepare() and finish(); not_found (nothing was published before), denied (a new library, which needs a key).
 Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const Cutting& cutting, const std::vector<std::string>& folders,
                                              const SecretOptions& secret, std::int64_t now_s);
 

@@ -1,4 +1,4 @@
-// The verbs of HQ: authority init, admit, revoke, publish, offer, install.
+// The verbs of HQ: authority init, admit, revoke, draft, publish, offer, install.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "tools/authority_publish.h"
+#include "tools/authority_signing.h"
 #include "tools/command.h"
 #include "tools/print.h"
 
@@ -197,28 +198,75 @@ Result<void> publish_mesh(const Common& common, const PublishOptions& options, A
   return hand_over_after(common, directory);
 }
 
+void print_prepared(const Prepared& prepared) {
+  for (const std::string& name : prepared.absent) std::printf("not admitted yet, left out: %s\n", shown(name).c_str());
+  for (const std::string& line : prepared.cuts) std::printf("%s\n", shown(line).c_str());
+  for (const std::string& line : prepared.rights) std::printf("%s\n", shown(line).c_str());
+  if (prepared.rights.empty()) std::printf("nobody's rights change\n");
+  std::fflush(stdout);
+}
+
+/// What was drafted, once all have signed.
+Result<void> publish_draft(const Common& common, AuthorityDirectory& directory, const policy::DraftFile& draft, const PublishOptions& options) {
+  if (!draft.is_root()) {
+    // A stop between keeping and dropping: it is published.
+    const bool is_kept = TRY(directory.newest_version()) == draft.version && TRY(directory.publication(draft.version)).at("mesh") == draft.documents.at("mesh");
+    if (!is_kept) TRY(finish(directory, draft, options.keys, options.secret, now_s()));
+    TRY(directory.drop_draft());
+    if (common.json) return print({{"policy", draft.version.value}}), Result<void>();
+    std::printf("published as version %llu\n", static_cast<unsigned long long>(draft.version.value));
+    return {};
+  }
+  if (draft.documents.at("root") != directory.roots().back()) {
+    if (draft.roots != directory.roots()) return fail(Fault::denied, "the draft follows another root than the newest: drop it, and draft again");
+    if (const std::string missing = TRY(missing_signatures(draft)); !missing.empty()) return fail(Fault::denied, "signatures are missing: " + missing);
+    TRY(directory.keep_root(draft.documents.at("root")));
+  }
+  TRY(directory.drop_draft());
+  if (common.json) return print({{"root", directory.root().version}}), Result<void>();
+  std::printf("root %llu is kept; what dropped keys have signed is signed anew by the next publication: dozo authority publish %s\n",
+              static_cast<unsigned long long>(directory.root().version), shown(options.directory).c_str());
+  return {};
+}
+
 Result<void> publish(const Common& common, const PublishOptions& options) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
   TRY(check_clock(common));
-  if (options.without_key_authority) return publish_mesh(common, options, directory);
-  const crypto::SealKey admission = TRY(directory.admission_key(options.secret));
-  const Prepared prepared = TRY(prepare(directory, admission, cutting_of(common, options), now_s()));
-  if (!common.json) {
-    for (const std::string& name : prepared.absent) std::printf("not admitted yet, left out: %s\n", shown(name).c_str());
-    for (const std::string& line : prepared.cuts) std::printf("%s\n", shown(line).c_str());
-    for (const std::string& line : prepared.rights) std::printf("%s\n", shown(line).c_str());
-    if (prepared.rights.empty()) std::printf("nobody's rights change\n");
-    std::fflush(stdout);
+  if (std::optional<policy::DraftFile> draft = TRY(directory.draft())) {
+    if (options.without_key_authority) misused("a draft waits for its signatures: publish that, or drop it with dozo authority draft --drop");
+    TRY(publish_draft(common, directory, *draft, options));
+    return TRY(directory.newest_version()).value == 0 ? Result<void>() : hand_over_after(common, directory);
   }
-  if (!options.yes && !TRY(confirmed(prepared.version))) return fail(Fault::denied, "nothing was signed");
-  const policy::Published published = TRY(sign(directory, prepared, admission, options.keys, options.secret, now_s()));
+  if (options.without_key_authority) return publish_mesh(common, options, directory);
+  Prepared prepared = TRY(prepare(directory, cutting_of(common, options), options.secret, now_s()));
+  if (!common.json) print_prepared(prepared);
+  if (!options.yes && !TRY(confirmed(prepared.draft.version))) return fail(Fault::denied, "nothing was signed");
+  TRY(sign_at_hand(directory, prepared.draft, options.keys, options.secret));
+  const policy::Published published = TRY(finish(directory, prepared.draft, options.keys, options.secret, now_s()));
   if (common.json) {
-    print({{"policy", published.version.value}, {"notes", published.notes}, {"rights", prepared.rights}, {"absent", prepared.absent}, {"cuts", prepared.cuts}});
+    print({{"policy", published.version.value}, {"notes", prepared.notes}, {"rights", prepared.rights}, {"absent", prepared.absent}, {"cuts", prepared.cuts}});
   } else {
-    for (const std::string& note : published.notes) std::printf("%s\n", shown(note).c_str());
+    for (const std::string& note : prepared.notes) std::printf("%s\n", shown(note).c_str());
     std::printf("published as version %llu\n", static_cast<unsigned long long>(published.version.value));
   }
   return hand_over_after(common, directory);
+}
+
+struct DraftOptions {
+  PublishOptions of;
+  std::string output;
+  bool drop = false;
+};
+
+/// What publish would sign, for custodians who sign on their own machines.
+Result<void> draft(const Common& common, const DraftOptions& options) {
+  AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.of.directory));
+  if (options.drop) return directory.drop_draft();
+  if (TRY(directory.draft())) return fail(Fault::exists, "a draft waits for its signatures already: publish it, or drop it with --drop");
+  TRY(check_clock(common));
+  const Prepared prepared = TRY(prepare(directory, cutting_of(common, options.of), options.of.secret, now_s()));
+  if (!common.json) print_prepared(prepared);
+  return keep_draft(common, directory, prepared.draft, options.output);
 }
 
 Result<void> offer(const Common& common, const std::string& path) {
@@ -273,7 +321,10 @@ void add_authority_verbs(CLI::App& app, Common& common) {
     const auto role = static_cast<SigningRole>(i);
     std::string name(policy::name_of(role));
     std::replace(name.begin(), name.end(), '_', '-');
-    verb->add_option("--" + name, init_options->quorums[role], "K/N: how many of how many keys sign as " + name + " (1/1)")->type_name("K/N");
+    verb->add_option("--" + name, init_options->quorums[role],
+                     "K/N: how many of how many keys sign as " + name + " (" + std::to_string(default_quorum(role).threshold) + "/" +
+                         std::to_string(default_quorum(role).count) + ")")
+        ->type_name("K/N");
   }
   verb->add_option("--recovery", init_options->recovery, "K/N: how many of how many shares bring the recovery key back")
       ->capture_default_str()
@@ -313,6 +364,19 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb->add_flag("--cut-all", publish_options->cut_all, "nothing stays of it")->excludes(publish_no_cut);
   add_secret_options(*verb, publish_options->secret);
   verb->callback([=, &common] { finish(publish(common, *publish_options)); });
+
+  auto draft_options = std::make_shared<DraftOptions>();
+  verb = authority->add_subcommand("draft", "write what publish would sign into a file, for custodians who sign on their own machines");
+  verb->add_option("directory", draft_options->of.directory, "the authority's folder")->required()->type_name(takes::folder);
+  verb->add_option("-o,--output", draft_options->output, "where to write it for them; it shows who is in the directory: keep it as secret")
+      ->type_name(takes::file);
+  verb->add_flag("--drop", draft_options->drop, "forget the one that waits");
+  auto* draft_no_cut = verb->add_flag("--no-cut", draft_options->of.no_cut, "all stays that those wrote who lose writing now");
+  verb->add_flag("--cut-all", draft_options->of.cut_all, "nothing stays of it")->excludes(draft_no_cut);
+  add_secret_options(*verb, draft_options->of.secret);
+  verb->callback([=, &common] { finish(draft(common, *draft_options)); });
+
+  add_signing_verbs(*authority, common);
 
   auto directory = std::make_shared<std::string>();
   verb = authority->add_subcommand("offer", "hand what is published to the running node of --home, once more");

@@ -100,8 +100,12 @@ struct RecoverOptions {
   SecretOptions secret;
 };
 
-/// The newest `epochs` that these envelopes hold, signed by the key authority of the realm's newest root among them.
-Result<policy::Epochs> epochs_in(const policy::RealmFile& realm, const std::vector<Bytes>& envelopes) {
+struct Found {
+  policy::Epochs epochs;
+  std::vector<policy::Root> roots;
+};
+/// The newest `epochs` that these envelopes hold, signed by the key authority of one of the realm's roots among them.
+Result<Found> epochs_in(const policy::RealmFile& realm, const std::vector<Bytes>& envelopes) {
   std::vector<policy::Envelope> epochs;
   std::map<std::uint64_t, const Bytes*> roots;
   for (const Bytes& bytes : envelopes) {
@@ -129,7 +133,7 @@ Result<policy::Epochs> epochs_in(const policy::RealmFile& realm, const std::vect
     if (read.header.realm == realm.realm && (!newest || newest->header.version < read.header.version)) newest = std::move(read);
   }
   if (!newest) return fail(Fault::not_found, "no epochs document of this realm is there: has the node its policy yet (dozo node join)?");
-  return std::move(*newest);
+  return Found{std::move(*newest), std::move(chain)};
 }
 
 Result<std::vector<Bytes>> read_documents(const std::string& path) {
@@ -150,8 +154,8 @@ Result<void> recover(const Common& common, const RecoverOptions& options) {
   const node::Home home = TRY(node::open_home(common.home));
   const std::vector<Bytes> envelopes =
       options.documents.empty() ? TRY(ask_for<local::Documents>(common, local::DocumentsRequest{})).envelopes : TRY(read_documents(options.documents));
-  const policy::Epochs epochs = TRY(epochs_in(home.realm, envelopes));
-  const crypto::SealKey recovery = TRY(recovery_key(options.shares, home.realm.root));
+  const auto [epochs, roots] = TRY(epochs_in(home.realm, envelopes));
+  const crypto::SealKey recovery = TRY(recovery_key(options.shares, roots));
   policy::KeyRing keys = TRY(policy::open_epochs_with_recovery(recovery, epochs));
   const node::HomeKeys own = TRY(open_home_keys(home, options.secret));
   policy::KeyRing all = TRY(node::read_recovered(home, own.local));

@@ -4,6 +4,7 @@
 #include "policy/enrolment.h"
 #include "policy/envelope.h"
 #include "policy/policy.h"
+#include "policy/signing.h"
 #include "policy/source.h"
 #include "policy/trust.h"
 #include "tests/fuzz/targets.h"
@@ -70,6 +71,23 @@ bool realm_file(ByteView bytes) {
   return true;
 }
 
+bool draft_file(ByteView bytes) {
+  auto it = read_draft_file(bytes);
+  if (!it) return false;
+  const auto again = read_draft_file(write_draft_file(*it));
+  INVARIANT(again && again->documents == it->documents && again->before == it->before && again->roots == it->roots);
+  (void)lacking(*it);
+  (void)describe(*it, 1'800'000'000'000);
+  if (const auto made = sign_draft(*it, signing_key())) INVARIANT(add_signatures(*it, *made));
+  return true;
+}
+bool signatures_file(ByteView bytes) {
+  const auto it = read_signatures_file(bytes);
+  if (!it) return false;
+  const auto again = read_signatures_file(write_signatures_file(*it));
+  INVARIANT(again && *again == *it);
+  return true;
+}
 bool request(ByteView bytes) {
   static const crypto::SealKey admission = crypto::SealKey::from(counted<Digest>(0x60).view()).value();
   const auto it = read_request(bytes);
@@ -78,11 +96,21 @@ bool request(ByteView bytes) {
   return true;
 }
 
-constexpr std::array targets{Target{"envelope", envelope},    Target{"root", root},         Target{"mesh", mesh},
-                             Target{"directory", directory},  Target{"epochs", epochs},     Target{"sealed_directory", sealed_directory},
-                             Target{"grants", grants},        Target{"snapshot", snapshot}, Target{"freshness", freshness},
-                             Target{"suspend", suspend},      Target{"request", request},   Target{"policy_source", policy_source},
-                             Target{"realm_file", realm_file}};
+constexpr std::array targets{Target{"envelope", envelope},
+                             Target{"root", root},
+                             Target{"mesh", mesh},
+                             Target{"directory", directory},
+                             Target{"epochs", epochs},
+                             Target{"sealed_directory", sealed_directory},
+                             Target{"grants", grants},
+                             Target{"snapshot", snapshot},
+                             Target{"freshness", freshness},
+                             Target{"suspend", suspend},
+                             Target{"request", request},
+                             Target{"policy_source", policy_source},
+                             Target{"realm_file", realm_file},
+                             Target{"draft_file", draft_file},
+                             Target{"signatures_file", signatures_file}};
 
 }  // namespace
 

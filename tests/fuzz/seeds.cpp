@@ -13,6 +13,7 @@
 #include "node/receipts.h"
 #include "policy/enrolment.h"
 #include "policy/keys.h"
+#include "policy/signing.h"
 #include "store/acts.h"
 #include "store/feed.h"
 #include "store/manifest.h"
@@ -73,6 +74,18 @@ void add_policy(Seeds& to) {
   std::ostringstream example;
   example << in.rdbuf();
   to["policy_source"].push_back(bytes_of_text(example.str()));
+
+  policy::DraftFile draft{realm.id, {realm.first_root}, {}, {}, {}, {2}, 90, 24};
+  for (const auto& [name, bytes] : documents) {
+    const auto envelope = policy::read_envelope(bytes).value();
+    if (name == "mesh") draft.documents[name] = policy::unsigned_envelope(envelope.type, name, envelope.payload);
+    if (name == "directory" || name == "epochs" || name.starts_with("grants/")) draft.documents[name] = bytes;
+  }
+  for (const char* name : {"mesh", "directory"}) draft.before[name] = first.at(name);
+  for (const auto& [library, epoch] : keys.list())
+    if (library == policy::directory_library) draft.directory_keys.put(library, epoch, keys.find(library, epoch)->copy());
+  to["draft_file"].push_back(policy::write_draft_file(draft));
+  to["signatures_file"].push_back(policy::write_signatures_file({realm.id, {{"mesh", counted<Digest>(3), {signing_key().public_key(), {}}}}}));
 
   const policy::Contact contact{realm.nodes.at("hq").id, "hq", realm.nodes.at("hq").transport.public_key(), {"tcp://hq:7700", "tcp://hq:7701", ""}};
   to["realm_file"].push_back(policy::write_realm_file({realm.id, realm.first_root, {contact}, realm.root}));

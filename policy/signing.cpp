@@ -1,0 +1,328 @@
+#include "policy/signing.h"
+
+#include <algorithm>
+#include <set>
+
+#include "crypto/hash.h"
+#include "policy/compare.h"
+#include "policy/documents_json.h"
+#include "policy/envelope.h"
+
+namespace dozo::policy {
+namespace {
+
+constexpr std::string_view draft_format = "dozo draft 1", signatures_format = "dozo signatures 1";
+constexpr std::size_t draft_values_most = 200'000, roots_most = 10'000, documents_most = 20'010;
+
+void read_documents(ObjectReader& from, std::string_view key, Publication& to) {
+  from.each_object(key, documents_most, [&](ObjectReader& it) {
+    Bytes envelope = it.base64("envelope", 1, envelope_bytes_most(DocumentType::directory));
+    const auto read = read_envelope(envelope);
+    if (!read) return it.wrong("envelope", read.error().text);
+    if (!to.emplace(read->name, std::move(envelope)).second) it.wrong("envelope", read->name + " is there twice");
+  });
+}
+Json write_documents(const Publication& of) {
+  Json::Array out;
+  for (const auto& [name, bytes] : of) out.push_back(Json::Object{{"envelope", to_base64(bytes)}});
+  return out;
+}
+
+/// Root by root: the newest, and the one that a drafted root follows is the same.
+Result<std::vector<Root>> chain_of(const DraftFile& draft) {
+  if (draft.roots.empty()) return fail(Fault::malformed, "the draft has no root");
+  Trust trust = TRY(Trust::begin(draft.roots.front(), std::nullopt));
+  if (trust.realm() != draft.realm) return fail(Fault::not_authentic, "the draft's first root is not that of the realm which it names");
+  std::vector<Root> out{trust.root()};
+  for (std::size_t i = 1; i < draft.roots.size(); ++i) {
+    if (TRY(trust.offer(draft.roots[i], 0)).outcome != Outcome::advanced) return fail(Fault::not_authentic, "the draft's roots are no chain");
+    out.push_back(trust.root());
+  }
+  return out;
+}
+
+/// Who may sign a document, and how many must: one set of keys, for a root two.
+struct Wanted {
+  std::string role;
+  RoleKeys keys;
+};
+Result<std::vector<Wanted>> wanted(const Envelope& document, const Root& root) {
+  if (document.type != DocumentType::root) return std::vector<Wanted>{{std::string(name_of(signer_of(document.type))), root.keys_of(signer_of(document.type))}};
+  const Root next = TRY(parse_root(document.payload));
+  return std::vector<Wanted>{{"root before", root.keys_of(SigningRole::root)}, {"root", next.keys_of(SigningRole::root)}};
+}
+
+std::uint32_t signed_by(const Envelope& document, const RoleKeys& keys) {
+  std::uint32_t out = 0;
+  for (const crypto::VerifyKey& key : keys.keys)
+    if (verify(document, {{key}, 1})) ++out;
+  return out;
+}
+
+std::string plural(std::size_t number, std::string_view one) { return std::to_string(number) + " " + std::string(one) + (number == 1 ? "" : "s"); }
+
+// ---- what a root changes ---------------------------------------------------------------------------------------------
+Result<std::vector<std::string>> describe_root(const Root& before, const Root& next) {
+  if (next.version != before.version + 1)
+    return fail(Fault::not_authentic, "root: version " + std::to_string(next.version) + " does not follow " + std::to_string(before.version));
+  std::vector<std::string> out{"root " + std::to_string(next.version) + ", after " + std::to_string(before.version) + ", good for " +
+                               plural(static_cast<std::size_t>((next.expires_s - next.issued_s) / day_s), "day")};
+  if (next.name != before.name) out.push_back("the realm is called " + next.name + ", not " + before.name);
+  for (const auto& [role, keys] : next.roles) {
+    const RoleKeys& old = before.keys_of(role);
+    const std::string name(name_of(role));
+    for (const crypto::VerifyKey& key : keys.keys)
+      if (std::ranges::find(old.keys, key) == old.keys.end()) out.push_back("added: " + name + " " + key.hex());
+    for (const crypto::VerifyKey& key : old.keys)
+      if (std::ranges::find(keys.keys, key) == keys.keys.end()) out.push_back("dropped: " + name + " " + key.hex());
+    if (keys.threshold != old.threshold || keys.keys.size() != old.keys.size())
+      out.push_back(name + ": " + std::to_string(keys.threshold) + " of " + std::to_string(keys.keys.size()) + " sign, instead of " +
+                    std::to_string(old.threshold) + " of " + std::to_string(old.keys.size()));
+  }
+  if (next.admission != before.admission) out.push_back("another admission key: " + next.admission.hex());
+  if (next.recovery != before.recovery) out.push_back("another recovery key: " + next.recovery.hex());
+  return out;
+}
+
+// ---- what a publication changes --------------------------------------------------------------------------------------
+struct Whole {
+  Mesh mesh;
+  Directory directory;
+};
+Result<Whole> open(const Publication& documents, const KeyRing& keys) {
+  for (const char* name : {"mesh", "directory"})
+    if (!documents.contains(name)) return fail(Fault::malformed, std::string("the draft has no ") + name);
+  return Whole{TRY(parse_mesh(TRY(read_envelope(documents.at("mesh"))).payload)),
+               TRY(open_directory(TRY(parse_sealed_directory(TRY(read_envelope(documents.at("directory"))).payload)), keys))};
+}
+
+/// That these are the ones which the draft follows: signed, and of the version before, or the same.
+Result<void> check_before(const DraftFile& draft, const std::vector<Root>& roots, const std::string& name, const Header& before, const Header& next) {
+  const Envelope document = TRY(read_envelope(draft.before.at(name)));
+  const auto vouches = [&](const Root& root) { return verify(document, root.keys_of(signer_of(document.type))).has_value(); };
+  if (std::ranges::none_of(roots, vouches)) return fail(Fault::not_authentic, name + " before: not signed by this realm");
+  const bool is_same = draft.before.at(name) == draft.documents.at(name);
+  if (!is_same && before.version + 1 != next.version)
+    return fail(Fault::not_authentic, name + ": version " + std::to_string(next.version) + " does not follow " + std::to_string(before.version));
+  return {};
+}
+
+Result<void> check_grants(const DraftFile& draft, const Mesh& mesh) {
+  const Policy policy(draft.version, mesh, std::nullopt);
+  for (const auto& [name, bytes] : draft.documents) {
+    if (!name.starts_with("grants/")) continue;
+    const Grants grants = TRY(parse_grants(TRY(read_envelope(bytes)).payload));
+    const auto has_some = [&](const MeshLibrary& library) { return policy.has_keys(grants.node, library.id); };
+    const MeshNode* node = policy.node(grants.node);
+    const bool may_open_directory = node != nullptr && (node->kind == NodeKind::hq || std::ranges::any_of(mesh.libraries, has_some));
+    for (const Grant& it : grants.grants)
+      if (it.library == directory_library ? !may_open_directory : !policy.has_keys(grants.node, it.library))
+        return fail(Fault::not_authentic, name + ": a key of a library that the node may not have");
+  }
+  return {};
+}
+
+std::string name_of_subject(const CutSubject& subject, const Policy& before, const Policy& after) {
+  for (const Policy* policy : {&after, &before}) {
+    if (const auto* node = std::get_if<NodeId>(&subject)) {
+      if (const MeshNode* it = policy->node(*node)) return "node " + it->name;
+    } else if (const Person* it = policy->person(std::get<PersonId>(subject))) {
+      return it->name;
+    }
+  }
+  return std::visit([](const auto& id) { return id.hex(); }, subject);
+}
+
+std::vector<std::string> describe_cuts(const Policy& before, const Policy& after) {
+  std::vector<std::string> out;
+  for (const MeshLibrary& library : after.mesh().libraries) {
+    const MeshLibrary* old = before.library(library.id);
+    const LibraryTitle* title = after.title(library.id);
+    const std::string where = title == nullptr ? library.id.hex() : title->name;
+    for (const Cut& cut : library.cuts)
+      if (old == nullptr || std::ranges::find(old->cuts, cut) == old->cuts.end())
+        out.push_back("cut: what " + name_of_subject(cut.subject, before, after) + " wrote to " + where + ", but for what is known of " +
+                      plural(cut.ends.size(), "feed"));
+    for (const Admit& admit : library.admits)
+      if (old == nullptr || std::ranges::find(old->admits, admit) == old->admits.end())
+        out.push_back("admitted again: what " + name_of_subject(admit.subject, before, after) + " wrote to " + where + ", up to a point of one feed");
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> describe_publication(const DraftFile& draft, const std::vector<Root>& roots, std::int64_t now_ms) {
+  Whole next = TRY(within("the draft", open(draft.documents, draft.directory_keys)));
+  Whole old{{}, {}};
+  if (!draft.before.empty()) {
+    old = TRY(within("what is in force", open(draft.before, draft.directory_keys)));
+    TRY(check_before(draft, roots, "mesh", old.mesh.header, next.mesh.header));
+    TRY(check_before(draft, roots, "directory", old.directory.header, next.directory.header));
+  } else if (next.mesh.header.version != 1 || next.directory.header.version != 1 || draft.version.value != 1) {
+    return fail(Fault::not_authentic, "the draft does not have what it follows");
+  }
+  for (const RealmId& realm : {next.mesh.header.realm, next.directory.header.realm})
+    if (realm != draft.realm) return fail(Fault::not_authentic, "a document of the draft is of another realm");
+  TRY(check_grants(draft, next.mesh));
+  std::vector<std::string> out;
+  for (const auto& [name, bytes] : draft.documents)
+    if (!name.starts_with("grants/") && !verify(TRY(read_envelope(bytes)), roots.back().keys_of(signer_of(TRY(read_envelope(bytes)).type))))
+      out.push_back("to sign: " + name);
+  const Policy before({draft.version.value - 1}, std::move(old.mesh), std::move(old.directory)),
+      after(draft.version, std::move(next.mesh), std::move(next.directory));
+  const auto failing = after.failing_tests();
+  if (!failing.empty()) return fail(Fault::denied, failing.front().text);
+  std::vector<std::string> rights = compare_rights(before, after, now_ms);
+  for (std::string& it : describe_cuts(before, after)) out.push_back(std::move(it));
+  if (rights.empty()) out.emplace_back("nobody's rights change");
+  out.insert(out.end(), std::make_move_iterator(rights.begin()), std::make_move_iterator(rights.end()));
+  return out;
+}
+
+}  // namespace
+
+// ---- the draft file --------------------------------------------------------------------------------------------------
+Result<DraftFile> read_draft_file(ByteView text) {
+  const Json json = TRY(parse_json(text, draft_bytes_most, draft_values_most));
+  ObjectReader::Problem problem;
+  ObjectReader from(json, "", problem);
+  const std::string format = from.text("format", 1, 64);
+  if (problem.any()) return fail(Fault::malformed, "not a draft: " + problem.text);
+  if (format != draft_format) return fail(Fault::unsupported, "not a draft that this version knows");
+  DraftFile out;
+  out.realm = from.id<RealmId>("realm");
+  from.each_object("roots", roots_most, [&](ObjectReader& it) { out.roots.push_back(it.base64("envelope", 1, envelope_bytes_most(DocumentType::root))); });
+  out.version.value = from.number("version", 0, json_integer_most);
+  out.snapshot_days = static_cast<std::uint32_t>(from.number("snapshot_days", 0, 3650));
+  out.freshness_hours = static_cast<std::uint32_t>(from.number("freshness_hours", 0, 8760));
+  read_documents(from, "documents", out.documents);
+  read_documents(from, "before", out.before);
+  from.each_object("directory_keys", 2, [&](ObjectReader& it) {
+    const Epoch generation{static_cast<std::uint32_t>(it.number("generation", 1, UINT32_MAX))};
+    auto key = crypto::EpochKey::from(it.base64("key", crypto::EpochKey::size, crypto::EpochKey::size));
+    if (key) out.directory_keys.put(directory_library, generation, std::move(*key));
+  });
+  from.done();
+  if (problem.any()) return fail(Fault::malformed, "draft: " + problem.text);
+  if (out.documents.empty()) return fail(Fault::malformed, "draft: there is nothing in it");
+  if (out.is_root() ? out.documents.size() != 1 || !out.before.empty() || out.version.value != 0 : out.version.value == 0)
+    return fail(Fault::malformed, "draft: a root stands alone");
+  return out;
+}
+
+Bytes write_draft_file(const DraftFile& it) {
+  Json::Array roots, keys;
+  for (const Bytes& root : it.roots) roots.push_back(Json::Object{{"envelope", to_base64(root)}});
+  for (const auto& [library, generation] : it.directory_keys.list())
+    keys.push_back(Json::Object{{"generation", generation.value}, {"key", to_base64(it.directory_keys.find(library, generation)->reveal())}});
+  Bytes out = write_json(Json::Object{{"format", draft_format},
+                                      {"realm", hex_of(it.realm)},
+                                      {"roots", std::move(roots)},
+                                      {"version", it.version.value},
+                                      {"snapshot_days", it.snapshot_days},
+                                      {"freshness_hours", it.freshness_hours},
+                                      {"documents", write_documents(it.documents)},
+                                      {"before", write_documents(it.before)},
+                                      {"directory_keys", std::move(keys)}});
+  out.push_back('\n');
+  return out;
+}
+
+Result<Root> root_of(const DraftFile& draft) { return TRY(chain_of(draft)).back(); }
+
+Result<std::vector<Lack>> lacking(const DraftFile& draft) {
+  const Root root = TRY(root_of(draft));
+  std::vector<Lack> out;
+  for (const auto& [name, bytes] : draft.documents) {
+    const Envelope document = TRY(read_envelope(bytes));
+    for (const Wanted& it : TRY(wanted(document, root)))
+      if (!verify(document, it.keys)) out.push_back({name, it.role, signed_by(document, it.keys), it.keys.threshold});
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> describe(const DraftFile& draft, std::int64_t now_ms) {
+  const std::vector<Root> roots = TRY(chain_of(draft));
+  if (!draft.is_root()) return describe_publication(draft, roots, now_ms);
+  const Root next = TRY(parse_root(TRY(read_envelope(draft.documents.at("root"))).payload));
+  if (next.realm != draft.realm) return fail(Fault::not_authentic, "the drafted root is of another realm");
+  return describe_root(roots.back(), next);
+}
+
+// ---- signatures ------------------------------------------------------------------------------------------------------
+Result<SignaturesFile> read_signatures_file(ByteView text) {
+  const Json json = TRY(parse_json(text, signatures_bytes_most, draft_values_most));
+  ObjectReader::Problem problem;
+  ObjectReader from(json, "", problem);
+  const std::string format = from.text("format", 1, 64);
+  if (problem.any()) return fail(Fault::malformed, "no signatures: " + problem.text);
+  if (format != signatures_format) return fail(Fault::unsupported, "no signatures that this version knows");
+  SignaturesFile out;
+  out.realm = from.id<RealmId>("realm");
+  from.each_object("signatures", documents_most, [&](ObjectReader& it) {
+    MadeSignature& one = out.signatures.emplace_back();
+    one.document = it.text("document", 1, 64);
+    one.payload_sha256 = it.id<Digest>("payload_sha256");
+    one.signature.key = it.id<crypto::VerifyKey>("key");
+    const Bytes signature = it.base64("sig", crypto::Signature::size, crypto::Signature::size);
+    if (signature.size() == crypto::Signature::size) one.signature.signature = *crypto::Signature::from(signature);
+  });
+  from.done();
+  if (problem.any()) return fail(Fault::malformed, "signatures: " + problem.text);
+  return out;
+}
+
+Bytes write_signatures_file(const SignaturesFile& it) {
+  Bytes out = write_json(
+      Json::Object{{"format", signatures_format}, {"realm", hex_of(it.realm)}, {"signatures", list_of(it.signatures, [](const MadeSignature& one) {
+                                                                                  return Json::Object{{"document", one.document},
+                                                                                                      {"payload_sha256", hex_of(one.payload_sha256)},
+                                                                                                      {"key", hex_of(one.signature.key)},
+                                                                                                      {"sig", to_base64(one.signature.signature.view())}};
+                                                                                })}});
+  out.push_back('\n');
+  return out;
+}
+
+Result<SignaturesFile> sign_draft(const DraftFile& draft, const crypto::SigningKey& key) {
+  const Root root = TRY(root_of(draft));
+  SignaturesFile out{draft.realm, {}};
+  for (const auto& [name, bytes] : draft.documents) {
+    const Envelope document = TRY(read_envelope(bytes));
+    const auto sets = TRY(wanted(document, root));
+    const auto counts = [&](const Wanted& it) { return std::ranges::find(it.keys.keys, key.public_key()) != it.keys.keys.end() && !verify(document, it.keys); };
+    if (std::ranges::none_of(sets, counts)) continue;
+    const Envelope with = TRY(read_envelope(TRY(add_signature(bytes, key))));
+    const auto made = std::ranges::find(with.signatures, key.public_key(), &EnvelopeSignature::key);
+    out.signatures.push_back({name, crypto::sha256(document.payload), *made});
+  }
+  if (out.signatures.empty()) return fail(Fault::denied, "nothing in this draft waits for the key " + key.public_key().hex());
+  return out;
+}
+
+Result<std::size_t> add_signatures(DraftFile& draft, const SignaturesFile& from) {
+  if (from.realm != draft.realm) return fail(Fault::denied, "the signatures are for another realm");
+  const Root root = TRY(root_of(draft));
+  Publication documents = draft.documents;
+  std::set<std::string> taken;
+  for (const MadeSignature& it : from.signatures) {
+    const auto at = documents.find(it.document);
+    if (at == documents.end()) return fail(Fault::denied, it.document + ": is not in this draft; another one was signed");
+    Envelope document = TRY(read_envelope(at->second));
+    if (crypto::sha256(document.payload) != it.payload_sha256) return fail(Fault::denied, it.document + ": another draft was signed than the one that is here");
+    const auto sets = TRY(wanted(document, root));
+    if (std::ranges::none_of(sets, [&](const Wanted& set) { return std::ranges::find(set.keys.keys, it.signature.key) != set.keys.keys.end(); }))
+      return fail(Fault::not_authentic, it.document + ": the key " + it.signature.key.hex() + " has no role that signs it");
+    std::erase_if(document.signatures, [&](const EnvelopeSignature& one) { return one.key == it.signature.key; });
+    document.signatures.push_back(it.signature);
+    std::ranges::sort(document.signatures, {}, &EnvelopeSignature::key);
+    if (!verify(document, {{it.signature.key}, 1}))
+      return fail(Fault::not_authentic, it.document + ": a signature of " + it.signature.key.hex() + " that does not hold");
+    if (document.signatures.size() > envelope_signatures_most) return fail(Fault::over_limit, it.document + ": too many signatures");
+    at->second = write_envelope(document);
+    taken.insert(it.document);
+  }
+  draft.documents = std::move(documents);
+  return taken.size();
+}
+
+}  // namespace dozo::policy
