@@ -167,18 +167,18 @@ void Engine::Body::judge_due(Now now) {
   constexpr std::int64_t wait_ms_least = 1'000;     // what should be over and is not, by another of the clocks, is no reason to run hot
   due_wake_ms_.reset();
   const std::int64_t at_ms = realm_->trusted_ms(now.wall_ms);
-  auto suspended = realm_->suspended_ms(now.wall_ms);
+  Realm::Stopped stopped = realm_->stopped(now.wall_ms);
   const bool went_back = at_ms < judged_at_ms_ - went_back_ms;
   judged_at_ms_ = went_back ? at_ms : std::max(judged_at_ms_, at_ms);
-  if (went_back || suspended != suspended_) {
-    suspended_ = std::move(suspended);
+  if (went_back || stopped != stopped_) {
+    stopped_ = std::move(stopped);
     for (const auto& [id, library] : libraries_) library->judge_again();
   }
   const auto wake_at = [&](std::int64_t due_ms) {
     const std::int64_t wake_ms = now.steady_ms + std::clamp(due_ms - at_ms, wait_ms_least, wait_ms_most);
     due_wake_ms_ = due_wake_ms_ ? std::min(*due_wake_ms_, wake_ms) : wake_ms;
   };
-  if (const auto until_ms = realm_->suspended_until_ms(now.wall_ms)) wake_at(*until_ms);
+  if (const auto until_ms = realm_->stops_change_ms(now.wall_ms)) wake_at(*until_ms);
   for (const auto& [id, library] : libraries_) {
     if (library->due_ms().value_or(at_ms + 1) <= at_ms) library->judge_due();
     if (const auto due_ms = library->due_ms()) wake_at(*due_ms);
@@ -443,9 +443,10 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
     out.push_back("this machine's clock is behind headquarters' by " + std::to_string(behind_ms / (hours ? hour_ms : minute_ms)) +
                   (hours ? " hours" : " minutes") + ": one of them is wrong, and is to be set right");
   }
-  if (realm_->suspended_ms(now.wall_ms).contains(context_.node.id)) {
+  if (realm_->stopped(now.wall_ms).nodes.contains(context_.node.id)) {
     out.emplace_back("headquarters has suspended this node: others keep what it saves, and show it when that ends, or not at all");
   }
+  for (std::string& line : realm_->stop_lines(now.wall_ms)) out.push_back(std::move(line));
   for (const policy::Fork& fork : realm_->trust().forks()) {
     out.push_back("headquarters has signed two different documents: " + fork.name + " " + std::to_string(fork.version) + "; tell headquarters at once");
   }
@@ -487,6 +488,7 @@ Result<void> Engine::Body::check_open(const LibraryId& id, Now now) const {
   if (library->locks && !realm_->trust().ladder(now.wall_ms).may_open_locking) {
     return fail(Fault::denied, "the library is closed until there is word from headquarters: its policy says so");
   }
+  if (auto why = realm_->why_stopped(id, session_ ? session_->certificate.person : PersonId{}, now.wall_ms)) return fail(Fault::denied, std::move(*why));
   return {};
 }
 

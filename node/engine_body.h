@@ -74,6 +74,7 @@ class Engine::Body {
   Result<local::Answer> answer(const local::SessionRequest& request, Now now);
   Result<local::Answer> answer(const local::ExplainRequest& request, Now now);
   Result<local::Answer> answer(const local::WhoCanRequest& request, Now now);
+  Result<local::Answer> answer(const local::SubjectsRequest& request, Now now);
   Result<local::Answer> answer(const local::HeadsRequest& request, Now now);
   Result<local::Answer> answer(const local::DocumentsRequest&, Now now);
   Result<local::Answer> answer(const local::EndSessionRequest&, Now now);
@@ -123,8 +124,8 @@ class Engine::Body {
   std::optional<std::int64_t> freshness_wake_ms_;
   std::map<NodeId, Introduction> introductions_;
   std::optional<std::int64_t> introduce_wake_ms_, due_wake_ms_;
-  std::map<NodeId, std::int64_t> suspended_;  ///< by which libraries have judged
-  std::int64_t judged_at_ms_ = 0;             ///< the latest trusted time since the clock was put back
+  Realm::Stopped stopped_;         ///< by which libraries have judged
+  std::int64_t judged_at_ms_ = 0;  ///< the latest trusted time since the clock was put back
 
   std::set<NodeId> forked_;
   std::optional<Error> store_fault_, keep_fault_, freshness_fault_;

@@ -137,7 +137,7 @@ local::Replicas Engine::Body::replicas(const LibraryId& id) const {
     row.number = receipt->number;
     row.time_ms = receipt->time_ms;
     row.entries_behind = entries_behind(*receipt, known, has_root);
-    if (suspended_.contains(member.node)) {
+    if (stopped_.nodes.contains(member.node)) {
       row.statement = "suspended";  // its word does not count now
       row.entries_behind = std::max<std::uint64_t>(row.entries_behind, 1);
     }
@@ -330,6 +330,7 @@ Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request,
     for (const auto& it : capacities) held += (held.empty() ? "" : ", ") + it.role;
     return fail(Fault::denied, held.empty() ? "the person holds no post now" : "the person does not hold that role now, but: " + held);
   }
+  if (auto why = realm_->why_stopped({}, person->id, now.wall_ms)) return fail(Fault::denied, std::move(*why));
   session_ = std::move(session);
   lost_session_.reset();
   return local::Done{};
@@ -403,6 +404,37 @@ Result<local::Answer> Engine::Body::answer(const local::WhoCanRequest& request, 
     }
     out.rows.push_back({std::move(it.name), std::move(it.shown), std::move(it.role), std::move(it.org), std::move(it.permits)});
   }
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::SubjectsRequest& request, Now) {
+  const auto policy = realm_->policy();
+  if (!policy) return fail(Fault::unavailable, "this node has no policy yet");
+  if (policy->directory() == nullptr) return fail(Fault::denied, "this node cannot open the directory: it does not know people and libraries by name");
+  local::Subjects out;
+  for (const std::string& name : request.nodes) {
+    const policy::MeshNode* it = policy->node_by_name(name);
+    if (it == nullptr) return fail(Fault::not_found, "the policy names no such node: " + name);
+    out.nodes.push_back(it->keys.id);
+  }
+  for (const std::string& name : request.people) {
+    const policy::Person* it = policy->person_by_name(name);
+    if (it == nullptr) return fail(Fault::not_found, "the policy names no such person: " + name);
+    out.people.push_back(it->id);
+  }
+  for (const std::string& name : request.libraries) {
+    const policy::LibraryTitle* it = policy->library_by_name(name);
+    if (it == nullptr) return fail(Fault::not_found, "the policy names no such library: " + name);
+    out.libraries.push_back(it->id);
+  }
+  for (const std::string& name : request.orgs)
+    if (std::ranges::find(policy->directory()->orgs, name, &policy::Org::id) == policy->directory()->orgs.end())
+      return fail(Fault::not_found, "the policy names no such unit: " + name);
+  for (const std::string& name : request.roles)
+    if (std::ranges::none_of(policy->directory()->posts, [&](const policy::Post& it) { return std::ranges::find(it.roles, name) != it.roles.end(); }))
+      return fail(Fault::not_found, "no post of the policy has the role: " + name);
+  for (policy::Held& held : realm_->trust().documents())
+    if (held.type == policy::DocumentType::suspend) out.suspensions.push_back(std::move(held.envelope));
   return out;
 }
 

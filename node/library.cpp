@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/archive.h"
 #include "node/library_body.h"
 
 // What is known and what is held: entries are durable as soon as they are checked; a feed is *held* up to the last entry before the first that lists a
@@ -10,6 +11,37 @@
 // The folder is a function of the set of accepted records. When one leaves that set (a cut), the documents that it names are made anew from those that
 // stay. History is brought up to date when somebody asks for it, because a late record changes every commit after its place.
 namespace dozo::node {
+namespace {
+
+/// As stopped people stand in the truth (docs/storage-format.md section 4).
+struct KeptMark {
+  NodeId node;
+  IncarnationId incarnation;
+  Digest fork;
+  std::uint64_t sequence{};
+};
+template <class A>
+void serialize(A& archive, KeptMark& it) {
+  archive(it.node, it.incarnation, it.fork, it.sequence);
+}
+struct KeptPeople {
+  std::vector<PersonId> people;
+  std::vector<KeptMark> marks;
+};
+template <class A>
+void serialize(A& archive, KeptPeople& it) {
+  archive(archive::capped<100'000>(it.people), archive::capped<1'000'000>(it.marks));
+}
+struct KeptStops {
+  std::vector<KeptPeople> groups;
+};
+template <class A>
+void serialize(A& archive, KeptStops& it) {
+  archive(archive::capped<100'000>(it.groups));
+}
+constexpr std::size_t stopped_people_bytes_most = std::size_t{256} << 20;
+
+}  // namespace
 
 const policy::MeshLibrary* Library::Body::mesh() const {
   const auto policy = context_.realm.policy();
@@ -66,6 +98,8 @@ Result<void> Library::Body::derive_now(Judge what) {
 
 std::string Library::suspended_name(const LibraryId& library, const NodeId& node) { return "suspended/" + library.hex() + "/" + node.hex(); }
 
+std::string Library::stopped_people_name(const LibraryId& library) { return "suspended/" + library.hex() + "/people"; }
+
 /// What was noted in the truth of suspensions that were in force when the last run ended.
 Result<void> Library::Body::load_suspended() {
   constexpr std::size_t row_bytes = IncarnationId::size + Digest::size + 8;
@@ -82,13 +116,37 @@ Result<void> Library::Body::load_suspended() {
       marks[branch] = {get_u64(rest.data() + IncarnationId::size + Digest::size)};
     }
   }
+  const auto people = TRY(in.local(stopped_people_name(id_)));
+  if (!people) return {};
+  for (const KeptPeople& kept : TRY(archive::decode<KeptStops>(*people, stopped_people_bytes_most, "stopped people")).groups) {
+    StoppedPeople& group = stopped_people_.emplace_back();
+    group.people.insert(kept.people.begin(), kept.people.end());
+    for (const KeptMark& it : kept.marks) group.marks[store::Branch({id_, it.node, it.incarnation}, it.fork)] = {it.sequence};
+  }
   return {};
+}
+
+/// Who was stopped since then has the lines as they are known now.
+void Library::Body::note_stopped_people(const std::set<PersonId>& now) {
+  std::set<PersonId> added = now;
+  for (StoppedPeople& group : stopped_people_) {
+    if (std::erase_if(group.people, [&](const PersonId& it) { return !now.contains(it); }) != 0) stopped_people_unsaved_ = true;
+    for (const PersonId& it : group.people) added.erase(it);
+  }
+  std::erase_if(stopped_people_, [](const StoppedPeople& it) { return it.people.empty(); });
+  if (added.empty()) return;
+  StoppedPeople& group = stopped_people_.emplace_back();
+  group.people = std::move(added);
+  for (const auto& [branch, feed] : feeds_) group.marks.emplace(branch, feed.tail.sequence());
+  stopped_people_unsaved_ = true;
 }
 
 /// Suspensions that began or ended since. How far the node's lines are known by then is kept in the truth: after a restart only its own word would be left.
 Result<void> Library::Body::note_suspended() {
   if (!context_.realm.trusted_now_ms()) return {};  // without a clock no suspension begins or ends
-  const std::map<NodeId, std::int64_t> now = context_.realm.suspended_now_ms();
+  const Realm::Stopped stopped = context_.realm.stopped_now();
+  note_stopped_people(stopped.people);
+  const std::map<NodeId, std::int64_t>& now = stopped.nodes;
   std::map<NodeId, std::map<store::Branch, Sequence>> next;
   for (const auto& [node, from_ms] : now) {
     if (node == context_.node.id) continue;  // it sees its own work; with the others it waits
@@ -109,7 +167,7 @@ Result<void> Library::Body::note_suspended() {
     if (!next.contains(node)) suspended_unsaved_.insert(node);
   }
   suspended_ = std::move(next);
-  if (suspended_unsaved_.empty()) return {};
+  if (suspended_unsaved_.empty() && !stopped_people_unsaved_) return {};
   auto write = TRY(context_.truth.write());
   for (const NodeId& node : suspended_unsaved_) {
     const auto marked = suspended_.find(node);
@@ -126,8 +184,22 @@ Result<void> Library::Body::note_suspended() {
     }
     TRY(write.put_local(suspended_name(id_, node), marks));
   }
+  if (stopped_people_unsaved_) {
+    if (stopped_people_.empty()) {
+      TRY(write.erase_local(stopped_people_name(id_)));
+    } else {
+      KeptStops kept;
+      for (const StoppedPeople& group : stopped_people_) {
+        KeptPeople& to = kept.groups.emplace_back();
+        to.people.assign(group.people.begin(), group.people.end());
+        for (const auto& [branch, sequence] : group.marks) to.marks.push_back({branch.feed.node, branch.feed.incarnation, branch.fork, sequence.value});
+      }
+      TRY(write.put_local(stopped_people_name(id_), archive::encode(kept)));
+    }
+  }
   TRY(write.commit());
   suspended_unsaved_.clear();
+  stopped_people_unsaved_ = false;
   return {};
 }
 

@@ -112,6 +112,7 @@ class Library {
   static Result<std::unique_ptr<Library>> open(const LibraryContext& context, const LibraryId& id);
   /// Where the truth keeps how far a node's lines were known when it was suspended (storage-format.md section 4). An empty value: not at all.
   static std::string suspended_name(const LibraryId& library, const NodeId& node);
+  static std::string stopped_people_name(const LibraryId& library);
   ~Library();
 
   const LibraryId& id() const;

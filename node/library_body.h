@@ -100,6 +100,7 @@ class Library::Body final : public store::RecordSource {
   Result<void> derive_now(Judge what);
   Result<void> load_suspended();
   Result<void> note_suspended();
+  void note_stopped_people(const std::set<PersonId>& now);
   /// Why a pack did not open, where that is the store's fault and may be over the next time. Nothing: it lies in the pack, which is not here, is damaged and
   /// to be healed, or was made so.
   std::optional<Error> store_fault(const PackAddress& address, const Error& why) const;
@@ -201,6 +202,13 @@ class Library::Body final : public store::RecordSource {
   std::set<EntryPlace> refused_at_;  ///< entries whose record does not count, or is not there
   /// Of nodes that are suspended: how far each of their lines was known when that was first seen here. What is beyond waits. Also in the truth.
   std::map<NodeId, std::map<store::Branch, Sequence>> suspended_;
+  /// Of people likewise, by all lines of the library: who were stopped together stand together. Also in the truth, as one value.
+  struct StoppedPeople {
+    std::set<PersonId> people;
+    std::map<store::Branch, Sequence> marks;
+  };
+  std::vector<StoppedPeople> stopped_people_;
+  bool stopped_people_unsaved_ = false;
   std::set<NodeId> suspended_unsaved_;                     ///< of whom the truth says something else
   std::set<std::pair<std::int64_t, RecordNumber>> ahead_;  ///< records that wait for their time, by when that is
   std::uint64_t entry_count_ = 0;

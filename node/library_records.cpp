@@ -288,6 +288,14 @@ Digest Library::Body::judged_by() const {
     number(marks.size());
     for (const auto& [branch, sequence] : marks) hash.update(branch.feed.incarnation.view()), hash.update(branch.fork.view()), number(sequence.value);
   }
+  number(stopped_people_.size());
+  for (const StoppedPeople& group : stopped_people_) {
+    number(group.people.size());
+    for (const PersonId& person : group.people) hash.update(person.view());
+    number(group.marks.size());
+    for (const auto& [branch, sequence] : group.marks)
+      hash.update(branch.feed.node.view()), hash.update(branch.feed.incarnation.view()), hash.update(branch.fork.view()), number(sequence.value);
+  }
   return hash.finish();
 }
 
@@ -309,6 +317,11 @@ std::optional<store::Refusal> Library::Body::refusal_of(const RecordRow& row, co
   if (const auto marks = suspended_.find(carrier.branch.feed.node); !refusal && marks != suspended_.end()) {
     const auto known_then = marks->second.find(carrier.branch);
     if (known_then == marks->second.end() || carrier.sequence > known_then->second) refusal = store::Refusal::suspended;
+  }
+  for (const StoppedPeople& group : stopped_people_) {
+    if (refusal || row.person.is_zero() || !group.people.contains(row.person)) continue;
+    const auto known_then = group.marks.find(carrier.branch);
+    if (known_then == group.marks.end() || carrier.sequence > known_then->second) refusal = store::Refusal::suspended;
   }
   if ((!refusal || waits(*refusal)) && !carrier.authentic) refusal = store::Refusal::no_right;
   return refusal;

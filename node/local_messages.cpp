@@ -136,6 +136,10 @@ void serialize(A& a, WhoCanRequest& r) {
   a(capped<name_most>(r.action), capped<name_most>(r.library), r.time_ms);
 }
 template <class A>
+void serialize(A& a, SubjectsRequest& r) {
+  for (auto* list : {&r.nodes, &r.people, &r.libraries, &r.orgs, &r.roles}) lines(a, *list);
+}
+template <class A>
 void serialize(A& a, HeadsRequest& r) {
   a(r.node, r.person);
 }
@@ -272,6 +276,11 @@ void serialize(A& a, HeadRow& r) {
 template <class A>
 void serialize(A& a, Heads& r) {
   a(capped<100'000>(r.rows), capped<100'000>(r.libraries));
+}
+template <class A>
+void serialize(A& a, Subjects& r) {
+  a(capped<rows_most>(r.nodes), capped<rows_most>(r.people), capped<rows_most>(r.libraries));
+  blobs(a, r.suspensions);
 }
 template <class A>
 void serialize(A& a, Documents& r) {

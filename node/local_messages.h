@@ -17,7 +17,7 @@
 
 namespace dozo::node::local {
 
-inline constexpr std::uint16_t protocol_version = 5;
+inline constexpr std::uint16_t protocol_version = 6;
 inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
 inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
 
@@ -120,6 +120,11 @@ struct WhoCanRequest {
   std::string action, library;
   std::int64_t time_ms{};  ///< 0: now
 };
+/// Who and what is meant by these names, and which suspensions are known: for an officer, who signs ids and numbers.
+struct SubjectsRequest {
+  std::vector<std::string> nodes, people, libraries;
+  std::vector<std::string> orgs, roles;  ///< that they are there
+};
 /// What a cut must name of a node, or of a person (the other is zero), to leave what it wrote in the view as it is here.
 struct HeadsRequest {
   NodeId node;
@@ -130,7 +135,7 @@ struct DocumentsRequest {};
 
 using Request = std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
                              ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest,
-                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest, TagRequest, WhoCanRequest>;
+                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest, TagRequest, WhoCanRequest, SubjectsRequest>;
 
 // ---- answers ---------------------------------------------------------------------------------------------------------
 struct Refusal {
@@ -273,6 +278,12 @@ struct Able {
   bool more{};
   std::uint64_t policy{};
 };
+struct Subjects {
+  std::vector<NodeId> nodes;  ///< in the order of the request
+  std::vector<PersonId> people;
+  std::vector<LibraryId> libraries;
+  std::vector<Bytes> suspensions;  ///< envelopes
+};
 struct HeadRow {
   FeedId feed;
   Sequence sequence;
@@ -287,7 +298,7 @@ struct Documents {
 };
 
 using Answer = std::variant<Done, Refusal, Status, Peers, Libraries, Replicas, Listing, Log, Progress, Saved, Conflicts, Stat, Data, Offered, Explained, Heads,
-                            Documents, Differences, Able>;
+                            Documents, Differences, Able, Subjects>;
 
 Bytes encode_request(const Request& request);
 Result<Request> decode_request(ByteView bytes);

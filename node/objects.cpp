@@ -233,13 +233,6 @@ Result<bool> Objects::accept_statement(const sync::StatementGiven& given) {
 }
 
 // ---- what policy says ----------------------------------------------------------------------------------------------------
-bool Objects::is_suspended(const NodeId& peer) const {
-  for (const policy::Suspend& suspend : realm_.trust().suspensions(now_.wall_ms)) {
-    if (std::ranges::find(suspend.nodes, peer) != suspend.nodes.end()) return true;
-  }
-  return false;
-}
-
 bool Objects::knows(const NodeId& peer) const {
   if (const auto policy = realm_.policy()) return policy->node(peer) != nullptr;
   return std::ranges::find(contacts_, peer, &policy::Contact::id) != contacts_.end();
@@ -247,7 +240,8 @@ bool Objects::knows(const NodeId& peer) const {
 
 bool Objects::shares(const NodeId& peer, const LibraryId& library) const {
   const auto policy = realm_.policy();
-  return policy && find(library) != nullptr && policy->may_receive(self_, library) && policy->may_receive(peer, library) && !is_suspended(peer);
+  return policy && find(library) != nullptr && policy->may_receive(self_, library) && policy->may_receive(peer, library) &&
+         !realm_.is_stopped(peer, library, now_.wall_ms);
 }
 
 std::vector<LibraryId> Objects::shared_libraries(const NodeId& peer) const {

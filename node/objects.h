@@ -74,7 +74,6 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
 
  private:
   Library* find(const LibraryId& library) const;
-  bool is_suspended(const NodeId& peer) const;
   template <class T>
   Result<T> noted(Result<T> result);
 

@@ -1,6 +1,8 @@
 #include "node/realm.h"
 
+#include <fmt/format.h>
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 
 namespace dozo::node {
@@ -118,6 +120,14 @@ Result<void> Realm::judge(const policy::DocumentSet& set) const {
 void Realm::believe(policy::Trust trust) {
   trust_ = std::move(trust);
   trust_.set_check([this](const policy::DocumentSet& set) { return judge(set); });
+  trust_.set_most_people([this](const policy::Stopped& whom) {
+    const auto policy = policies_.newest();
+    if (!policy || policy->directory() == nullptr) return false;
+    std::set<PersonId> people;
+    add_people(whom, wall_ms_.value_or(0), people);
+    std::erase_if(people, [&](const PersonId& it) { return policy->person(it) == nullptr; });
+    return people.size() > 1 && 2 * people.size() > policy->directory()->people.size();
+  });
 }
 
 void Realm::take_in_force() {
@@ -173,23 +183,90 @@ void Realm::take_past() {
 
 std::int64_t Realm::trusted_ms(std::int64_t wall_ms) const { return std::max(trust_.trusted_ms(wall_ms), issued_ms_); }
 
-std::map<NodeId, std::int64_t> Realm::suspended_ms(std::int64_t wall_ms) const {
-  std::map<NodeId, std::int64_t> out;
-  for (const policy::Suspend& suspend : trust_.suspensions(wall_ms)) {
-    const std::int64_t from_ms = suspend.header.issued_s * 1000;
-    for (const NodeId& node : suspend.nodes) {
-      std::int64_t& since_ms = out.try_emplace(node, from_ms).first->second;
-      since_ms = std::min(since_ms, from_ms);
+// ---- stops -----------------------------------------------------------------------------------------------------------
+namespace {
+
+/// As the policy's own times are written: of Japan.
+std::string in_japan(std::int64_t time_s) {
+  const std::chrono::sys_seconds at{std::chrono::seconds(time_s + 9 * 60 * 60)};
+  const auto day = std::chrono::floor<std::chrono::days>(at);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(at - day);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} (Japan)", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count());
+}
+
+}  // namespace
+
+void Realm::add_people(const policy::Stopped& whom, std::int64_t wall_ms, std::set<PersonId>& to) const {
+  to.insert(whom.people.begin(), whom.people.end());
+  const auto policy = policies_.newest();
+  if ((whom.orgs.empty() && whom.roles.empty()) || !policy || policy->directory() == nullptr) return;
+  for (const policy::Person& person : policy->directory()->people) {
+    const auto held = policy->capacities(person.id, trusted_ms(wall_ms));
+    const bool is_meant = std::any_of(held.begin(), held.end(), [&](const policy::Policy::Capacity& it) {
+      return std::binary_search(whom.orgs.begin(), whom.orgs.end(), it.org) || std::binary_search(whom.roles.begin(), whom.roles.end(), it.role);
+    });
+    if (is_meant) to.insert(person.id);
+  }
+}
+
+Realm::Stopped Realm::stopped(std::int64_t wall_ms) const {
+  Stopped out;
+  for (const policy::Stop& stop : trust_.stops(wall_ms)) {
+    for (const NodeId& node : stop.whom.nodes) {
+      std::int64_t& since_ms = out.nodes.try_emplace(node, stop.from_s * 1000).first->second;
+      since_ms = std::min(since_ms, stop.from_s * 1000);
     }
+    add_people(stop.whom, wall_ms, out.people);
+    out.libraries.insert(stop.whom.libraries.begin(), stop.whom.libraries.end());
+    out.realm = out.realm || stop.whom.realm;
   }
   return out;
 }
 
-std::optional<std::int64_t> Realm::suspended_until_ms(std::int64_t wall_ms) const {
-  std::optional<std::int64_t> out;
-  for (const policy::Suspend& suspend : trust_.suspensions(wall_ms))
-    out = std::min(out.value_or(suspend.header.expires_s * 1000), suspend.header.expires_s * 1000);
+bool Realm::is_stopped(const NodeId& peer, const LibraryId& library, std::int64_t wall_ms) const {
+  const std::vector<policy::Stop> stops = trust_.stops(wall_ms);
+  return std::any_of(stops.begin(), stops.end(), [&](const policy::Stop& it) {
+    return it.whom.realm || std::binary_search(it.whom.nodes.begin(), it.whom.nodes.end(), peer) ||
+           std::binary_search(it.whom.libraries.begin(), it.whom.libraries.end(), library);
+  });
+}
+
+std::vector<std::string> Realm::stop_lines(std::int64_t wall_ms) const {
+  const auto policy = policies_.newest();
+  std::vector<std::string> out;
+  for (const policy::Stop& it : trust_.stops(wall_ms)) {
+    std::string what = it.whom.realm ? "everything" : "";
+    const auto add = [&](std::string_view kind, const std::string& name) { what += (what.empty() ? "" : ", ") + std::string(kind) + " " + name; };
+    const auto named = [&](const auto* known, const auto& id) { return known == nullptr ? id.hex() : known->name; };
+    for (const NodeId& id : it.whom.nodes) add("node", named(policy ? policy->node(id) : nullptr, id));
+    for (const PersonId& id : it.whom.people) add("person", named(policy ? policy->person(id) : nullptr, id));
+    for (const std::string& name : it.whom.orgs) add("unit", name);
+    for (const std::string& name : it.whom.roles) add("role", name);
+    for (const LibraryId& id : it.whom.libraries) add("library", named(policy ? policy->title(id) : nullptr, id));
+    out.push_back(std::string(it.officer ? "an officer has suspended " : "the policy stops ") + what +
+                  (it.until_s == 0 ? "" : " until " + in_japan(it.until_s)) + (it.reason.empty() ? "" : ": " + it.reason));
+  }
   return out;
+}
+
+std::optional<std::string> Realm::why_stopped(const LibraryId& library, const PersonId& person, std::int64_t wall_ms) const {
+  for (const policy::Stop& it : trust_.stops(wall_ms)) {
+    std::string what;
+    std::set<PersonId> people;
+    if (!person.is_zero()) add_people(it.whom, wall_ms, people);
+    if (it.whom.realm) {
+      what = "all work in this realm";
+    } else if (std::binary_search(it.whom.libraries.begin(), it.whom.libraries.end(), library)) {
+      what = "all work in this library";
+    } else if (people.contains(person)) {
+      what = "this person's work";
+    }
+    if (what.empty()) continue;
+    return "headquarters has stopped " + what + (it.until_s == 0 ? "" : " until " + in_japan(it.until_s)) + (it.reason.empty() ? "" : ": " + it.reason);
+  }
+  return std::nullopt;
 }
 
 void Realm::need(PolicyVersion version) {

@@ -57,11 +57,24 @@ class Realm {
   void set_wall_ms(std::int64_t wall_ms) { wall_ms_ = wall_ms; }
   std::optional<std::int64_t> trusted_now_ms() const { return wall_ms_ ? std::optional(trusted_ms(*wall_ms_)) : std::nullopt; }
 
-  /// Nodes that are suspended, and from when on. Changes by a document, and by time.
-  std::map<NodeId, std::int64_t> suspended_ms(std::int64_t wall_ms) const;
-  /// When the first of these suspensions ends. Nothing: there is none.
-  std::optional<std::int64_t> suspended_until_ms(std::int64_t wall_ms) const;
-  std::map<NodeId, std::int64_t> suspended_now_ms() const { return wall_ms_ ? suspended_ms(*wall_ms_) : std::map<NodeId, std::int64_t>(); }
+  /// What is stopped now, units and roles as the people who hold them. Changes by a document, by a policy, and by time.
+  struct Stopped {
+    std::map<NodeId, std::int64_t> nodes;  ///< and from when on
+    std::set<PersonId> people;
+    std::set<LibraryId> libraries;
+    bool realm{};
+    bool operator==(const Stopped&) const = default;
+  };
+  Stopped stopped(std::int64_t wall_ms) const;
+  Stopped stopped_now() const { return wall_ms_ ? stopped(*wall_ms_) : Stopped{}; }
+  /// When the next of them begins or ends. Nothing: none does.
+  std::optional<std::int64_t> stops_change_ms(std::int64_t wall_ms) const { return trust_.stops_change_ms(wall_ms); }
+  /// Whether that peer is served nothing, or that library is served to nobody.
+  bool is_stopped(const NodeId& peer, const LibraryId& library, std::int64_t wall_ms) const;
+  /// What is stopped, one line each, by the names that this node can see.
+  std::vector<std::string> stop_lines(std::int64_t wall_ms) const;
+  /// Why nobody here, or not this person (zero: the node itself), may work in the library; one line for people. Nothing: it is not stopped.
+  std::optional<std::string> why_stopped(const LibraryId& library, const PersonId& person, std::int64_t wall_ms) const;
 
   /// Somebody needs this version: wants() asks for what it lacks.
   void need(PolicyVersion version);
@@ -71,6 +84,8 @@ class Realm {
 
  private:
   Realm(store::Truth& truth, const crypto::NodeKeys& keys, policy::Trust trust, policy::KeyRing recovered);
+  /// Adds whom the lists of people, units and roles mean now.
+  void add_people(const policy::Stopped& whom, std::int64_t wall_ms, std::set<PersonId>& to) const;
   /// What is kept: the state of Trust, if it has begun, and all envelopes.
   struct Kept {
     std::optional<Bytes> state;

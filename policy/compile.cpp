@@ -30,6 +30,7 @@ class Compiler {
     rules(source_.permits, out_.directory.permits);
     rules(source_.forbids, out_.directory.forbids);
     tests();
+    stops();
     std::sort(out_.absent.begin(), out_.absent.end());
     out_.absent.erase(std::unique(out_.absent.begin(), out_.absent.end()), out_.absent.end());
     return std::move(out_);
@@ -137,6 +138,26 @@ class Compiler {
       if (!it.person.empty()) test.person = key->second.id;
       out_.directory.tests.push_back(std::move(test));
     }
+  }
+
+  /// Who is not admitted needs no stopping.
+  void stops() {
+    const auto sorted = [](auto list) {
+      std::sort(list.begin(), list.end());
+      return list;
+    };
+    for (const SourceStop& it : source_.stops) {
+      MeshStop stop{{}, it.from_s, it.until_s, it.reason};
+      for (const std::string& name : it.nodes)
+        if (const auto* keys = node(name)) stop.whom.nodes.push_back(keys->id);
+      for (const std::string& name : it.people)
+        if (const auto key = names_.people.find(name); key != names_.people.end()) stop.whom.people.push_back(key->second.id);
+      for (const std::string& name : it.libraries) stop.whom.libraries.push_back(names_.libraries.at(name));
+      stop.whom = {sorted(stop.whom.nodes), sorted(stop.whom.people), sorted(it.orgs), sorted(it.roles), sorted(stop.whom.libraries), it.realm_wide};
+      if (!stop.whom.is_empty()) out_.mesh.stops.push_back(std::move(stop));
+    }
+    for (const SourceLift& it : source_.lifts) out_.mesh.lifts.push_back({it.officer, it.up_to});
+    std::sort(out_.mesh.lifts.begin(), out_.mesh.lifts.end(), [](const Lift& a, const Lift& b) { return a.officer < b.officer; });
   }
 
   const Source& source_;

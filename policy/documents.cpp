@@ -109,6 +109,57 @@ Json write_listing(const Listing& listing) {
   return Json::Object{{"version", listing.version}, {"length", listing.length}, {"sha256", hex_of(listing.sha256)}};
 }
 
+namespace {
+template <class T>
+bool includes(const std::vector<T>& all, const std::vector<T>& some) {
+  return std::includes(all.begin(), all.end(), some.begin(), some.end());
+}
+}  // namespace
+
+bool Stopped::covers(const Stopped& it) const {
+  return includes(nodes, it.nodes) && includes(people, it.people) && includes(orgs, it.orgs) && includes(roles, it.roles) &&
+         includes(libraries, it.libraries) && (realm || !it.realm);
+}
+
+Stopped read_stopped(ObjectReader& from) {
+  Stopped out;
+  const auto itself = [](const auto& it) { return it; };
+  const auto ids = [&]<class Id>(std::string_view key, std::vector<Id>& to) {
+    from.each_text(key, 1000, [&](const std::string& hex) {
+      const auto id = Id::parse(hex);
+      if (!id) return from.wrong(key, "not an id");
+      to.push_back(*id);
+    });
+    want_ascending(from, key, to, itself);
+  };
+  const auto names = [&](std::string_view key, std::vector<std::string>& to) {
+    if (!from.has(key)) return;
+    from.each_text(key, 1000, [&](const std::string& name) {
+      if (!is_name(name)) return from.wrong(key, "not a name");
+      to.push_back(name);
+    });
+    want_ascending(from, key, to, itself);
+  };
+  ids("nodes", out.nodes);
+  ids("people", out.people);
+  names("orgs", out.orgs);
+  names("roles", out.roles);
+  if (from.has("libraries")) ids("libraries", out.libraries);
+  if (from.has("realm_wide")) out.realm = from.flag("realm_wide");
+  return out;
+}
+
+void write_stopped(Json::Object& to, const Stopped& it) {
+  const auto hex = [](const auto& id) { return hex_of(id); };
+  const auto text = [](const std::string& name) { return Json(name); };
+  to.emplace_back("nodes", list_of(it.nodes, hex));
+  to.emplace_back("people", list_of(it.people, hex));
+  if (!it.orgs.empty()) to.emplace_back("orgs", list_of(it.orgs, text));
+  if (!it.roles.empty()) to.emplace_back("roles", list_of(it.roles, text));
+  if (!it.libraries.empty()) to.emplace_back("libraries", list_of(it.libraries, hex));
+  if (it.realm) to.emplace_back("realm_wide", true);
+}
+
 // ---- root ------------------------------------------------------------------------------------------------------------
 Result<Root> parse_root(ByteView payload) {
   return read_document<Root>(DocumentType::root, payload, [](ObjectReader& from) {
@@ -273,16 +324,8 @@ Result<Suspend> parse_suspend(ByteView payload) {
   return read_document<Suspend>(DocumentType::suspend, payload, [](ObjectReader& from) {
     Suspend out;
     out.header = read_header(from);
-    const auto ids = [&]<class Id>(std::string_view key, std::vector<Id>& to) {
-      from.each_text(key, 1000, [&](const std::string& hex) {
-        const auto id = Id::parse(hex);
-        if (!id) return from.wrong(key, "not an id");
-        to.push_back(*id);
-      });
-      want_ascending(from, key, to, [](const auto& it) { return it; });
-    };
-    ids("nodes", out.nodes);
-    ids("people", out.people);
+    out.whom = read_stopped(from);
+    if (out.header.expires_s - out.header.issued_s > suspend_s_most) from.wrong("expires", "longer than an officer may");
     out.reason = from.text("reason", 0, 1024);
     return out;
   });
@@ -291,8 +334,7 @@ Result<Suspend> parse_suspend(ByteView payload) {
 Bytes format(const Suspend& it) {
   Json::Object out;
   write_header(out, it.header);
-  out.emplace_back("nodes", list_of(it.nodes, [](const auto& id) { return hex_of(id); }));
-  out.emplace_back("people", list_of(it.people, [](const auto& id) { return hex_of(id); }));
+  write_stopped(out, it.whom);
   out.emplace_back("reason", it.reason);
   return write_json(std::move(out));
 }

@@ -36,6 +36,9 @@ inline constexpr LibraryId directory_library{};
 
 inline constexpr std::int64_t day_s = 24 * 60 * 60;
 
+/// How long an officer's suspension is good, and for how long in how many days one that stops most of the realm counts.
+inline constexpr std::int64_t suspend_s_most = 14 * day_s, wide_s_most = 4 * 60 * 60, wide_window_s = 7 * day_s;
+
 /// What all documents but root begin with. Times are seconds since 1970.
 struct Header {
   RealmId realm;
@@ -135,12 +138,39 @@ struct MeshLibrary {
   std::vector<Admit> admits;
   bool operator==(const MeshLibrary&) const = default;
 };
+/// Whom and what a suspension, or a stop by the policy role, is about. Each list ascending.
+struct Stopped {
+  std::vector<NodeId> nodes;
+  std::vector<PersonId> people;
+  std::vector<std::string> orgs, roles;  ///< whoever holds a post there, or with that role, now: judged by nodes that can open the directory
+  std::vector<LibraryId> libraries;
+  bool realm{};  ///< every library
+  bool operator==(const Stopped&) const = default;
+  bool is_empty() const { return nodes.empty() && people.empty() && orgs.empty() && roles.empty() && libraries.empty() && !realm; }
+  /// Whether all that `it` names is named here.
+  bool covers(const Stopped& it) const;
+};
+/// A suspension that the policy role has made its own.
+struct MeshStop {
+  Stopped whom;
+  std::int64_t from_s{}, until_s{};  ///< 0: at once; until a publication without it
+  std::string reason;
+  bool operator==(const MeshStop&) const = default;
+};
+/// Ends what an officer has signed, up to that number.
+struct Lift {
+  crypto::VerifyKey officer;
+  std::uint64_t up_to{};
+  bool operator==(const Lift&) const = default;
+};
 struct Mesh {
   Header header;
   std::int64_t hq_time_most_s{};       ///< a later hq_time in freshness is ignored
   std::uint32_t locked_after_s{};      ///< without fresh word from HQ for so long a node is `locked`; 0: never
   std::vector<MeshNode> nodes;         ///< ascending by id
   std::vector<MeshLibrary> libraries;  ///< ascending by id
+  std::vector<MeshStop> stops;
+  std::vector<Lift> lifts;  ///< ascending by officer
   bool operator==(const Mesh&) const = default;
 };
 
@@ -278,9 +308,8 @@ struct Freshness {
   bool operator==(const Freshness&) const = default;
 };
 struct Suspend {
-  Header header;  ///< the version counts for the one key that signs it
-  std::vector<NodeId> nodes;
-  std::vector<PersonId> people;
+  Header header;  ///< the version counts for the one key that signs it; at most suspend_s_most long
+  Stopped whom;
   std::string reason;
   bool operator==(const Suspend&) const = default;
 };

@@ -11,6 +11,10 @@ void write_header(Json::Object& to, const Header& header);
 Listing read_listing(ObjectReader& from);
 Json write_listing(const Listing& listing);
 
+/// Members that are empty are left out in writing, and may be missing in reading, but for `nodes` and `people`.
+Stopped read_stopped(ObjectReader& from);
+void write_stopped(Json::Object& to, const Stopped& it);
+
 template <class Id>
 Json hex_of(const Id& id) {
   return Json(id.hex());

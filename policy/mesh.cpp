@@ -227,6 +227,20 @@ Result<Mesh> parse_mesh(ByteView payload) {
     want_ascending(from, "nodes", out.nodes, [](const auto& it) { return it.keys.id; });
     from.each_object("libraries", 10'000, [&](ObjectReader& it) { out.libraries.push_back(read_library(it)); });
     want_ascending(from, "libraries", out.libraries, [](const auto& it) { return it.id; });
+    if (from.has("stops"))
+      from.each_object("stops", 1000, [&](ObjectReader& it) {
+        MeshStop& stop = out.stops.emplace_back();
+        stop.whom = read_stopped(it);
+        stop.from_s = static_cast<std::int64_t>(it.number("from", 0, json_integer_most / 1000));
+        stop.until_s = static_cast<std::int64_t>(it.number("until", 0, json_integer_most / 1000));
+        stop.reason = it.text("reason", 0, 1024);
+        if (stop.until_s != 0 && stop.until_s <= stop.from_s) it.wrong("until", "before it begins");
+      });
+    if (from.has("lifts")) {
+      from.each_object("lifts", 1000,
+                       [&](ObjectReader& it) { out.lifts.push_back({it.id<crypto::VerifyKey>("officer"), it.number("up_to", 1, json_integer_most)}); });
+      want_ascending(from, "lifts", out.lifts, [](const auto& it) { return it.officer; });
+    }
     if (!from.failed()) check_together(from, out);
     return out;
   });
@@ -239,6 +253,17 @@ Bytes format(const Mesh& it) {
   out.emplace_back("locked_after", it.locked_after_s);
   out.emplace_back("nodes", list_of(it.nodes, write_node));
   out.emplace_back("libraries", list_of(it.libraries, write_library));
+  if (!it.stops.empty())
+    out.emplace_back("stops", list_of(it.stops, [](const MeshStop& stop) {
+                       Json::Object one;
+                       write_stopped(one, stop.whom);
+                       one.emplace_back("from", stop.from_s);
+                       one.emplace_back("until", stop.until_s);
+                       one.emplace_back("reason", stop.reason);
+                       return Json(std::move(one));
+                     }));
+  if (!it.lifts.empty())
+    out.emplace_back("lifts", list_of(it.lifts, [](const Lift& lift) { return Json(Json::Object{{"officer", hex_of(lift.officer)}, {"up_to", lift.up_to}}); }));
   return write_json(std::move(out));
 }
 

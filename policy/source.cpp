@@ -266,6 +266,38 @@ SourceTest read_test(TableReader& from) {
   return out;
 }
 
+SourceStop read_stop(TableReader& from) {
+  SourceStop out;
+  out.line = from.line();
+  out.nodes = from.names("nodes");
+  out.people = from.names("people");
+  out.orgs = from.names("orgs");
+  out.roles = from.names("roles");
+  out.libraries = from.names("libraries");
+  out.realm_wide = from.flag("realm_wide");
+  out.from_s = from.time("from");
+  out.until_s = from.time("until");
+  out.reason = from.text("reason");
+  return out;
+}
+
+SourceLift read_lift(TableReader& from) {
+  SourceLift out;
+  out.line = from.line();
+  const std::string officer = from.text("officer");
+  const auto key = crypto::VerifyKey::parse(officer);
+  if (key) out.officer = *key;
+  if (!key && !officer.empty()) from.wrong(*from.find("officer"), "\"officer\" must be a public key: 64 characters of lower-case hex");
+  const toml::node* number = from.find("up_to");
+  const auto value = number == nullptr ? std::nullopt : number->value_exact<std::int64_t>();
+  if (value && *value > 0 && static_cast<std::uint64_t>(*value) <= json_integer_most) {
+    out.up_to = static_cast<std::uint64_t>(*value);
+  } else {
+    from.wrong("\"up_to\" must be the number of a suspension");
+  }
+  return out;
+}
+
 void read_all(TableReader& from, Source& out) {
   out.realm = from.text("realm");
   out.mesh_days = from.number("mesh_days", out.mesh_days, 1, 3650);
@@ -298,6 +330,8 @@ void read_all(TableReader& from, Source& out) {
   });
   from.each_table("permit", [&](TableReader& it) { out.permits.push_back(read_rule(it)); });
   from.each_table("forbid", [&](TableReader& it) { out.forbids.push_back(read_rule(it)); });
+  from.each_table("stop", [&](TableReader& it) { out.stops.push_back(read_stop(it)); });
+  from.each_table("lift", [&](TableReader& it) { out.lifts.push_back(read_lift(it)); });
   from.each_table("test", [&](TableReader& it) { out.tests.push_back(read_test(it)); });
   from.done();
 }

@@ -61,6 +61,19 @@ struct SourceTest {
   bool allowed{};
   std::uint32_t line{};
 };
+/// Names, as in Stopped.
+struct SourceStop {
+  std::vector<std::string> nodes, people, orgs, roles, libraries;
+  bool realm_wide{};
+  std::int64_t from_s{}, until_s{};
+  std::string reason;
+  std::uint32_t line{};
+};
+struct SourceLift {
+  crypto::VerifyKey officer;
+  std::uint64_t up_to{};
+  std::uint32_t line{};
+};
 struct Source {
   std::string file, realm;
   std::uint32_t mesh_days{90}, freshness_hours{24}, snapshot_days{90}, locked_after_days{};
@@ -72,6 +85,8 @@ struct Source {
   std::vector<SourcePerson> people;
   std::vector<SourceRule> permits, forbids;
   std::vector<SourceTest> tests;
+  std::vector<SourceStop> stops;
+  std::vector<SourceLift> lifts;
   std::map<std::pair<std::string, std::string>, std::uint32_t> lines;  ///< of a (last) unit, post or label by kind and name
 };
 

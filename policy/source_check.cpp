@@ -44,6 +44,11 @@ class Checker {
     for (const SourceRule& it : source_.permits) check_rule(it);
     for (const SourceRule& it : source_.forbids) check_rule(it);
     for (const SourceTest& it : source_.tests) check_test(it);
+    for (const SourceStop& it : source_.stops) check_stop(it);
+    for (std::size_t i = 0; i < source_.lifts.size(); ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        if (source_.lifts[i].officer == source_.lifts[j].officer)
+          wrong(source_.lifts[i].line, "this officer's suspensions are lifted twice: keep the higher number");
   }
 
  private:
@@ -163,6 +168,20 @@ class Checker {
     want(nodes_, it.node, "node", it.line);
     want(libraries_, it.library, "library", it.line);
     if (!it.label.empty()) want(labels_, it.label, "label", it.line);
+  }
+
+  void check_stop(const SourceStop& it) {
+    for (const std::string& name : it.nodes) want(nodes_, name, "node", it.line);
+    for (const std::string& name : it.people) want(people_, name, "person", it.line);
+    for (const std::string& name : it.orgs) want(orgs_, name, "unit", it.line);
+    for (const std::string& name : it.roles) want(roles_, name, "role", it.line);
+    for (const std::string& name : it.libraries) want(libraries_, name, "library", it.line);
+    if (it.nodes.empty() && it.people.empty() && it.orgs.empty() && it.roles.empty() && it.libraries.empty() && !it.realm_wide)
+      wrong(it.line, "the stop stops nothing");
+    if (it.until_s != 0 && it.until_s <= it.from_s) wrong(it.line, "the stop ends before it begins");
+    // A node that is served nothing cannot be told either that the stop is over.
+    const auto is_running_hq = [&](const SourceNode& node) { return node.kind == NodeKind::hq && !has(it.nodes, node.name); };
+    if (!it.nodes.empty() && std::none_of(source_.nodes.begin(), source_.nodes.end(), is_running_hq)) wrong(it.line, "the stop leaves no node of kind \"hq\"");
   }
 
   const Source& source_;

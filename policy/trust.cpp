@@ -47,6 +47,7 @@ Result<Trust> Trust::begin(ByteView first_root_envelope, std::optional<NodeId> s
 }
 
 void Trust::set_check(Check check) { state_->check = std::move(check); }
+void Trust::set_most_people(MostPeople ask) { state_->most_people = std::move(ask); }
 
 Result<Offer> Trust::offer(ByteView bytes, std::int64_t wall_ms) {
   const Envelope envelope = TRY(read_envelope(bytes));
@@ -239,14 +240,54 @@ Result<Offer> Trust::State::take_suspend(const Envelope& envelope, Held offered,
   const Suspend it = TRY(parse_suspend(envelope.payload));
   if (it.header.realm != realm) return fail(Fault::not_authentic, "suspend: of another realm");
   offered.version = it.header.version;
-  if (it.header.expires_s <= now_s(wall_ms)) return fail(Fault::stale, "suspend: it has expired");
+  const std::int64_t now = now_s(wall_ms);
+  if (it.header.expires_s <= now) return fail(Fault::stale, "suspend: it has expired");
+  if (is_lifted(*signer, it.header.version)) return fail(Fault::stale, "suspend: the policy has lifted it");
   const auto ours = suspensions.find(*signer);
-  if (ours != suspensions.end() && it.header.version <= ours->second.first.version) {
-    if (it.header.version < ours->second.first.version) return fail(Fault::stale, "suspend: this officer has signed a newer one");
-    return fork(ours->second.first, offered, "two suspensions of one number");
+  if (ours != suspensions.end()) {
+    const Suspend& before = ours->second.second;
+    if (it.header.version < before.header.version) return fail(Fault::stale, "suspend: this officer has signed a newer one");
+    if (it.header.version == before.header.version) return fork(ours->second.first, offered, "two suspensions of one number");
+    // Lifting is not for officers: who stole a key could undo with it what its owner has stopped.
+    if (before.header.expires_s > now && !(it.whom.covers(before.whom) && it.header.expires_s >= before.header.expires_s))
+      return fail(Fault::denied, "suspend: it leaves out what this officer has suspended; lifting needs the policy role");
   }
+  begin_wide(*signer, it, now);
   suspensions.insert_or_assign(*signer, std::pair(offered, it));
   return offer_of(Outcome::suspended, offered, "a suspension was taken in");
+}
+
+bool Trust::State::is_wide(const Stopped& whom) const {
+  if (whom.realm || (most_people && most_people(whom))) return true;
+  if (!set) return false;
+  std::size_t nodes = 0, libraries = 0, all = 0;
+  for (const MeshNode& it : set->mesh.nodes) {
+    if (it.kind == NodeKind::desk) continue;
+    ++all;
+    if (std::binary_search(whom.nodes.begin(), whom.nodes.end(), it.keys.id)) ++nodes;
+  }
+  for (const MeshLibrary& it : set->mesh.libraries)
+    if (std::binary_search(whom.libraries.begin(), whom.libraries.end(), it.id)) ++libraries;
+  return 2 * nodes > all || (libraries > 1 && 2 * libraries > set->mesh.libraries.size());
+}
+
+bool Trust::State::is_lifted(const crypto::VerifyKey& officer, std::uint64_t number) const {
+  return set && std::any_of(set->mesh.lifts.begin(), set->mesh.lifts.end(), [&](const Lift& it) { return it.officer == officer && number <= it.up_to; });
+}
+
+void Trust::State::drop_lifted() {
+  std::erase_if(suspensions, [&](const auto& it) { return is_lifted(it.first, it.second.first.version); });
+}
+
+void Trust::State::begin_wide(const crypto::VerifyKey& officer, const Suspend& it, std::int64_t now) {
+  std::vector<Span>& spans = wide[officer];
+  std::erase_if(spans, [&](const Span& span) { return span.until_s <= now - wide_window_s; });
+  std::int64_t used = 0;
+  for (Span& span : spans) {
+    span.until_s = std::min(span.until_s, now);  // what this one replaces
+    used += std::max<std::int64_t>(span.until_s - std::max(span.from_s, now - wide_window_s), 0);
+  }
+  if (used < wide_s_most && is_wide(it.whom)) spans.push_back({now, std::min(it.header.expires_s, now + wide_s_most - used)});
 }
 
 Offer Trust::State::fork(const Held& ours, const Held& theirs, std::string text) {

@@ -80,6 +80,16 @@ struct Ladder {
   std::vector<std::string> warnings;  ///< what expires within 60 days
 };
 
+/// What is stopped now, and why: an officer's suspension, or one of the policy's own.
+struct Stop {
+  bool operator==(const Stop&) const = default;
+  Stopped whom;
+  std::int64_t from_s{}, until_s{};  ///< until_s 0: until a publication without it
+  std::string reason;
+  std::optional<crypto::VerifyKey> officer;  ///< nothing: the policy role
+  std::uint64_t number{};                    ///< of the officer's document
+};
+
 /// A document as it is to be kept and passed on.
 struct Held {
   DocumentType type{};
@@ -105,6 +115,9 @@ class Trust {
   ~Trust();
 
   void set_check(Check check);
+  /// Whether these people, units and roles are most of the realm's people: asked where a directory is open. An officer stops so many for hours only.
+  using MostPeople = std::function<bool(const Stopped&)>;
+  void set_most_people(MostPeople ask);
   /// Takes one document. Unless the outcome is `advanced`, `committed` or `suspended`, nothing in force has changed and nothing need be persisted.
   /// Faults: over_limit, malformed, not_authentic (below the threshold, wrong realm, wrong hash), stale (older than what is held, or a first
   /// policy that has expired), denied (the set was complete but its check failed; it is dropped), unsupported.
@@ -123,8 +136,12 @@ class Trust {
   /// The greater of `wall_ms` and the highest HQ time that was ever verified and allowed.
   std::int64_t trusted_ms(std::int64_t wall_ms) const;
   Ladder ladder(std::int64_t wall_ms) const;
-  /// Newest of each emergency key of the newest root, unexpired at `wall_ms`.
-  std::vector<Suspend> suspensions(std::int64_t wall_ms) const;
+  /// In force at `wall_ms`: the newest of each emergency key of the newest root that is in date and not lifted, and the policy's own. What an officer stops of
+  /// most of the realm (all of it, or more than half of its nodes, libraries or people) counts for wide_s_most in wide_window_s, from when it was taken in
+  /// here.
+  std::vector<Stop> stops(std::int64_t wall_ms) const;
+  /// When the next of them begins or ends. Nothing: none does.
+  std::optional<std::int64_t> stops_change_ms(std::int64_t wall_ms) const;
   const std::vector<Fork>& forks() const;
 
   /// All that is in force, for keeping and for peers: roots ascending, then freshness, snapshot and what it names, then suspensions.

@@ -160,6 +160,7 @@ Result<Offer> Trust::State::commit_if_complete(Offer offer, std::int64_t wall_ms
     freshness = fresh;
     freshness_held = fresh_held;
     changed.clear();
+    drop_lifted();
     believe_time(fresh, set->mesh);
     std::erase_if(staged_freshness,
                   [&](const auto& it) { return it.first <= fresh.header.version || it.second.second.snapshot.version <= set->version.value; });

@@ -9,7 +9,7 @@ namespace dozo::policy {
 namespace {
 
 constexpr std::int64_t warning_s = 60 * day_s;
-constexpr std::uint8_t state_format = 1;
+constexpr std::uint8_t state_format = 2;  ///< 1 had no spans
 constexpr std::size_t state_bytes_most = 4U << 20;
 
 struct KeptDocument {
@@ -21,16 +21,26 @@ template <class A>
 void serialize(A& archive, KeptDocument& it) {
   archive(archive::capped<64>(it.name), it.version, it.sha256);
 }
+struct KeptSpan {
+  crypto::VerifyKey officer;
+  std::int64_t from_s{}, until_s{};
+};
+template <class A>
+void serialize(A& archive, KeptSpan& it) {
+  archive(it.officer, it.from_s, it.until_s);
+}
 struct KeptState {
   std::uint8_t format = state_format;
   RealmId realm;
   std::int64_t floor_s{};
   std::uint8_t changed{};  ///< one bit for each signing role
   std::vector<KeptDocument> documents;
+  std::vector<KeptSpan> wide;
 };
 template <class A>
 void serialize(A& archive, KeptState& it) {
   archive(it.format, it.realm, it.floor_s, it.changed, archive::capped<40'000>(it.documents));
+  if (it.format >= 2) archive(archive::capped<10'000>(it.wide));
 }
 
 std::string in_days(std::int64_t seconds) { return seconds < day_s ? "in less than a day" : "in " + std::to_string(seconds / day_s) + " days"; }
@@ -101,10 +111,38 @@ Ladder Trust::ladder(std::int64_t wall_ms) const {
   return out;
 }
 
-std::vector<Suspend> Trust::suspensions(std::int64_t wall_ms) const {
-  std::vector<Suspend> out;
-  for (const auto& [key, it] : state_->suspensions)
-    if (it.second.header.expires_s > state_->now_s(wall_ms)) out.push_back(it.second);
+// ---- stops -----------------------------------------------------------------------------------------------------------
+std::vector<Stop> Trust::stops(std::int64_t wall_ms) const {
+  const std::int64_t now = state_->now_s(wall_ms);
+  std::vector<Stop> out;
+  for (const auto& [officer, held] : state_->suspensions) {
+    const Suspend& it = held.second;
+    if (it.header.expires_s <= now) continue;
+    Stop stop{it.whom, it.header.issued_s, it.header.expires_s, it.reason, officer, it.header.version};
+    if (state_->is_wide(it.whom)) {
+      // None: it was not known to be wide when it was taken in.
+      const auto spans = state_->wide.find(officer);
+      const std::int64_t until_s = spans == state_->wide.end() || spans->second.empty() ? stop.from_s + wide_s_most : spans->second.back().until_s;
+      if (until_s <= now) continue;
+      stop.until_s = std::min(stop.until_s, until_s);
+    }
+    out.push_back(std::move(stop));
+  }
+  if (state_->set)
+    for (const MeshStop& it : state_->set->mesh.stops)
+      if (it.from_s <= now && (it.until_s == 0 || it.until_s > now)) out.push_back({it.whom, it.from_s, it.until_s, it.reason, {}, 0});
+  return out;
+}
+
+std::optional<std::int64_t> Trust::stops_change_ms(std::int64_t wall_ms) const {
+  const std::int64_t now = state_->now_s(wall_ms);
+  std::optional<std::int64_t> out;
+  const auto add = [&](std::int64_t at_s) {
+    if (at_s > now) out = std::min(out.value_or(at_s * 1000), at_s * 1000);
+  };
+  for (const Stop& it : stops(wall_ms)) add(it.until_s);
+  if (state_->set)
+    for (const MeshStop& it : state_->set->mesh.stops) add(it.from_s);
   return out;
 }
 
@@ -138,12 +176,14 @@ Bytes Trust::encode() const {
   out.floor_s = state_->floor_s;
   for (const SigningRole role : state_->changed) out.changed = static_cast<std::uint8_t>(out.changed | (1U << static_cast<unsigned>(role)));
   for (const Held& it : documents()) out.documents.push_back({it.name, it.version, it.sha256});
+  for (const auto& [officer, spans] : state_->wide)
+    for (const State::Span& it : spans) out.wide.push_back({officer, it.from_s, it.until_s});
   return archive::encode(out);
 }
 
 Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelopes, std::optional<NodeId> self) {
   const auto kept = TRY(archive::decode<KeptState>(encoded, state_bytes_most, "trust state"));
-  if (kept.format != state_format) return fail(Fault::unsupported, "trust state: a newer format than this build knows");
+  if (kept.format == 0 || kept.format > state_format) return fail(Fault::unsupported, "trust state: a newer format than this build knows");
   std::map<Digest, const Bytes*> by_hash;
   for (const Bytes& it : envelopes) by_hash.emplace(crypto::sha256(it), &it);
 
@@ -207,6 +247,7 @@ Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelop
     for (const auto& [name, listing] : state.set->snapshot.documents)
       if (state.needs(name) && !state.held.contains(name)) return fail(Fault::corrupt, "trust state: " + name + " is missing");
   state.floor_s = kept.floor_s;
+  for (const KeptSpan& it : kept.wide) state.wide[it.officer].push_back({it.from_s, it.until_s});
   state.changed.clear();
   for (std::size_t i = 0; i < signing_role_count; ++i)
     if ((kept.changed >> i & 1U) != 0) state.changed.insert(static_cast<SigningRole>(i));

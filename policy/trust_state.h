@@ -14,6 +14,7 @@ inline constexpr std::size_t forks_most = 16;
 struct Trust::State {
   std::optional<NodeId> self;
   Check check;
+  MostPeople most_people;
 
   // ---- in force
   RealmId realm;
@@ -24,6 +25,11 @@ struct Trust::State {
   std::optional<Freshness> freshness;
   std::optional<Held> freshness_held;
   std::map<crypto::VerifyKey, std::pair<Held, Suspend>> suspensions;
+  /// When an officer had most of the realm stopped here, or still has.
+  struct Span {
+    std::int64_t from_s{}, until_s{};
+  };
+  std::map<crypto::VerifyKey, std::vector<Span>> wide;
   std::int64_t floor_s = 0;       ///< no time before it is believed
   std::set<SigningRole> changed;  ///< roles whose keys a root has changed since the set was taken: their versions may begin anew
   std::vector<Fork> forks;
@@ -39,6 +45,11 @@ struct Trust::State {
   Result<Offer> take_snapshot(const Envelope& envelope, Held held, std::int64_t wall_ms);
   Result<Offer> take_document(const Envelope& envelope, Held held, std::int64_t wall_ms);
   Result<Offer> take_suspend(const Envelope& envelope, Held held, std::int64_t wall_ms);
+  bool is_wide(const Stopped& whom) const;
+  bool is_lifted(const crypto::VerifyKey& officer, std::uint64_t number) const;
+  void drop_lifted();
+  /// From now on, as far as what the officer has left for these days goes.
+  void begin_wide(const crypto::VerifyKey& officer, const Suspend& it, std::int64_t now_s);
   /// The emergency key of the newest root for which a suspension counts: the first of those that signed it; null: none.
   const crypto::VerifyKey* officer_of(const Envelope& suspension) const;
 

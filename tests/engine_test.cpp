@@ -558,6 +558,99 @@ TEST_CASE_FIXTURE(Fixture, "engine: a suspended node is told so, and sees its ow
   CHECK(std::ranges::any_of(notices, [](const std::string& it) { return it.find("suspended this node") != std::string::npos; }));
 }
 
+TEST_CASE_FIXTURE(Fixture, "engine: a suspended person works nowhere, what comes of his waits, and what came before stays") {
+  constexpr std::int64_t minute_ms = 60'000;
+  Site head(hq, "head");
+  head.hear(hq.last);
+  const PersonId sato = hq.person("sato");
+  const crypto::SigningKey session = crypto::SigningKey::generate();
+  const auto login = [&] {
+    const Bytes certificate =
+        crypto::issue({sato, hq.id("head"), {}, session.public_key(), head.now.wall_ms, head.now.wall_ms + 600 * minute_ms}, hq.people.at("sato"));
+    return head.ask(node::local::SessionRequest{certificate, {}, bytes_of(session.reveal_seed()), "editor", ""});
+  };
+  REQUIRE(std::holds_alternative<node::local::Done>(login()));
+  REQUIRE(head.save("works", {"before"}));
+  Writer sapporo{hq, "sapporo", head.library("works")};
+  const Bytes there =
+      crypto::issue({sato, sapporo.feed.node, {}, session.public_key(), head.now.wall_ms, head.now.wall_ms + 600 * minute_ms}, hq.people.at("sato"));
+  const auto by_sato = [&] {
+    store::Record out = sapporo.record(head);
+    out.person = sato;
+    out.role = "editor";
+    out.who = "佐藤";
+    return sapporo.give(head, out, sapporo.entry(head), session, there);
+  };
+  const RecordId before = by_sato();
+
+  head.pass(minute_ms);
+  hq.now_s = head.now.wall_ms / 1000;
+  Stopped whom;
+  SUBCASE("by name") { whom.people = {sato}; }
+  SUBCASE("by unit") { whom.orgs = {"roads"}; }
+  SUBCASE("by role") { whom.roles = {"editor"}; }
+  const auto offered = head.ask(node::local::OfferRequest{{hq.suspend(0, 1, whom, 4)}});
+  REQUIRE(std::get<node::local::Offered>(offered).refused.empty());
+  const auto saved = head.save("works", {"after"});
+  REQUIRE(!saved);
+  CHECK(saved.error().fault == Fault::denied);
+  CHECK(saved.error().text.find("headquarters has stopped this person's work until 2027-01-15 21:01 (Japan): lost") != std::string::npos);
+  const auto refused = [&](const node::local::Answer& answer) {
+    const auto* it = std::get_if<node::local::Refusal>(&answer);
+    return it != nullptr && it->text.find("has stopped this person's work") != std::string::npos;
+  };
+  CHECK(refused(login()));
+  node::local::ListRequest list;
+  list.library = "works";
+  CHECK(refused(head.ask(list)));
+  const RecordId meanwhile = by_sato();
+  CHECK(refusal(head, "works", meanwhile) == store::Refusal::suspended);
+  CHECK(!refusal(head, "works", before));
+  CHECK(!refusal(head, "works", sapporo.give(head, sapporo.record(head))));  // the node's own work goes on
+  CHECK(std::ranges::any_of(head.engine->notices(head.now), [](const std::string& it) { return it.starts_with("an officer has suspended"); }));
+
+  head.restart();
+  head.pass(minute_ms);
+  CHECK(refusal(head, "works", meanwhile) == store::Refusal::suspended);
+  CHECK(!refusal(head, "works", before));
+  CHECK(head.engine->library(head.library("works"))->folder()->find("before/").value());
+
+  head.pass(240 * minute_ms);  // by its own timer
+  CHECK(!refusal(head, "works", meanwhile));
+  REQUIRE(std::holds_alternative<node::local::Done>(login()));
+  REQUIRE(head.save("works", {"again"}));
+}
+
+TEST_CASE_FIXTURE(Fixture, "engine: in a library or realm that is stopped nobody works, and all goes on when that ends") {
+  Site head(hq, "head");
+  head.hear(hq.last);
+  REQUIRE(head.save("works", {"before"}));
+  Stopped whom;
+  bool others = true, lifted = true;
+  SUBCASE("a library, lifted") {}
+  SUBCASE("a library, until it is over") { lifted = false; }
+  SUBCASE("everything, lifted") { others = false; }
+  SUBCASE("everything, until it is over") { others = lifted = false; }
+  whom.realm = !others;
+  if (others) whom.libraries = {hq.library("works")};
+  hq.now_s = head.now.wall_ms / 1000;
+  REQUIRE(std::get<node::local::Offered>(head.ask(node::local::OfferRequest{{hq.suspend(0, 1, whom, 4)}})).refused.empty());
+  CHECK(head.save("works", {"meanwhile"}).error().fault == Fault::denied);
+  CHECK(head.save("plans", {"meanwhile"}).has_value() == others);
+  // Headquarters' own documents are taken all the while, and a policy that lifts it ends it.
+  head.now.wall_ms += 60'000;
+  hq.now_s += 60;
+  const std::string officer = hq.keys.at(SigningRole::emergency)[0].public_key().hex();
+  if (lifted) {
+    hq.publish(writable() + "[[lift]]\nofficer = \"" + officer + "\"\nup_to = 1\n");
+    head.hear(hq.last);
+  } else {
+    head.pass(241 * 60'000);
+  }
+  const auto after = head.save("works", {"after"});
+  REQUIRE_MESSAGE(after, after.error().text);
+}
+
 TEST_CASE("engine: a receipt covers entries by the roots that it names, and what is not known here by nothing") {
   const auto root = [](std::uint8_t number) { return *Digest::from(Bytes(32, number)); };
   const FeedId feed{{}, *NodeId::from(Bytes(16, 1)), *IncarnationId::from(Bytes(16, 2))};

@@ -269,6 +269,21 @@ def tell(story):
     publish_at("dozo authority publish authority --home /srv/dozo")
     head.wait(lambda: naha.asked("status")["policy"] == head.asked("status")["policy"] == 3)
 
+    # ---- Stopping somebody at once, and that it lasts until it is taken out of the policy
+    suspend, ratify = story.next("dozo authority suspend"), story.next("dozo authority ratify")
+    copy(office / "authority/keys/emergency-1.key", head / "emergency-1.key")
+    (head / "emergency-1.key").chmod(0o600)
+    head.run(suspend + " --yes", True)
+    stopped = lambda who: any(f"{who} person sato" in it for it in sapporo.asked("status")["notices"])  # noqa: E731
+    sapporo.wait(lambda: stopped("an officer has suspended"), 10)
+    office.run(at_head(ratify))
+    publish_at("dozo authority publish authority --home /srv/dozo")
+    sapporo.wait(lambda: stopped("the policy stops"), 10)
+    text = policy.read_text(encoding="utf-8")
+    policy.write_text(re.sub(r"\[\[stop\]\](?:.*\n)+?(?=\n|\Z)", "", text), encoding="utf-8")
+    publish_at("dozo authority publish authority --home /srv/dozo")
+    sapporo.wait(lambda: not stopped("the policy stops"), 10)
+
     # ---- Replacing a node: Sapporo's machine burnt
     sapporo.stop()
     shutil.rmtree(sapporo / home)

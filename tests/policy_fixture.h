@@ -163,7 +163,10 @@ struct Headquarters {
   Bytes sign(const Snapshot& it) const { return sign(DocumentType::snapshot, "snapshot", format(it)); }
   Bytes sign(const Freshness& it) const { return sign(DocumentType::freshness, "freshness", format(it)); }
   Bytes suspend(std::size_t officer, std::uint64_t number, const std::vector<NodeId>& who, std::int64_t hours = 24) const {
-    const Suspend it{{realm, number, now_s, now_s + hours * hour_s}, who, {}, "lost"};
+    return suspend(officer, number, Stopped{who, {}, {}, {}, {}, false}, hours);
+  }
+  Bytes suspend(std::size_t officer, std::uint64_t number, const Stopped& whom, std::int64_t hours = 24) const {
+    const Suspend it{{realm, number, now_s, now_s + hours * hour_s}, whom, "lost"};
     return *add_signature(unsigned_envelope(DocumentType::suspend, "suspend", format(it)), keys.at(SigningRole::emergency).at(officer));
   }
 

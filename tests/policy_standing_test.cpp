@@ -195,17 +195,21 @@ TEST_CASE_FIXTURE(StandingFixture, "suspend: each officer's key numbers its own,
   const auto before = hq.copies(SigningRole::root);
   hq.take_root(hq.make_root(before));
   Node node = settled();
-  const auto count = [&] { return node.trust.suspensions(node.now_s * 1000).size(); };
+  const auto count = [&] { return node.trust.stops(node.now_s * 1000).size(); };
   CHECK(node.take(hq.suspend(0, 5, {hq.id("osaka")})) == Outcome::suspended);
   CHECK(node.take(hq.suspend(1, 1, {hq.id("naha")})) == Outcome::suspended);
   CHECK(count() == 2);
   CHECK(node.refused(hq.suspend(0, 4, {hq.id("head")})) == Fault::stale);
   CHECK(node.take(hq.suspend(0, 5, {hq.id("osaka")})) == Outcome::known);
   CHECK(node.take(hq.suspend(0, 5, {hq.id("head")})) == Outcome::forked);
-  CHECK(node.take(hq.suspend(0, 6, {})) == Outcome::suspended);  // it takes its word back
+  // It does not take its word back, nor end it sooner: lifting needs the policy role.
+  CHECK(node.refused(hq.suspend(0, 6, Stopped{})) == Fault::denied);
+  CHECK(node.refused(hq.suspend(0, 6, {hq.id("osaka")}, 1)) == Fault::denied);
+  std::vector<NodeId> both{hq.id("osaka"), hq.id("sapporo")};
+  std::ranges::sort(both);
+  CHECK(node.take(hq.suspend(0, 6, both, 300)) == Outcome::suspended);
   CHECK(count() == 2);
-  for (const Suspend& it : node.trust.suspensions(node.now_s * 1000))
-    CHECK(it.nodes == (it.header.version == 6 ? std::vector<NodeId>{} : std::vector{hq.id("naha")}));
+  for (const Stop& it : node.trust.stops(node.now_s * 1000)) CHECK(it.whom.nodes == (it.number == 6 ? both : std::vector{hq.id("naha")}));
   CHECK(node.version() == 1);
 }
 
@@ -213,11 +217,11 @@ TEST_CASE_FIXTURE(StandingFixture, "suspend: it ends at its time, also where the
   Node node = settled();
   const Bytes it = hq.suspend(0, 1, {hq.id("osaka")}, 24);
   CHECK(node.take(it) == Outcome::suspended);
-  CHECK(node.trust.suspensions((begin_s + day_s) * 1000 - 1).size() == 1);
-  CHECK(node.trust.suspensions((begin_s + day_s) * 1000).empty());
+  CHECK(node.trust.stops((begin_s + day_s) * 1000 - 1).size() == 1);
+  CHECK(node.trust.stops((begin_s + day_s) * 1000).empty());
   hq.now_s += 2 * day_s;
   node.take(hq.refresh());
-  CHECK(node.trust.suspensions(0).empty());
+  CHECK(node.trust.stops(0).empty());
   Node other = settled();
   CHECK(other.refused(it) == Fault::stale);
 }
@@ -227,7 +231,7 @@ TEST_CASE_FIXTURE(StandingFixture, "suspend: one officer is enough, and it is kn
   two.publish();
   Node node(two, "sapporo");
   CHECK(node.take(two.suspend(1, 1, {two.id("osaka")})) == Outcome::suspended);
-  CHECK(node.trust.suspensions(begin_s * 1000).size() == 1);
+  CHECK(node.trust.stops(begin_s * 1000).size() == 1);
 }
 
 TEST_CASE_FIXTURE(StandingFixture, "suspend: a root that drops a key drops its suspensions, and keeps those of others") {
@@ -241,10 +245,104 @@ TEST_CASE_FIXTURE(StandingFixture, "suspend: a root that drops a key drops its s
   hq.keys.at(SigningRole::emergency).erase(hq.keys.at(SigningRole::emergency).begin());
   hq.take_root(hq.make_root(before));
   CHECK(node.take(hq.roots.back()) == Outcome::advanced);
-  const auto left = node.trust.suspensions(node.now_s * 1000);
+  const auto left = node.trust.stops(node.now_s * 1000);
   REQUIRE(left.size() == 1);
-  CHECK(left[0].nodes == std::vector{hq.id("naha")});
+  CHECK(left[0].whom.nodes == std::vector{hq.id("naha")});
   CHECK(node.refused(by_dropped) == Fault::not_authentic);
+}
+
+TEST_CASE_FIXTURE(StandingFixture, "suspend: what stops most of the realm counts for four hours in seven days, of each officer") {
+  hq.new_keys(SigningRole::emergency, 2, 1);
+  const auto before = hq.copies(SigningRole::root);
+  hq.take_root(hq.make_root(before));
+  Node node = settled();
+  std::vector<NodeId> most;
+  for (const char* name : {"head", "sapporo", "osaka"}) most.push_back(hq.id(name));  // of five that are no desks
+  std::ranges::sort(most);
+  std::vector<LibraryId> libraries{hq.library("plans"), hq.library("works")};
+  std::ranges::sort(libraries);
+  Stopped whom;
+  SUBCASE("by its word") { whom.realm = true; }
+  SUBCASE("by naming most of its nodes") { whom.nodes = most; }
+  SUBCASE("by naming most of its libraries") { whom.libraries = libraries; }
+  SUBCASE("by naming most of its people") {
+    whom.orgs = {"roads"};
+    node.trust.set_most_people([](const Stopped& it) { return !it.orgs.empty(); });
+  }
+  const auto counts_at = [&](std::int64_t hours) { return !node.trust.stops((begin_s + hours * hour_s) * 1000).empty(); };
+  const auto at = [&](std::int64_t hours) { hq.now_s = node.now_s = begin_s + hours * hour_s; };
+  CHECK(node.take(hq.suspend(0, 1, whom, 14 * 24)) == Outcome::suspended);
+  CHECK(counts_at(3));
+  CHECK(node.trust.stops_change_ms(begin_s * 1000) == (begin_s + 4 * hour_s) * 1000);
+  CHECK_FALSE(counts_at(4));
+  // Another number brings no more hours, before or after these are used up.
+  at(2);
+  CHECK(node.take(hq.suspend(0, 2, whom, 14 * 24)) == Outcome::suspended);
+  CHECK(counts_at(3));
+  CHECK_FALSE(counts_at(4));
+  // Nor does a restart.
+  std::vector<Bytes> envelopes;
+  for (const Held& it : node.trust.documents()) envelopes.push_back(it.envelope);
+  auto restored = Trust::restore(node.trust.encode(), envelopes, hq.id("sapporo"));
+  REQUIRE(restored);
+  node.trust = std::move(*restored);
+  node.trust.set_most_people([](const Stopped& it) { return !it.orgs.empty(); });
+  at(6);
+  CHECK(node.take(hq.suspend(0, 3, whom, 14 * 24)) == Outcome::suspended);
+  CHECK_FALSE(counts_at(6));
+  CHECK_FALSE(counts_at(100));
+  // The other officer has hours of his own; and those of the first come back after seven days.
+  CHECK(node.take(hq.suspend(1, 1, whom, 14 * 24)) == Outcome::suspended);
+  CHECK(counts_at(9));
+  CHECK_FALSE(counts_at(10));
+  at(7 * 24 + 4);
+  CHECK(node.take(hq.suspend(0, 4, whom, 14 * 24)) == Outcome::suspended);
+  CHECK(counts_at(7 * 24 + 7));
+  CHECK_FALSE(counts_at(7 * 24 + 8));
+}
+
+TEST_CASE_FIXTURE(StandingFixture, "suspend: one node of a few counts until it expires, at most fourteen days") {
+  Node node = settled();
+  CHECK(node.refused(hq.suspend(0, 1, {hq.id("osaka")}, 14 * 24 + 1)) == Fault::malformed);
+  CHECK(node.take(hq.suspend(0, 1, {hq.id("osaka")}, 14 * 24)) == Outcome::suspended);
+  CHECK(node.trust.stops((begin_s + 14 * day_s - 1) * 1000).size() == 1);
+  CHECK(node.trust.stops((begin_s + 14 * day_s) * 1000).empty());
+}
+
+TEST_CASE_FIXTURE(StandingFixture, "suspend: the policy lifts what an officer signed up to a number, and makes it its own") {
+  Node node = settled();
+  const Bytes first = hq.suspend(0, 5, {hq.id("osaka")}, 14 * 24);
+  CHECK(node.take(first) == Outcome::suspended);
+  const std::string officer = hq.keys.at(SigningRole::emergency)[0].public_key().hex();
+  const std::string lift = "[[lift]]\nofficer = \"" + officer + "\"\nup_to = 5\n";
+  hq.now_s = node.now_s = begin_s + 60;
+  SUBCASE("lifted") {
+    node.hear(hq.publish(country + lift).documents);
+    CHECK(node.version() == 2);
+    CHECK(node.trust.stops(node.now_s * 1000).empty());
+    CHECK(node.refused(first) == Fault::stale);
+    Node later(hq, "osaka");  // to whom it comes late
+    later.hear(hq.last);
+    CHECK(later.refused(first) == Fault::stale);
+    CHECK(node.take(hq.suspend(0, 6, {hq.id("naha")})) == Outcome::suspended);  // what the officer says from then on counts
+  }
+  SUBCASE("ratified") {
+    const std::string stop =
+        "[[stop]]\nreason = \"stolen\"\nnodes = [\"osaka\"]\npeople = [\"sato\"]\norgs = [\"roads\"]\nroles = [\"editor\"]\nlibraries = "
+        "[\"plans\"]\nrealm_wide = true\n"
+        "from = 2027-01-15T17:25:00\nuntil = 2027-04-01\n";
+    node.hear(hq.publish(country + stop + lift).documents);
+    CHECK(node.version() == 2);
+    const std::int64_t from_s = begin_s + 25 * 60;  // that time in Japan
+    CHECK(node.trust.stops((from_s - 1) * 1000).empty());
+    CHECK(node.trust.stops_change_ms(node.now_s * 1000) == from_s * 1000);
+    const auto stops = node.trust.stops((from_s + 30 * day_s) * 1000);
+    REQUIRE(stops.size() == 1);
+    CHECK_FALSE(stops[0].officer);
+    CHECK(stops[0].reason == "stolen");
+    CHECK(stops[0].whom == Stopped{{hq.id("osaka")}, {hq.person("sato")}, {"roads"}, {"editor"}, {hq.library("plans")}, true});
+    CHECK(node.trust.stops((from_s + 100 * day_s) * 1000).empty());
+  }
 }
 
 // ---- keeping ---------------------------------------------------------------------------------------------------------
@@ -261,6 +359,18 @@ struct Kept {
 
 }  // namespace
 
+TEST_CASE_FIXTURE(StandingFixture, "keeping: the state of a version before suspensions had hours is taken") {
+  Node node = settled();
+  Kept kept(node.trust);
+  REQUIRE(kept.state[0] == 2);
+  kept.state[0] = 1;
+  kept.state.resize(kept.state.size() - 4);  // the count of hours: none
+  const auto again = kept.restored(hq.id("sapporo"));
+  REQUIRE(again);
+  CHECK(again->version() == node.trust.version());
+  CHECK(again->encode() == node.trust.encode());
+}
+
 TEST_CASE_FIXTURE(StandingFixture, "keeping: what is restored is what was there, and goes on from there") {
   hq.new_keys(SigningRole::emergency, 2, 1);
   auto before = hq.copies(SigningRole::root);
@@ -276,7 +386,7 @@ TEST_CASE_FIXTURE(StandingFixture, "keeping: what is restored is what was there,
     CHECK(again->root() == node.trust.root());
     CHECK(again->version() == node.trust.version());
     CHECK(again->trusted_ms(0) == node.trust.trusted_ms(0));
-    CHECK(again->suspensions(node.now_s * 1000) == node.trust.suspensions(node.now_s * 1000));
+    CHECK(again->stops(node.now_s * 1000) == node.trust.stops(node.now_s * 1000));
     CHECK((again->freshness() == nullptr) == (node.trust.freshness() == nullptr));
     CHECK((again->current() == nullptr) == (node.trust.current() == nullptr));
     if (again->current() != nullptr && node.trust.current() != nullptr) {
@@ -327,7 +437,7 @@ TEST_CASE_FIXTURE(StandingFixture, "keeping: one suspension that two officers si
   const auto again = kept.restored(hq.id("sapporo"));
   REQUIRE(again);
   CHECK(again->encode() == kept.state);
-  CHECK(again->suspensions(node.now_s * 1000).size() == node.trust.suspensions(node.now_s * 1000).size());
+  CHECK(again->stops(node.now_s * 1000).size() == node.trust.stops(node.now_s * 1000).size());
 }
 
 TEST_CASE_FIXTURE(StandingFixture, "keeping: a damaged or incomplete state is refused") {
@@ -356,7 +466,7 @@ TEST_CASE_FIXTURE(StandingFixture, "keeping: a damaged or incomplete state is re
   longer.state.push_back(0);
   CHECK_FALSE(longer.restored(self));
   Kept newer = kept;
-  newer.state[0] = 2;
+  newer.state[0] = 3;
   CHECK(newer.restored(self).error().fault == Fault::unsupported);
   Kept other = kept;
   other.state[5] ^= 1;  // the realm

@@ -140,7 +140,7 @@ TEST_CASE_FIXTURE(Fixture, "trust: documents of another realm are refused, thoug
   mesh.header.realm = epochs.header.realm = directory.header.realm = snapshot.header.realm = freshness.header.realm = strange;
   for (const Bytes& bytes : {hq.sign(mesh), hq.sign(epochs), hq.sign(directory), hq.sign(snapshot), hq.sign(freshness)})
     CHECK(node.refused(bytes) == Fault::not_authentic);
-  Suspend suspend{{strange, 1, hq.now_s, hq.now_s + day_s}, {hq.id("osaka")}, {}, ""};
+  Suspend suspend{{strange, 1, hq.now_s, hq.now_s + day_s}, {{hq.id("osaka")}, {}, {}, {}, {}, false}, ""};
   CHECK(node.refused(hq.sign(DocumentType::suspend, "suspend", format(suspend))) == Fault::not_authentic);
   CHECK(node.version() == 1);
 }

@@ -142,7 +142,7 @@ TEST_CASE_FIXTURE(Fixture, "realm: a restart finds what was in force, the past, 
   REQUIRE(site.offer(hq.suspend(1, 1, {hq.id("naha")})));
   site.restart();
   CHECK(site.version() == 3);
-  CHECK(site.realm->trust().suspensions(hq.now_s * 1000).size() == 2);
+  CHECK(site.realm->trust().stops(hq.now_s * 1000).size() == 2);
   for (const std::uint64_t number : {1U, 2U}) {
     site.realm->need({number});
     REQUIRE(site.realm->policy_at({number}));

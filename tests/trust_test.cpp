@@ -332,21 +332,21 @@ TEST_CASE("trust: each officer's suspensions have their own numbers, and end by 
   const auto officers = node.realm.signers(SigningRole::emergency);
   const NodeId osaka = node.realm.nodes.at("osaka").id, hq = node.realm.nodes.at("hq").id;
   const auto suspend = [&](std::size_t officer, std::uint64_t version, const NodeId& whom, std::int64_t hours = 4) {
-    const Suspend it{{node.realm.id, version, begin_s, begin_s + hours * 3600}, {whom}, {}, "stolen"};
+    const Suspend it{{node.realm.id, version, begin_s, begin_s + hours * 3600}, {{whom}, {}, {}, {}, {}, false}, "stolen"};
     return add_signature(unsigned_envelope(DocumentType::suspend, "suspend", format(it)), *officers[officer]).value();
   };
   CHECK(node.take(suspend(0, 5, osaka)) == Outcome::suspended);
   CHECK(node.take(suspend(0, 5, osaka)) == Outcome::known);
   CHECK(node.take(suspend(1, 1, hq, 8)) == Outcome::suspended);  // another officer's first
-  CHECK(node.trust.suspensions(node.wall_ms).size() == 2);
+  CHECK(node.trust.stops(node.wall_ms).size() == 2);
   CHECK(node.refused(suspend(0, 4, osaka)) == Fault::stale);
   CHECK(node.take(suspend(0, 5, hq)) == Outcome::forked);
   CHECK(node.refused(add_signature(unsigned_envelope(DocumentType::suspend, "suspend", read_envelope(suspend(0, 9, osaka)).value().payload),
                                    crypto::SigningKey::generate())
                          .value()) == Fault::not_authentic);
-  CHECK(node.trust.suspensions((begin_s + 5 * 3600) * 1000).size() == 1);
+  CHECK(node.trust.stops((begin_s + 5 * 3600) * 1000).size() == 1);
   node.wall_ms = (begin_s + 9 * 3600) * 1000;
-  CHECK(node.trust.suspensions(node.wall_ms).empty());
+  CHECK(node.trust.stops(node.wall_ms).empty());
   CHECK(node.refused(suspend(0, 10, osaka)) == Fault::stale);
   // No right in the policy changes, so a decision at a policy version stays what it is.
   CHECK(node.trust.version() == PolicyVersion{1});
@@ -355,18 +355,18 @@ TEST_CASE("trust: each officer's suspensions have their own numbers, and end by 
 TEST_CASE("trust: an officer whose key is dropped suspends nobody any more") {
   Node node;
   node.take_all(node.first);
-  const Suspend it{{node.realm.id, 1, begin_s, begin_s + day_s}, {node.realm.nodes.at("osaka").id}, {}, ""};
+  const Suspend it{{node.realm.id, 1, begin_s, begin_s + day_s}, {{node.realm.nodes.at("osaka").id}, {}, {}, {}, {}, false}, ""};
   const Bytes before = node.realm.made(DocumentType::suspend, "suspend", it);
   CHECK(node.take(before) == Outcome::suspended);
   node.take(node.realm.rotate(SigningRole::emergency, begin_s + 10));
-  CHECK(node.trust.suspensions(node.wall_ms).empty());
+  CHECK(node.trust.stops(node.wall_ms).empty());
   CHECK(node.refused(before) == Fault::not_authentic);
 }
 
 TEST_CASE_FIXTURE(Node, "trust: what was in force is in force after a restart, and a damaged state is noticed") {
   take_all(first);
   take(realm.rotate(SigningRole::emergency, begin_s + 10));
-  const Suspend suspend{{realm.id, 1, begin_s, begin_s + day_s}, {realm.nodes.at("hq").id}, {}, ""};
+  const Suspend suspend{{realm.id, 1, begin_s, begin_s + day_s}, {{realm.nodes.at("hq").id}, {}, {}, {}, {}, false}, ""};
   take(realm.made(DocumentType::suspend, "suspend", suspend));
   std::vector<Bytes> envelopes;
   for (const Held& it : trust.documents()) envelopes.push_back(it.envelope);
@@ -376,7 +376,7 @@ TEST_CASE_FIXTURE(Node, "trust: what was in force is in force after a restart, a
   CHECK(again.version() == trust.version());
   CHECK(again.root() == trust.root());
   CHECK(again.current()->mesh == trust.current()->mesh);
-  CHECK(again.suspensions(wall_ms) == trust.suspensions(wall_ms));
+  CHECK(again.stops(wall_ms) == trust.stops(wall_ms));
   CHECK(again.trusted_ms(0) == trust.trusted_ms(0));
   CHECK(again.encode() == trust.encode());
   for (std::size_t i = 0; i < envelopes.size(); ++i) {

@@ -11,5 +11,7 @@ Result<void> keep_draft(const Common& common, const AuthorityDirectory& director
 
 /// show, root, key, rekey, sign, import.
 void add_signing_verbs(CLI::App& authority, Common& common);
+/// suspend, ratify, lift.
+void add_suspend_verbs(CLI::App& authority, Common& common);
 
 }  // namespace dozo::tools

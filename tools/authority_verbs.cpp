@@ -377,6 +377,7 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb->callback([=, &common] { finish(draft(common, *draft_options)); });
 
   add_signing_verbs(*authority, common);
+  add_suspend_verbs(*authority, common);
 
   auto directory = std::make_shared<std::string>();
   verb = authority->add_subcommand("offer", "hand what is published to the running node of --home, once more");

@@ -55,7 +55,9 @@ void add_policy(Seeds& to) {
   const auto first = realm.publish();
   auto documents = realm.publish(&first, policy::test::begin_s + 100, policy::test::small_source, changes);
   documents["root"] = realm.first_root;
-  const policy::Suspend suspend{{realm.id, 1, policy::test::begin_s, policy::test::begin_s + 3600}, {realm.nodes.at("osaka").id}, {}, "stolen"};
+  const policy::Suspend suspend{{realm.id, 1, policy::test::begin_s, policy::test::begin_s + 3600},
+                                {{realm.nodes.at("osaka").id}, {}, {"kinki"}, {"clerk"}, {realm.names.libraries.at("works")}, true},
+                                "stolen"};
   documents["suspend"] = realm.made(policy::DocumentType::suspend, "suspend", suspend);
   for (const auto& [name, bytes] : documents) {
     const auto envelope = policy::read_envelope(bytes).value();
