@@ -447,6 +447,7 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
     out.emplace_back("headquarters has suspended this node: others keep what it saves, and show it when that ends, or not at all");
   }
   for (std::string& line : realm_->stop_lines(now.wall_ms)) out.push_back(std::move(line));
+  for (std::string& line : realm_->closure_lines(now.wall_ms)) out.push_back(std::move(line));
   for (const policy::Fork& fork : realm_->trust().forks()) {
     out.push_back("headquarters has signed two different documents: " + fork.name + " " + std::to_string(fork.version) + "; tell headquarters at once");
   }
@@ -489,6 +490,8 @@ Result<void> Engine::Body::check_open(const LibraryId& id, Now now) const {
     return fail(Fault::denied, "the library is closed until there is word from headquarters: its policy says so");
   }
   if (auto why = realm_->why_stopped(id, session_ ? session_->certificate.person : PersonId{}, now.wall_ms)) return fail(Fault::denied, std::move(*why));
+  if (auto why = realm_->why_closed(id, session_ ? std::string_view(session_->role) : policy::service_role, now.wall_ms))
+    return fail(Fault::denied, std::move(*why));
   return {};
 }
 

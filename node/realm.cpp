@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <iterator>
 
@@ -205,7 +206,7 @@ void Realm::add_people(const policy::Stopped& whom, std::int64_t wall_ms, std::s
   for (const policy::Person& person : policy->directory()->people) {
     const auto held = policy->capacities(person.id, trusted_ms(wall_ms));
     const bool is_meant = std::any_of(held.begin(), held.end(), [&](const policy::Policy::Capacity& it) {
-      return std::binary_search(whom.orgs.begin(), whom.orgs.end(), it.org) || std::binary_search(whom.roles.begin(), whom.roles.end(), it.role);
+      return policy->is_within(it.org, whom.orgs) || std::binary_search(whom.roles.begin(), whom.roles.end(), it.role);
     });
     if (is_meant) to.insert(person.id);
   }
@@ -231,6 +232,64 @@ bool Realm::is_stopped(const NodeId& peer, const LibraryId& library, std::int64_
     return it.whom.realm || std::binary_search(it.whom.nodes.begin(), it.whom.nodes.end(), peer) ||
            std::binary_search(it.whom.libraries.begin(), it.whom.libraries.end(), library);
   });
+}
+
+namespace {
+
+template <class Window>
+bool is_about(const Window& it, const NodeId& node, const LibraryId& library) {
+  const auto covers = [](const auto& list, const auto& id) { return list.empty() || std::ranges::find(list, id) != list.end(); };
+  return covers(it.nodes, node) && covers(it.libraries, library);
+}
+bool is_excepted(const std::vector<std::string>& roles, std::string_view role) { return std::ranges::find(roles, role) != roles.end(); }
+
+/// Day of the week in Japan, 1 Monday to 7 Sunday, and minute of that day.
+std::pair<std::uint32_t, std::uint32_t> week_place(std::int64_t time_s) {
+  const std::int64_t local_s = time_s + 9 * 60 * 60, day = local_s / policy::day_s;  // 1970-01-01 was a Thursday
+  return {static_cast<std::uint32_t>((day + 3) % 7 + 1), static_cast<std::uint32_t>(local_s % policy::day_s / 60)};
+}
+std::string clock_text(std::uint32_t minute) { return fmt::format("{:02}:{:02}", minute / 60, minute % 60); }
+
+}  // namespace
+
+std::optional<std::string> Realm::why_closed(const LibraryId& library, std::string_view role, std::int64_t wall_ms) const {
+  const auto policy = policies_.newest();
+  if (!policy) return std::nullopt;
+  const std::int64_t now_s = trusted_ms(wall_ms) / 1000;
+  for (const policy::Closure& it : policy->mesh().closures)
+    if (it.from_s <= now_s && now_s < it.until_s && is_about(it, node_keys_.id, library) && !is_excepted(it.except_roles, role))
+      return "closed until " + in_japan(it.until_s) + ": " + it.reason;
+  static constexpr std::array days{"", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+  const auto [day, minute] = week_place(now_s);
+  std::string windows;
+  for (const policy::Hours& it : policy->mesh().hours) {
+    if (!is_about(it, node_keys_.id, library)) continue;
+    const bool is_open = std::ranges::find(it.days, day) != it.days.end() && it.opens_minute <= minute && minute < it.closes_minute;
+    if (is_open || is_excepted(it.except_roles, role)) return std::nullopt;
+    windows += windows.empty() ? "" : "; ";
+    for (const std::uint32_t one : it.days) windows += std::string(days[one]) + " ";
+    windows += clock_text(it.opens_minute) + " to " + clock_text(it.closes_minute);
+  }
+  if (windows.empty()) return std::nullopt;
+  return "outside of the operating hours, which are " + windows + " (Japan)";
+}
+
+std::vector<std::string> Realm::closure_lines(std::int64_t wall_ms) const {
+  std::vector<std::string> out;
+  const auto policy = policies_.newest();
+  if (!policy) return out;
+  const std::int64_t now_s = trusted_ms(wall_ms) / 1000;
+  for (const policy::Closure& it : policy->mesh().closures) {
+    if (it.until_s <= now_s || it.from_s > now_s + 7 * policy::day_s || (!it.nodes.empty() && std::ranges::find(it.nodes, node_keys_.id) == it.nodes.end()))
+      continue;
+    std::string what;
+    for (const LibraryId& id : it.libraries) {
+      const policy::LibraryTitle* title = policy->title(id);
+      what += (what.empty() ? "" : ", ") + (title == nullptr ? id.hex() : title->name);
+    }
+    out.push_back((what.empty() ? "work" : "work in " + what) + " is closed from " + in_japan(it.from_s) + " to " + in_japan(it.until_s) + ": " + it.reason);
+  }
+  return out;
 }
 
 std::vector<std::string> Realm::stop_lines(std::int64_t wall_ms) const {

@@ -73,6 +73,10 @@ class Realm {
   bool is_stopped(const NodeId& peer, const LibraryId& library, std::int64_t wall_ms) const;
   /// What is stopped, one line each, by the names that this node can see.
   std::vector<std::string> stop_lines(std::int64_t wall_ms) const;
+  /// Why work in the library is closed at this node: outside of its hours, or in an interruption that was announced. `role`: acted in. One line for people.
+  std::optional<std::string> why_closed(const LibraryId& library, std::string_view role, std::int64_t wall_ms) const;
+  /// Interruptions at this node that are on or begin within a week, one line each.
+  std::vector<std::string> closure_lines(std::int64_t wall_ms) const;
   /// Why nobody here, or not this person (zero: the node itself), may work in the library; one line for people. Nothing: it is not stopped.
   std::optional<std::string> why_stopped(const LibraryId& library, const PersonId& person, std::int64_t wall_ms) const;
 

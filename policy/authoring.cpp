@@ -203,7 +203,12 @@ class Drafting {
         }
       std::sort(it.cuts.begin(), it.cuts.end(), [](const Cut& a, const Cut& b) { return std::pair(a.since, a.subject) < std::pair(b.since, b.subject); });
       if (const auto admits = changes_.admits.find(it.id); admits != changes_.admits.end())
-        it.admits.insert(it.admits.end(), admits->second.begin(), admits->second.end());
+        for (const Admit& admit : admits->second) {
+          const auto raises = [&](const Cut& cut) { return cut.since == admit.cut && cut.subject == admit.subject; };
+          if (std::none_of(it.cuts.begin(), it.cuts.end(), raises))
+            return fail(Fault::not_found, "admit: " + name_of_library(it.id) + " has no cut " + std::to_string(admit.cut.value) + " of that subject");
+          if (std::find(it.admits.begin(), it.admits.end(), admit) == it.admits.end()) it.admits.push_back(admit);
+        }
     }
     if (before_) {
       Mesh same = mesh_;

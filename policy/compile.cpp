@@ -31,6 +31,17 @@ class Compiler {
     rules(source_.forbids, out_.directory.forbids);
     tests();
     stops();
+    windows(source_.hours, out_.mesh.hours, [](const SourceHours& from, Hours& to) {
+      to.days = from.days;
+      to.opens_minute = from.opens_minute;
+      to.closes_minute = from.closes_minute;
+    });
+    windows(source_.closures, out_.mesh.closures, [](const SourceClosure& from, Closure& to) {
+      to.from_s = from.from_s;
+      to.until_s = from.until_s;
+      to.reason = from.reason;
+    });
+    TRY(admits());
     std::sort(out_.absent.begin(), out_.absent.end());
     out_.absent.erase(std::unique(out_.absent.begin(), out_.absent.end()), out_.absent.end());
     return std::move(out_);
@@ -76,7 +87,9 @@ class Compiler {
         if (const auto* keys = node(member.node)) library.members.push_back({keys->id, member.holding, member.may_write, member.quota_bytes});
       std::sort(library.members.begin(), library.members.end(), [](const auto& a, const auto& b) { return a.node < b.node; });
       out_.mesh.libraries.push_back(std::move(library));
-      out_.directory.libraries.push_back({id->second, it.name, it.title});
+      LibraryTitle title{id->second, it.name, it.title};
+      if (!it.ceiling.empty()) title.ceiling = label(it.ceiling);
+      out_.directory.libraries.push_back(std::move(title));
     }
     std::sort(out_.mesh.libraries.begin(), out_.mesh.libraries.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     std::sort(out_.directory.libraries.begin(), out_.directory.libraries.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -87,6 +100,7 @@ class Compiler {
     Directory& to = out_.directory;
     to.labels = source_.labels;
     std::sort(to.labels.begin(), to.labels.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+    for (const SourceClass& it : source_.classes) to.classes.push_back({it.id, it.title});
     to.orgs = source_.orgs;
     to.posts = source_.posts;
     for (const SourcePerson& it : source_.people) {
@@ -119,6 +133,8 @@ class Compiler {
       rule.roles = it.roles;
       rule.posts = it.posts;
       rule.orgs = it.orgs;
+      rule.classes = it.classes;
+      rule.acted_as = it.acted_as;
       rule.actions = it.actions;
       for (const std::string& name : it.libraries) rule.libraries.push_back(names_.libraries.at(name));
       for (const std::string& name : it.labels) rule.labels.push_back(label(name));
@@ -130,7 +146,7 @@ class Compiler {
 
   void tests() {
     for (const SourceTest& it : source_.tests) {
-      PolicyTest test{it.id, {}, it.role, it.org, {}, it.action, names_.libraries.at(it.library), label(it.label), it.time_s, it.allowed};
+      PolicyTest test{it.id, {}, it.role, it.org, {}, it.action, names_.libraries.at(it.library), label(it.label), it.time_s, it.allowed, it.acted_as};
       const auto* at = node(it.node);
       const auto key = names_.people.find(it.person);
       if (at == nullptr || (!it.person.empty() && key == names_.people.end())) continue;
@@ -138,6 +154,41 @@ class Compiler {
       if (!it.person.empty()) test.person = key->second.id;
       out_.directory.tests.push_back(std::move(test));
     }
+  }
+
+  /// One whose every node is absent must go: left without them it would be about all.
+  template <class From, class To, class Fill>
+  void windows(const std::vector<From>& from, std::vector<To>& to, Fill&& fill) {
+    for (const From& it : from) {
+      To out;
+      for (const std::string& name : it.nodes)
+        if (const auto* keys = node(name)) out.nodes.push_back(keys->id);
+      if (out.nodes.empty() != it.nodes.empty()) continue;
+      for (const std::string& name : it.libraries) out.libraries.push_back(names_.libraries.at(name));
+      out.except_roles = it.except_roles;
+      fill(it, out);
+      to.push_back(std::move(out));
+    }
+  }
+
+  /// Who was cut need not be admitted any more: then the subject is named by its id.
+  Result<void> admits() {
+    for (const SourceAdmit& it : source_.admits) {
+      Admit admit{{it.cut}, {}, it.up_to};
+      const auto known_node = names_.nodes.find(it.subject);
+      const auto known_person = names_.people.find(it.subject);
+      if (known_node != names_.nodes.end()) {
+        admit.subject = known_node->second.id;
+      } else if (known_person != names_.people.end()) {
+        admit.subject = known_person->second.id;
+      } else if (const auto gone = names_.gone.find(it.subject); gone != names_.gone.end()) {
+        admit.subject = gone->second;
+      } else {
+        return fail(Fault::not_found, source_.file + ":" + std::to_string(it.line) + ": nobody was ever admitted under the name \"" + it.subject + "\"");
+      }
+      out_.admits[names_.libraries.at(it.library)].push_back(std::move(admit));
+    }
+    return {};
   }
 
   /// Who is not admitted needs no stopping.
@@ -174,6 +225,8 @@ Names stand_in_names(const Source& source) {
                           made_of<crypto::TransportPublicKey>("transport", it.name)};
   for (const SourcePerson& it : source.people) out.people[it.name] = {made_of<PersonId>("person", it.name), made_of<crypto::VerifyKey>("key", it.name)};
   for (const SourceLibrary& it : source.libraries) out.libraries[it.name] = made_of<LibraryId>("library", it.name);
+  for (const SourceAdmit& it : source.admits)
+    if (!out.nodes.contains(it.subject) && !out.people.contains(it.subject)) out.gone[it.subject] = made_of<PersonId>("gone", it.subject);
   return out;
 }
 

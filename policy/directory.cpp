@@ -1,6 +1,7 @@
 // Reading and writing of the directory, sealed and open.
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include "policy/documents_json.h"
@@ -9,7 +10,7 @@ namespace dozo::policy {
 namespace {
 
 constexpr std::array<std::string_view, 6> action_names{"discover", "read", "write", "replicate", "carry-out", "administer"};
-constexpr std::size_t rule_list_most = 10'000;
+constexpr std::size_t rule_list_most = 10'000, org_depth_most = 64;
 constexpr std::int64_t time_most_s = static_cast<std::int64_t>(json_integer_most / 1000);
 
 std::int64_t read_time(ObjectReader& from, std::string_view key) {
@@ -65,6 +66,8 @@ Rule read_rule(ObjectReader& from) {
     });
   if (from.has("from")) out.from_s = read_time(from, "from");
   if (from.has("until")) out.until_s = read_time(from, "until");
+  if (from.has("classes")) out.classes = read_names(from, "classes");
+  if (from.has("acted_as")) out.acted_as = read_names(from, "acted_as");
   // An empty list, were it allowed, would read as "nobody" and mean "everybody".
   const auto not_empty = [&](std::string_view key, const auto& list) {
     if (from.has(key) && list.empty()) from.wrong(key, "empty: leave it out to mean any");
@@ -76,6 +79,8 @@ Rule read_rule(ObjectReader& from) {
   not_empty("nodes", out.nodes);
   not_empty("libraries", out.libraries);
   not_empty("labels", out.labels);
+  not_empty("classes", out.classes);
+  not_empty("acted_as", out.acted_as);
   return out;
 }
 
@@ -91,6 +96,8 @@ Json write_rule(const Rule& it) {
   if (!it.labels.empty()) out.emplace_back("labels", list_of(it.labels, [](std::uint32_t number) { return Json(number); }));
   if (it.from_s != 0) out.emplace_back("from", it.from_s);
   if (it.until_s != 0) out.emplace_back("until", it.until_s);
+  if (!it.classes.empty()) out.emplace_back("classes", texts(it.classes));
+  if (!it.acted_as.empty()) out.emplace_back("acted_as", texts(it.acted_as));
   return out;
 }
 
@@ -106,6 +113,7 @@ PolicyTest read_test(ObjectReader& from) {
   if (from.has("label")) out.label = static_cast<std::uint32_t>(from.number("label", 0, UINT32_MAX));
   out.time_s = read_time(from, "time");
   out.allowed = from.flag("allowed");
+  if (from.has("acted_as")) out.acted_as = read_names(from, "acted_as");
   return out;
 }
 Json write_test(const PolicyTest& it) {
@@ -119,6 +127,7 @@ Json write_test(const PolicyTest& it) {
   if (it.label) out.emplace_back("label", *it.label);
   out.emplace_back("time", it.time_s);
   out.emplace_back("allowed", it.allowed);
+  if (it.acted_as) out.emplace_back("acted_as", texts(*it.acted_as));
   return out;
 }
 
@@ -135,6 +144,7 @@ Person read_person(ObjectReader& from) {
     tenure.post = it.name("post");
     if (it.has("from")) tenure.from_s = read_time(it, "from");
     if (it.has("until")) tenure.until_s = read_time(it, "until");
+    if (tenure.until_s != 0 && tenure.until_s <= tenure.from_s) it.wrong("until", "before it begins");
   });
   return out;
 }
@@ -157,12 +167,30 @@ void want_distinct(ObjectReader& from, std::string_view where, const std::vector
     if (!seen.insert(key(it)).second) return from.wrong(where, "one is there twice");
 }
 
+/// Units above units: they are there, and none is above itself. Empty: so it is.
+std::string wrong_tree(const Directory& it) {
+  std::map<std::string_view, const Org*> orgs;
+  for (const Org& org : it.orgs) orgs[org.id] = &org;
+  for (const Org& org : it.orgs) {
+    std::size_t depth = 0;
+    for (const Org* at = &org; !at->parent.empty(); ++depth) {
+      const auto above = orgs.find(at->parent);
+      if (above == orgs.end()) return "a unit above that is not there";
+      if (depth == org_depth_most) return "units above each other in a circle, or too many";
+      at = above->second;
+    }
+  }
+  return {};
+}
+
 void check_together(ObjectReader& from, const Directory& it) {
   want_ascending(from, "libraries", it.libraries, [](const auto& one) { return one.id; });
   want_distinct(from, "libraries", it.libraries, [](const auto& one) { return one.name; });
   want_ascending(from, "labels", it.labels, [](const auto& one) { return one.number; });
   want_distinct(from, "labels", it.labels, [](const auto& one) { return one.name; });
   want_distinct(from, "orgs", it.orgs, [](const auto& one) { return one.id; });
+  want_distinct(from, "classes", it.classes, [](const auto& one) { return one.id; });
+  if (const std::string why = wrong_tree(it); !why.empty()) from.wrong("orgs", why);
   want_distinct(from, "posts", it.posts, [](const auto& one) { return one.id; });
   want_ascending(from, "people", it.people, [](const auto& one) { return one.id; });
   want_distinct(from, "people", it.people, [](const auto& one) { return one.name; });
@@ -205,11 +233,18 @@ Result<Directory> parse_directory(ByteView plain) {
   return read_document<Directory>(DocumentType::directory, plain, [](ObjectReader& from) {
     Directory out;
     out.header = read_header(from);
-    from.each_object("libraries", 10'000,
-                     [&](ObjectReader& it) { out.libraries.push_back({it.id<LibraryId>("id"), it.name("name"), it.text("title", 1, 256)}); });
+    from.each_object("libraries", 10'000, [&](ObjectReader& it) {
+      LibraryTitle& one = out.libraries.emplace_back(LibraryTitle{it.id<LibraryId>("id"), it.name("name"), it.text("title", 1, 256)});
+      if (it.has("ceiling")) one.ceiling = static_cast<std::uint32_t>(it.number("ceiling", 0, UINT32_MAX));
+    });
+    if (from.has("classes")) from.each_object("classes", 1000, [&](ObjectReader& it) { out.classes.push_back({it.name("id"), it.text("title", 1, 256)}); });
     from.each_object("labels", 1000,
                      [&](ObjectReader& it) { out.labels.push_back({static_cast<std::uint32_t>(it.number("number", 1, UINT32_MAX)), it.name("name")}); });
-    from.each_object("orgs", 10'000, [&](ObjectReader& it) { out.orgs.push_back({it.name("id"), it.text("title", 1, 256)}); });
+    from.each_object("orgs", 10'000, [&](ObjectReader& it) {
+      Org& one = out.orgs.emplace_back(Org{it.name("id"), it.text("title", 1, 256)});
+      if (it.has("parent")) one.parent = it.name("parent");
+      if (it.has("class")) one.kind = it.name("class");
+    });
     from.each_object("posts", 100'000,
                      [&](ObjectReader& it) { out.posts.push_back({it.name("id"), it.text("title", 1, 256), it.name("org"), read_names(it, "roles")}); });
     from.each_object("people", 100'000, [&](ObjectReader& it) { out.people.push_back(read_person(it)); });
@@ -225,10 +260,19 @@ Bytes format(const Directory& it) {
   Json::Object out;
   write_header(out, it.header);
   out.emplace_back("libraries", list_of(it.libraries, [](const LibraryTitle& one) {
-                     return Json::Object{{"id", hex_of(one.id)}, {"name", one.name}, {"title", one.title}};
+                     Json::Object row{{"id", hex_of(one.id)}, {"name", one.name}, {"title", one.title}};
+                     if (one.ceiling) row.emplace_back("ceiling", *one.ceiling);
+                     return Json(std::move(row));
                    }));
   out.emplace_back("labels", list_of(it.labels, [](const LabelName& one) { return Json::Object{{"number", one.number}, {"name", one.name}}; }));
-  out.emplace_back("orgs", list_of(it.orgs, [](const Org& one) { return Json::Object{{"id", one.id}, {"title", one.title}}; }));
+  if (!it.classes.empty())
+    out.emplace_back("classes", list_of(it.classes, [](const OrgClass& one) { return Json::Object{{"id", one.id}, {"title", one.title}}; }));
+  out.emplace_back("orgs", list_of(it.orgs, [](const Org& one) {
+                     Json::Object row{{"id", one.id}, {"title", one.title}};
+                     if (!one.parent.empty()) row.emplace_back("parent", one.parent);
+                     if (!one.kind.empty()) row.emplace_back("class", one.kind);
+                     return Json(std::move(row));
+                   }));
   out.emplace_back("posts", list_of(it.posts, [](const Post& one) {
                      return Json::Object{{"id", one.id}, {"title", one.title}, {"org", one.org}, {"roles", texts(one.roles)}};
                    }));

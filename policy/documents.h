@@ -163,6 +163,24 @@ struct Lift {
   std::uint64_t up_to{};
   bool operator==(const Lift&) const = default;
 };
+/// When work in a library at a node is open, in a week of Japan. Where any of these is about the node and the library, it is open in these windows alone.
+struct Hours {
+  std::vector<NodeId> nodes;                      ///< none: all
+  std::vector<LibraryId> libraries;               ///< none: all
+  std::vector<std::uint32_t> days;                ///< 1 Monday to 7 Sunday, ascending
+  std::uint32_t opens_minute{}, closes_minute{};  ///< of the day, at most 1440
+  std::vector<std::string> except_roles;          ///< who works at any time
+  bool operator==(const Hours&) const = default;
+};
+/// An interruption that was announced.
+struct Closure {
+  std::vector<NodeId> nodes;         ///< none: all
+  std::vector<LibraryId> libraries;  ///< none: all
+  std::int64_t from_s{}, until_s{};
+  std::string reason;
+  std::vector<std::string> except_roles;
+  bool operator==(const Closure&) const = default;
+};
 struct Mesh {
   Header header;
   std::int64_t hq_time_most_s{};       ///< a later hq_time in freshness is ignored
@@ -171,6 +189,8 @@ struct Mesh {
   std::vector<MeshLibrary> libraries;  ///< ascending by id
   std::vector<MeshStop> stops;
   std::vector<Lift> lifts;  ///< ascending by officer
+  std::vector<Hours> hours;
+  std::vector<Closure> closures;
   bool operator==(const Mesh&) const = default;
 };
 
@@ -179,8 +199,14 @@ enum class Action : std::uint8_t { discover, read, write, replicate, carry_out, 
 std::string_view name_of(Action action);
 std::optional<Action> action_named(std::string_view name);
 
+/// What kind of unit: bureau, institution, base.
+struct OrgClass {
+  std::string id, title;
+  bool operator==(const OrgClass&) const = default;
+};
 struct Org {
   std::string id, title;
+  std::string parent{}, kind{};  ///< the unit above it and its class; or none
   bool operator==(const Org&) const = default;
 };
 struct Post {
@@ -205,6 +231,7 @@ struct Person {
 struct LibraryTitle {
   LibraryId id;
   std::string name, title;
+  std::optional<std::uint32_t> ceiling{};  ///< nothing with a greater label is written there; nothing: any
   bool operator==(const LibraryTitle&) const = default;
 };
 struct LabelName {
@@ -220,8 +247,10 @@ struct Rule {
   std::vector<NodeId> nodes;  ///< at which the act is done
   std::vector<Action> actions;
   std::vector<LibraryId> libraries;
-  std::vector<std::uint32_t> labels;  ///< 0: without a label
-  std::int64_t from_s{}, until_s{};   ///< 0: without beginning, without end
+  std::vector<std::uint32_t> labels;    ///< 0: without a label
+  std::int64_t from_s{}, until_s{};     ///< 0: without beginning, without end
+  std::vector<std::string> classes{};   ///< of the unit; `orgs` are that unit or one above it
+  std::vector<std::string> acted_as{};  ///< roles in one of which this same person has acted in the matter before
   bool operator==(const Rule&) const = default;
 };
 struct PolicyTest {
@@ -234,12 +263,14 @@ struct PolicyTest {
   std::optional<std::uint32_t> label;
   std::int64_t time_s{};
   bool allowed{};
+  std::optional<std::vector<std::string>> acted_as{};  ///< nothing: not said, and rules about it are in error
   bool operator==(const PolicyTest&) const = default;
 };
 struct Directory {
   Header header;
   std::vector<LibraryTitle> libraries;
   std::vector<LabelName> labels;  ///< ascending by number
+  std::vector<OrgClass> classes;
   std::vector<Org> orgs;
   std::vector<Post> posts;
   std::vector<Person> people;  ///< ascending by id

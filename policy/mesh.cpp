@@ -176,6 +176,73 @@ Json write_library(const MeshLibrary& it) {
                       {"admits", list_of(it.admits, write_admit)}};
 }
 
+/// Nodes, libraries and roles that hours and closures are about; each is left out where it means all, or none.
+template <class Window>
+void read_place(ObjectReader& from, Window& to) {
+  const auto ids = [&]<class Id>(std::string_view key, std::vector<Id>& list) {
+    if (!from.has(key)) return;
+    from.each_text(key, 10'000, [&](const std::string& hex) {
+      const auto id = Id::parse(hex);
+      if (!id) return from.wrong(key, "not an id");
+      list.push_back(*id);
+    });
+    if (list.empty()) from.wrong(key, "empty: leave it out to mean any");
+  };
+  ids("nodes", to.nodes);
+  ids("libraries", to.libraries);
+  if (!from.has("except_roles")) return;
+  from.each_text("except_roles", 1000, [&](const std::string& name) {
+    if (!is_name(name)) return from.wrong("except_roles", "not a name");
+    to.except_roles.push_back(name);
+  });
+}
+template <class Window>
+void write_place(Json::Object& to, const Window& it) {
+  const auto hex = [](const auto& id) { return hex_of(id); };
+  if (!it.nodes.empty()) to.emplace_back("nodes", list_of(it.nodes, hex));
+  if (!it.libraries.empty()) to.emplace_back("libraries", list_of(it.libraries, hex));
+  if (!it.except_roles.empty()) to.emplace_back("except_roles", list_of(it.except_roles, [](const std::string& name) { return Json(name); }));
+}
+
+Hours read_hours(ObjectReader& from) {
+  Hours out;
+  read_place(from, out);
+  from.each_number("days", 7, [&](std::uint64_t day) {
+    if (day < 1 || day > 7) return from.wrong("days", "1 is Monday, 7 is Sunday");
+    out.days.push_back(static_cast<std::uint32_t>(day));
+  });
+  want_ascending(from, "days", out.days, [](const auto& day) { return day; });
+  out.opens_minute = static_cast<std::uint32_t>(from.number("opens", 0, 1439));
+  out.closes_minute = static_cast<std::uint32_t>(from.number("closes", 1, 1440));
+  if (out.closes_minute <= out.opens_minute) from.wrong("closes", "before it opens");
+  return out;
+}
+Json write_hours(const Hours& it) {
+  Json::Object out;
+  write_place(out, it);
+  out.emplace_back("days", list_of(it.days, [](std::uint32_t day) { return Json(day); }));
+  out.emplace_back("opens", it.opens_minute);
+  out.emplace_back("closes", it.closes_minute);
+  return out;
+}
+Closure read_closure(ObjectReader& from) {
+  Closure out;
+  read_place(from, out);
+  out.from_s = static_cast<std::int64_t>(from.number("from", 1, json_integer_most / 1000));
+  out.until_s = static_cast<std::int64_t>(from.number("until", 1, json_integer_most / 1000));
+  if (out.until_s <= out.from_s) from.wrong("until", "before it begins");
+  out.reason = from.text("reason", 1, 256);
+  return out;
+}
+Json write_closure(const Closure& it) {
+  Json::Object out;
+  write_place(out, it);
+  out.emplace_back("from", it.from_s);
+  out.emplace_back("until", it.until_s);
+  out.emplace_back("reason", it.reason);
+  return out;
+}
+
 /// What must hold between the parts: keys and names are nobody else's, and libraries and desks name nodes that are there.
 void check_together(ObjectReader& from, const Mesh& mesh) {
   std::map<NodeId, const MeshNode*> nodes;
@@ -241,6 +308,8 @@ Result<Mesh> parse_mesh(ByteView payload) {
                        [&](ObjectReader& it) { out.lifts.push_back({it.id<crypto::VerifyKey>("officer"), it.number("up_to", 1, json_integer_most)}); });
       want_ascending(from, "lifts", out.lifts, [](const auto& it) { return it.officer; });
     }
+    if (from.has("hours")) from.each_object("hours", 1000, [&](ObjectReader& it) { out.hours.push_back(read_hours(it)); });
+    if (from.has("closures")) from.each_object("closures", 1000, [&](ObjectReader& it) { out.closures.push_back(read_closure(it)); });
     if (!from.failed()) check_together(from, out);
     return out;
   });
@@ -264,6 +333,8 @@ Bytes format(const Mesh& it) {
                      }));
   if (!it.lifts.empty())
     out.emplace_back("lifts", list_of(it.lifts, [](const Lift& lift) { return Json(Json::Object{{"officer", hex_of(lift.officer)}, {"up_to", lift.up_to}}); }));
+  if (!it.hours.empty()) out.emplace_back("hours", list_of(it.hours, write_hours));
+  if (!it.closures.empty()) out.emplace_back("closures", list_of(it.closures, write_closure));
   return write_json(std::move(out));
 }
 

@@ -1,16 +1,13 @@
 #include "policy/policy.h"
 
+#include "policy/rules.h"
+
 #include <algorithm>
 #include <set>
 
 namespace dozo::policy {
 namespace {
 
-template <class T>
-bool has(const std::vector<T>& list, const T& it) {
-  return std::find(list.begin(), list.end(), it) != list.end();
-}
-bool in_time(std::int64_t from_s, std::int64_t until_s, std::int64_t time_ms) { return time_ms >= from_s * 1000 && (until_s == 0 || time_ms < until_s * 1000); }
 template <class Map, class List, class Key>
 auto* look_up(const Map& map, const List& list, const Key& key) {
   const auto at = map.find(key);
@@ -24,14 +21,10 @@ std::string joined(const std::vector<std::string>& of) {
 
 }  // namespace
 
-struct Policy::Asked {
-  const Request& request;
-  std::vector<Capacity> capacities;
-  const MeshNode* at = nullptr;
-};
+struct Policy::Asked : Rules::Asked {};
 
 Policy::Policy(PolicyVersion version, Mesh mesh, std::optional<Directory> directory)
-    : version_(version), mesh_(std::move(mesh)), directory_(std::move(directory)) {
+    : version_(version), mesh_(std::move(mesh)), directory_(directory ? std::make_shared<const Directory>(std::move(*directory)) : nullptr) {
   for (std::size_t i = 0; i < mesh_.nodes.size(); ++i) {
     nodes_[mesh_.nodes[i].keys.id] = i;
     transports_[mesh_.nodes[i].keys.transport] = i;
@@ -40,6 +33,8 @@ Policy::Policy(PolicyVersion version, Mesh mesh, std::optional<Directory> direct
   if (!directory_) return;
   for (std::size_t i = 0; i < directory_->people.size(); ++i) people_[directory_->people[i].id] = i;
   for (std::size_t i = 0; i < directory_->posts.size(); ++i) posts_[directory_->posts[i].id] = i;
+  for (std::size_t i = 0; i < directory_->libraries.size(); ++i) titles_[directory_->libraries[i].id] = i;
+  rules_ = std::make_shared<const Rules>(*directory_);
 }
 
 // ---- the mesh --------------------------------------------------------------------------------------------------------
@@ -103,9 +98,7 @@ const Person* Policy::person_by_name(std::string_view name) const {
 }
 const LibraryTitle* Policy::title(const LibraryId& id) const {
   if (!directory_) return nullptr;
-  for (const LibraryTitle& it : directory_->libraries)
-    if (it.id == id) return &it;
-  return nullptr;
+  return look_up(titles_, directory_->libraries, id);
 }
 const LibraryTitle* Policy::library_by_name(std::string_view name) const {
   if (!directory_) return nullptr;
@@ -129,6 +122,16 @@ std::vector<Policy::Capacity> Policy::capacities(const PersonId& id, std::int64_
   return {out.begin(), out.end()};
 }
 
+bool Policy::is_within(const std::string& org, const std::vector<std::string>& units) const {
+  if (units.empty() || !directory_) return false;
+  for (std::string_view at = org; !at.empty();) {  // no circle: the reader has refused that
+    if (std::find(units.begin(), units.end(), at) != units.end()) return true;
+    const auto unit = std::find_if(directory_->orgs.begin(), directory_->orgs.end(), [&](const Org& it) { return it.id == at; });
+    at = unit == directory_->orgs.end() ? std::string_view() : unit->parent;
+  }
+  return false;
+}
+
 // ---- decisions -------------------------------------------------------------------------------------------------------
 std::optional<std::string> Policy::refused_by_mesh(const Request& request) const {
   const MeshNode* at = node(request.node);
@@ -145,58 +148,34 @@ std::optional<std::string> Policy::refused_by_mesh(const Request& request) const
 }
 
 std::optional<std::string> Policy::refused_by_capacity(Asked& asked) const {
-  const Request& request = asked.request;
+  const Request& request = *asked.request;
   if (!directory_) return "this node cannot open the directory of this policy";
+  asked.role = rules_->name(request.role);
+  asked.label_known = request.label && rules_->has_label(*request.label);
+  if (request.acted_as) {
+    asked.acted_as.emplace();
+    for (const std::string& role : *request.acted_as) asked.acted_as->push_back(rules_->name(role));
+  }
   if (request.person.is_zero()) {
     if (request.role != service_role) return "without a person there is only the capacity service";
     return std::nullopt;
   }
-  if (person(request.person) == nullptr) return "the person is not in this policy";
-  for (Capacity& it : capacities(request.person, request.time_ms))
-    if (it.role == request.role && (request.org.empty() || it.org == request.org)) asked.capacities.push_back(std::move(it));
-  if (asked.capacities.empty())
-    return "the person does not hold the role " + request.role + (request.org.empty() ? "" : " in " + request.org) + " at that time";
+  const auto who = people_.find(request.person);
+  if (who == people_.end()) return "the person is not in this policy";
+  for (const Rules::Held& it : rules_->held_by(who->second)) {
+    const bool fits = it.role == asked.role && (request.org.empty() || *it.org == request.org);
+    if (fits && in_time(it.from_s, it.until_s, request.time_ms)) asked.held.push_back(&it);
+  }
+  if (asked.held.empty()) return "the person does not hold the role " + request.role + (request.org.empty() ? "" : " in " + request.org) + " at that time";
   return std::nullopt;
 }
 
-Policy::Match Policy::match(const Rule& rule, const Asked& asked, std::vector<std::string_view>* misses) const {
-  const Request& it = asked.request;
-  Match out = Match::yes;
-  const auto condition = [&](std::string_view name, bool fits) {
-    if (fits) return;
-    out = Match::no;
-    if (misses != nullptr) misses->push_back(name);
-  };
-  condition("action", has(rule.actions, it.action));
-  condition("person", rule.people.empty() || has(rule.people, it.person));
-  condition("role", rule.roles.empty() || has(rule.roles, it.role));
-  condition("library", rule.libraries.empty() || has(rule.libraries, it.library));
-  condition("node", rule.nodes.empty() || has(rule.nodes, it.node) || (asked.at != nullptr && asked.at->served_by && has(rule.nodes, *asked.at->served_by)));
-  if (!rule.posts.empty() || !rule.orgs.empty()) {
-    // Post and unit of one and the same capacity.
-    const bool fits = std::any_of(asked.capacities.begin(), asked.capacities.end(), [&](const Capacity& held) {
-      return (rule.posts.empty() || has(rule.posts, held.post)) && (rule.orgs.empty() || has(rule.orgs, held.org));
-    });
-    condition(rule.orgs.empty() ? "post" : "unit", fits);
-  }
-  bool error = false;
-  if (!rule.labels.empty()) {
-    const bool declared = it.label && (*it.label == 0 || std::any_of(directory_->labels.begin(), directory_->labels.end(),
-                                                                     [&](const LabelName& one) { return one.number == *it.label; }));
-    if (declared) {
-      condition("label", has(rule.labels, *it.label));
-    } else {
-      error = true;
-    }
-  }
-  if (rule.from_s != 0 || rule.until_s != 0) {
-    if (it.time_ms > 0) {
-      condition("time", in_time(rule.from_s, rule.until_s, it.time_ms));
-    } else {
-      error = true;
-    }
-  }
-  return out == Match::yes && error ? Match::error : out;
+std::optional<std::string> Policy::refused_by_ceiling(const Request& request) const {
+  const LibraryTitle* title = this->title(request.library);
+  if (request.action != Action::write || title == nullptr || !title->ceiling) return std::nullopt;
+  if (!request.label || !rules_->has_label(*request.label)) return "the library takes labels up to a ceiling, and the label is not known";
+  if (*request.label > *title->ceiling) return "the label is above what the library takes";
+  return std::nullopt;
 }
 
 Decision Policy::decide(const Request& request) const {
@@ -208,21 +187,16 @@ Decision Policy::decide(const Request& request) const {
     out.reason = "the node is a member of the library";
     return out;
   }
-  Asked asked{request, {}, node(request.node)};
+  Asked asked{{&request, node(request.node), Rules::no_name, {}, false, {}}};
   if (auto why = refused_by_capacity(asked)) return out.reason = std::move(*why), out;
+  if (auto why = refused_by_ceiling(request)) return out.reason = std::move(*why), out;
   bool error_in_forbid = false;
-  for (const Rule& rule : directory_->permits) {
-    const Match how = match(rule, asked, nullptr);
-    if (how == Match::yes) out.permits.push_back(rule.id);
-    if (how == Match::error) out.errors.push_back(rule.id);
-  }
-  for (const Rule& rule : directory_->forbids) {
-    const Match how = match(rule, asked, nullptr);
-    if (how == Match::yes) out.forbids.push_back(rule.id);
-    if (how != Match::error) continue;
-    out.errors.push_back(rule.id);
-    error_in_forbid = true;
-  }
+  for (const bool forbids : {false, true})
+    rules_->each_match(forbids, asked, [&](const Rule& rule, Rules::Match how) {
+      if (how == Rules::Match::yes) return (forbids ? out.forbids : out.permits).push_back(rule.id);
+      out.errors.push_back(rule.id);
+      error_in_forbid = error_in_forbid || forbids;
+    });
   for (auto* list : {&out.permits, &out.forbids, &out.errors}) std::sort(list->begin(), list->end());
   if (!out.forbids.empty()) {
     out.reason = "forbidden by " + joined(out.forbids);
@@ -249,13 +223,11 @@ std::string Policy::explain(const Request& request) const {
   for (const std::string& it : decision.permits) out += "  permit " + it + "\n";
   for (const std::string& it : decision.forbids) out += "  forbid " + it + "\n";
   for (const std::string& it : decision.errors) out += "  cannot be judged: " + it + "\n";
-  Asked asked{request, {}, node(request.node)};
+  Asked asked{{&request, node(request.node), Rules::no_name, {}, false, {}}};
   if (decision.allowed || !decision.permits.empty() || refused_by_mesh(request) || refused_by_capacity(asked)) return out;
-  for (const Rule& rule : directory_->permits) {
-    std::vector<std::string_view> misses;
-    match(rule, asked, &misses);
+  rules_->each_miss(asked, [&](const Rule& rule, const std::vector<std::string_view>& misses) {
     if (misses.size() == 1) out += "  permit " + rule.id + " would fit, but for the " + std::string(misses.front()) + "\n";
-  }
+  });
   return out;
 }
 
@@ -265,7 +237,7 @@ std::vector<Policy::FailedTest> Policy::failing_tests() const {
   for (const PolicyTest& test : directory_->tests) {
     // The mesh may be newer than the directory: where the key authority is lost, a node is replaced in the mesh alone.
     if (!nodes_.contains(test.node)) continue;
-    const Decision decision = decide({test.person, test.role, test.org, test.node, test.action, test.library, test.label, test.time_s * 1000});
+    const Decision decision = decide({test.person, test.role, test.org, test.node, test.action, test.library, test.label, test.time_s * 1000, test.acted_as});
     if (decision.allowed != test.allowed)
       out.push_back({test.id, "test " + test.id + " expects " + (test.allowed ? "allow" : "deny") + ", but it is " +
                                   (decision.allowed ? "allowed: " : "denied: ") + decision.reason});

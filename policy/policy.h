@@ -29,6 +29,8 @@ struct Request {
   LibraryId library;
   std::optional<std::uint32_t> label{0};  ///< of what is acted on; 0: it has none; nothing: not known, and rules about labels are in error
   std::int64_t time_ms{};
+  /// Roles in which this same person has acted in the matter before. Nothing: not known, and rules about it are in error.
+  std::optional<std::vector<std::string>> acted_as{};
 };
 
 struct Decision {
@@ -52,6 +54,8 @@ struct CutEnd {
   Digest root;        ///< zero with sequence 0
 };
 
+class Rules;  ///< of a directory, made ready for many decisions (rules.h)
+
 class Policy {
  public:
   /// A directory that does not fit the mesh (unknown nodes or libraries in a rule are no fault: they match nothing) is taken as it is.
@@ -59,7 +63,7 @@ class Policy {
 
   PolicyVersion version() const { return version_; }
   const Mesh& mesh() const { return mesh_; }
-  const Directory* directory() const { return directory_ ? &*directory_ : nullptr; }  ///< null: this node cannot open it
+  const Directory* directory() const { return directory_.get(); }  ///< null: this node cannot open it
 
   // ---- from the mesh: null or none where there is no such thing
   const MeshNode* node(const NodeId& id) const;
@@ -89,6 +93,9 @@ class Policy {
   };
   std::vector<Capacity> capacities(const PersonId& person, std::int64_t time_ms) const;  ///< ascending
 
+  /// Whether the unit is one of these, or below one.
+  bool is_within(const std::string& org, const std::vector<std::string>& units) const;
+
   Decision decide(const Request& request) const;
   /// The decision in several lines for people, with the names of who and what, and near misses: permits that fit but for one condition.
   std::string explain(const Request& request) const;
@@ -101,18 +108,19 @@ class Policy {
  private:
   PolicyVersion version_;
   Mesh mesh_;
-  std::optional<Directory> directory_;
+  std::shared_ptr<const Directory> directory_;  ///< shared with copies, as rules_ points into it
   std::map<NodeId, std::size_t> nodes_;
   std::map<crypto::TransportPublicKey, std::size_t> transports_;
   std::map<LibraryId, std::size_t> libraries_;
   std::map<PersonId, std::size_t> people_;
   std::map<std::string, std::size_t, std::less<>> posts_;
+  std::map<LibraryId, std::size_t> titles_;
+  std::shared_ptr<const Rules> rules_;  ///< null: the directory is closed
 
-  enum class Match : std::uint8_t { no, yes, error };
   struct Asked;  ///< a request with what the directory says about who asks
-  Match match(const Rule& rule, const Asked& asked, std::vector<std::string_view>* misses) const;
   std::optional<std::string> refused_by_mesh(const Request& request) const;
   std::optional<std::string> refused_by_capacity(Asked& asked) const;
+  std::optional<std::string> refused_by_ceiling(const Request& request) const;
 };
 
 /// The versions that this node knows.

@@ -62,13 +62,13 @@ class TableReader {
     if (!value) wrong(*it, "\"" + std::string(key) + "\" must be true or false");
     return value.value_or(false);
   }
-  std::vector<std::string> names(std::string_view key) {
+  std::vector<std::string> names(std::string_view key, bool may_be_empty = false) {
     std::vector<std::string> out;
     const toml::node* it = find(key);
     if (it == nullptr) return out;
     const toml::array* list = it->as_array();
     if (list == nullptr) return wrong(*it, "\"" + std::string(key) + "\" must be a list, like [\"" + it->value_or(std::string("name")) + "\"]"), out;
-    if (list->empty()) wrong(*it, "\"" + std::string(key) + "\" is empty: leave it out to mean any");
+    if (list->empty() && !may_be_empty) wrong(*it, "\"" + std::string(key) + "\" is empty: leave it out to mean any");
     for (const toml::node& one : *list) {
       const auto value = one.value_exact<std::string>();
       if (!value || !is_name(*value)) {
@@ -98,6 +98,32 @@ class TableReader {
     }
     if (out <= 0) return wrong(*it, "\"" + std::string(key) + "\" must be a date after 1970, like 2026-04-01"), 0;
     return out;
+  }
+  /// "07:30", of a day; 24:00 is its end. In minutes.
+  std::uint32_t clock(std::string_view key) {
+    const std::string value = text(key);
+    const auto digit = [&](std::size_t at) { return value[at] >= '0' && value[at] <= '9'; };
+    if (value.size() == 5 && digit(0) && digit(1) && value[2] == ':' && digit(3) && digit(4)) {
+      const auto two = [&](std::size_t at) { return static_cast<std::uint32_t>((value[at] - '0') * 10 + value[at + 1] - '0'); };
+      if (two(3) < 60 && two(0) * 60 + two(3) <= 1440) return two(0) * 60 + two(3);
+    }
+    if (!value.empty()) wrong(*table_.get(key), "\"" + std::string(key) + "\" must be a time of the day, like \"07:30\"");
+    return 0;
+  }
+  std::uint64_t large(std::string_view key) {
+    const toml::node* it = find(key);
+    const auto value = it == nullptr ? std::nullopt : it->value_exact<std::int64_t>();
+    if (value && *value > 0 && static_cast<std::uint64_t>(*value) <= json_integer_most) return static_cast<std::uint64_t>(*value);
+    wrong(it == nullptr ? static_cast<const toml::node&>(table_) : *it, "\"" + std::string(key) + "\" must be a number from 1 on");
+    return 0;
+  }
+  template <class Id>
+  Id id(std::string_view key) {
+    const std::string value = text(key);
+    const auto parsed = Id::parse(value);
+    if (!parsed && !value.empty())
+      wrong(*table_.get(key), "\"" + std::string(key) + "\" must be " + std::to_string(2 * Id::size) + " characters of lower-case hex");
+    return parsed.value_or(Id{});
   }
   template <class T, std::size_t size>
   T word(std::string_view key, const std::array<std::pair<std::string_view, T>, size>& words, bool needed = true) {
@@ -206,6 +232,7 @@ SourceLibrary read_library(TableReader& from) {
   out.home = from.name("home");
   out.names = from.word("names", name_rules, false);
   out.locks = from.flag("locks");
+  out.ceiling = from.name("ceiling", false);
   out.duty.copies = from.number("copies", 1, 1, 1000);
   out.duty.zones = from.number("zones", 1, 1, 1000);
   out.duty.keyed = from.number("keyed", 1, 1, 1000);
@@ -233,6 +260,8 @@ SourceRule read_rule(TableReader& from) {
   out.nodes = from.names("nodes");
   out.libraries = from.names("libraries");
   out.labels = from.names("labels");
+  out.classes = from.names("classes");
+  out.acted_as = from.names("acted_as");
   std::vector<std::string> known;
   for (const auto& [word, action] : action_words) known.emplace_back(word);
   for (const std::string& word : from.names("actions")) {
@@ -262,6 +291,7 @@ SourceTest read_test(TableReader& from) {
   out.label = from.name("label", false);
   out.time_s = from.time("time");
   out.allowed = from.word("expect", expectations);
+  if (from.find("acted_as") != nullptr) out.acted_as = from.names("acted_as", true);
   if (out.time_s == 0 && from.find("time") == nullptr) from.wrong("\"time\" is missing: the day on which the test asks");
   return out;
 }
@@ -284,17 +314,70 @@ SourceStop read_stop(TableReader& from) {
 SourceLift read_lift(TableReader& from) {
   SourceLift out;
   out.line = from.line();
-  const std::string officer = from.text("officer");
-  const auto key = crypto::VerifyKey::parse(officer);
-  if (key) out.officer = *key;
-  if (!key && !officer.empty()) from.wrong(*from.find("officer"), "\"officer\" must be a public key: 64 characters of lower-case hex");
-  const toml::node* number = from.find("up_to");
-  const auto value = number == nullptr ? std::nullopt : number->value_exact<std::int64_t>();
-  if (value && *value > 0 && static_cast<std::uint64_t>(*value) <= json_integer_most) {
-    out.up_to = static_cast<std::uint64_t>(*value);
-  } else {
-    from.wrong("\"up_to\" must be the number of a suspension");
+  out.officer = from.id<crypto::VerifyKey>("officer");
+  out.up_to = from.large("up_to");
+  return out;
+}
+
+constexpr std::array<std::string_view, 7> day_names{"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+
+SourceHours read_hours(TableReader& from) {
+  SourceHours out;
+  out.line = from.line();
+  out.nodes = from.names("nodes");
+  out.libraries = from.names("libraries");
+  out.except_roles = from.names("except_roles");
+  for (const std::string& day : from.names("days")) {
+    const auto at = std::find(day_names.begin(), day_names.end(), day);
+    if (at == day_names.end()) {
+      from.wrong(*from.find("days"), "\"" + day + "\" is no day: mon, tue, wed, thu, fri, sat, sun");
+    } else {
+      out.days.push_back(static_cast<std::uint32_t>(at - day_names.begin()) + 1);
+    }
   }
+  if (out.days.empty()) out.days = {1, 2, 3, 4, 5, 6, 7};
+  std::sort(out.days.begin(), out.days.end());
+  out.opens_minute = from.clock("opens");
+  out.closes_minute = from.clock("closes");
+  if (out.closes_minute <= out.opens_minute) from.wrong("it closes before it opens: write two, one for each side of midnight");
+  return out;
+}
+
+SourceClosure read_closure(TableReader& from) {
+  SourceClosure out;
+  out.line = from.line();
+  out.nodes = from.names("nodes");
+  out.libraries = from.names("libraries");
+  out.except_roles = from.names("except_roles");
+  for (const char* key : {"from", "until"})
+    if (from.find(key) == nullptr) from.wrong("\"" + std::string(key) + "\" is missing");
+  out.from_s = from.time("from");
+  out.until_s = from.time("until");
+  out.reason = from.text("reason");
+  return out;
+}
+
+SourceAdmit read_admit(TableReader& from) {
+  SourceAdmit out;
+  out.line = from.line();
+  out.library = from.name("library");
+  out.subject = from.name("subject");
+  out.cut = from.large("cut");
+  out.up_to.node = from.id<NodeId>("node");
+  out.up_to.incarnation = from.id<IncarnationId>("incarnation");
+  out.up_to.sequence.value = from.large("sequence");
+  out.up_to.root = from.id<Digest>("root");
+  return out;
+}
+
+SourceRole read_role(TableReader& from) {
+  SourceRole out;
+  out.line = from.line();
+  out.id = from.name("id");
+  out.title = from.text("title");
+  out.most = from.number("most", 0, 1, 1000);
+  out.orgs = from.names("orgs");
+  out.classes = from.names("classes");
   return out;
 }
 
@@ -312,9 +395,15 @@ void read_all(TableReader& from, Source& out) {
     label.name = it.name("name");
     out.lines[{"label", label.name}] = it.line();
     if (it.find("number") == nullptr) it.wrong("\"number\" is missing");
+    if (it.flag("keyed_only")) out.keyed_labels.push_back(label.name);
   });
+  from.each_table("class", [&](TableReader& it) { out.classes.push_back({it.name("id"), it.text("title"), it.names("under"), it.line()}); });
+  from.each_table("role", [&](TableReader& it) { out.roles.push_back(read_role(it)); });
+  from.each_table("hours", [&](TableReader& it) { out.hours.push_back(read_hours(it)); });
+  from.each_table("closure", [&](TableReader& it) { out.closures.push_back(read_closure(it)); });
+  from.each_table("admit", [&](TableReader& it) { out.admits.push_back(read_admit(it)); });
   from.each_table("org", [&](TableReader& it) {
-    out.orgs.push_back({it.name("id"), it.text("title")});
+    out.orgs.push_back({it.name("id"), it.text("title"), it.name("parent", false), it.name("class", false)});
     out.lines[{"unit", out.orgs.back().id}] = it.line();
   });
   from.each_table("post", [&](TableReader& it) {
@@ -377,7 +466,7 @@ Reading read_source(std::string_view text, std::string_view file) {
   } catch (const toml::parse_error& error) {
     out.mistakes.push_back({std::string(file), error.source().begin.line, error.source().begin.column, std::string(error.description()), {}});
   }
-  if (out.good()) check_source(out.source, out.mistakes);
+  if (out.good()) check_source(out.source, out.mistakes, out.warnings);
   std::stable_sort(out.mistakes.begin(), out.mistakes.end(),
                    [](const Mistake& a, const Mistake& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
   return out;

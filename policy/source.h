@@ -4,6 +4,7 @@
 // Threads: plain values and pure functions.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,8 +39,40 @@ struct SourceLibrary {
   std::string name, title, home;
   NameRules names{};
   bool locks{};
+  std::string ceiling;  ///< a label, "none", or nothing: any
   Duty duty;
   std::vector<SourceMember> members;
+  std::uint32_t line{};
+};
+/// A role that is declared: how many may hold it at a time, and in which units its posts may be.
+struct SourceRole {
+  std::string id, title;
+  std::uint32_t most{};  ///< persons at a time; 0: any number
+  std::vector<std::string> orgs, classes;
+  std::uint32_t line{};
+};
+struct SourceClass {
+  std::string id, title;
+  std::vector<std::string> under;  ///< classes of the unit above; none: there is none above
+  std::uint32_t line{};
+};
+struct SourceHours {
+  std::vector<std::string> nodes, libraries, except_roles;
+  std::vector<std::uint32_t> days;
+  std::uint32_t opens_minute{}, closes_minute{};
+  std::uint32_t line{};
+};
+struct SourceClosure {
+  std::vector<std::string> nodes, libraries, except_roles;
+  std::int64_t from_s{}, until_s{};
+  std::string reason;
+  std::uint32_t line{};
+};
+/// Raises a cut (documents.h): what somebody wrote in a library, up to a point of one feed, counts again.
+struct SourceAdmit {
+  std::string library, subject;
+  std::uint64_t cut{};
+  FeedPoint up_to;
   std::uint32_t line{};
 };
 struct SourcePerson {
@@ -49,7 +82,7 @@ struct SourcePerson {
 };
 struct SourceRule {
   std::string id;
-  std::vector<std::string> people, roles, posts, orgs, nodes, libraries, labels;
+  std::vector<std::string> people, roles, posts, orgs, classes, nodes, libraries, labels, acted_as;
   std::vector<Action> actions;
   std::int64_t from_s{}, until_s{};
   std::uint32_t line{};
@@ -59,6 +92,7 @@ struct SourceTest {
   Action action{};
   std::int64_t time_s{};
   bool allowed{};
+  std::optional<std::vector<std::string>> acted_as;
   std::uint32_t line{};
 };
 /// Names, as in Stopped.
@@ -80,6 +114,9 @@ struct Source {
   std::vector<SourceNode> nodes;
   std::vector<SourceLibrary> libraries;
   std::vector<LabelName> labels;
+  std::vector<std::string> keyed_labels;  ///< those that no blind member may hold
+  std::vector<SourceClass> classes;
+  std::vector<SourceRole> roles;
   std::vector<Org> orgs;
   std::vector<Post> posts;
   std::vector<SourcePerson> people;
@@ -87,6 +124,9 @@ struct Source {
   std::vector<SourceTest> tests;
   std::vector<SourceStop> stops;
   std::vector<SourceLift> lifts;
+  std::vector<SourceHours> hours;
+  std::vector<SourceClosure> closures;
+  std::vector<SourceAdmit> admits;
   std::map<std::pair<std::string, std::string>, std::uint32_t> lines;  ///< of a (last) unit, post or label by kind and name
 };
 
@@ -95,6 +135,7 @@ struct Source {
 struct Reading {
   Source source;
   std::vector<Mistake> mistakes;  ///< none: the source may be used
+  std::vector<Mistake> warnings;  ///< what may be meant, and is worth a look: permits wider than a group
   bool good() const { return mistakes.empty(); }
 };
 Reading read_source(std::string_view toml, std::string_view file);
@@ -108,6 +149,7 @@ struct Names {
   };
   std::map<std::string, PersonKey> people;
   std::map<std::string, LibraryId> libraries;
+  std::map<std::string, CutSubject> gone;  ///< who was revoked
 };
 /// Ids and keys made from the names alone: enough to check and explain a source, never to be signed.
 Names stand_in_names(const Source& source);
@@ -115,15 +157,20 @@ Names stand_in_names(const Source& source);
 struct Compiled {
   std::string realm;
   std::uint32_t mesh_days{}, freshness_hours{}, snapshot_days{}, locked_after_days{};
-  Mesh mesh;                        ///< without header, epochs, cuts, admits
-  Directory directory;              ///< without header
-  std::vector<std::string> absent;  ///< nodes and persons of the source that are not admitted yet, and are left out with all that names them
+  Mesh mesh;                                       ///< without header, epochs, cuts, admits
+  Directory directory;                             ///< without header
+  std::map<LibraryId, std::vector<Admit>> admits;  ///< for Changes
+  std::vector<std::string> absent;                 ///< nodes and persons of the source that are not admitted yet, and are left out with all that names them
 };
 /// Needs a good source. Nodes and persons that `names` does not have are left out. Faults: not_found (a library without an id, or whose home
 /// node is not admitted).
 Result<Compiled> compile(const Source& source, const Names& names);
 
-/// Everything that can be wrong with a source: its mistakes, then, if there are none, its own tests run on it.
-std::vector<Mistake> check(std::string_view toml, std::string_view file);
+struct Checked {
+  std::vector<Mistake> mistakes, warnings;
+};
+/// Everything that can be wrong with a source: its mistakes, then, if there are none, its own tests run on it. `now_s`: persons whose last post is over by then
+/// are mistakes; 0: nobody is.
+Checked check(std::string_view toml, std::string_view file, std::int64_t now_s);
 
 }  // namespace dozo::policy

@@ -11,10 +11,12 @@ namespace {
 
 class Checker {
  public:
-  Checker(const Source& source, std::vector<Mistake>& mistakes) : source_(source), mistakes_(mistakes) {}
+  Checker(const Source& source, std::vector<Mistake>& mistakes, std::vector<Mistake>& warnings) : source_(source), mistakes_(mistakes), warnings_(warnings) {}
 
   void run() {
+    for (const SourceClass& it : source_.classes) add(classes_, it.id, "class", it.line);
     for (const Org& it : source_.orgs) add(orgs_, it.id, "unit", line("unit", it.id));
+    check_units();
     for (const LabelName& it : source_.labels) add(labels_, it.name, "label", line("label", it.name));
     for (const SourceNode& it : source_.nodes) add(nodes_, it.name, "node", it.line);
     for (const SourceLibrary& it : source_.libraries) add(libraries_, it.name, "library", it.line);
@@ -27,6 +29,7 @@ class Checker {
       }
     }
     roles_.emplace_back(service_role);
+    check_roles();
     for (const SourcePerson& it : source_.people) {
       add(people_, it.name, "person", it.line);
       for (const Tenure& tenure : it.tenures) {
@@ -41,10 +44,20 @@ class Checker {
     }
     check_nodes();
     for (const SourceLibrary& it : source_.libraries) check_library(it);
-    for (const SourceRule& it : source_.permits) check_rule(it);
+    for (const SourceRule& it : source_.permits) {
+      check_rule(it);
+      if (it.people.empty() && it.roles.empty() && it.posts.empty() && it.orgs.empty() && it.classes.empty())
+        warnings_.push_back({source_.file, it.line, 1, "permit \"" + it.id + "\" is wider than a group: it is for everybody, and for nodes by themselves", {}});
+    }
     for (const SourceRule& it : source_.forbids) check_rule(it);
     for (const SourceTest& it : source_.tests) check_test(it);
     for (const SourceStop& it : source_.stops) check_stop(it);
+    for (const SourceHours& it : source_.hours) check_window(it.nodes, it.libraries, it.except_roles, it.line);
+    for (const SourceClosure& it : source_.closures) {
+      check_window(it.nodes, it.libraries, it.except_roles, it.line);
+      if (it.until_s <= it.from_s) wrong(it.line, "the closure ends before it begins");
+    }
+    for (const SourceAdmit& it : source_.admits) want(libraries_, it.library, "library", it.line);
     for (std::size_t i = 0; i < source_.lifts.size(); ++i)
       for (std::size_t j = 0; j < i; ++j)
         if (source_.lifts[i].officer == source_.lifts[j].officer)
@@ -88,7 +101,121 @@ class Checker {
     if (!hq) wrong(1, "there is no node of kind \"hq\"");
   }
 
+  const Org* org(const std::string& id) const {
+    for (const Org& it : source_.orgs)
+      if (it.id == id) return &it;
+    return nullptr;
+  }
+  /// Whether a unit is one of these, or below one.
+  bool is_within(const std::string& id, const std::vector<std::string>& orgs) const {
+    std::size_t depth = 0;
+    for (const Org* at = org(id); at != nullptr && depth < 64; at = org(at->parent), ++depth)
+      if (has(orgs, at->id)) return true;
+    return false;
+  }
+
+  /// The tree of units: who is above is there, of a class that may be, and no unit is above itself.
+  void check_units() {
+    for (const SourceClass& it : source_.classes)
+      for (const std::string& above : it.under) want(classes_, above, "class", it.line);
+    for (const Org& it : source_.orgs) {
+      const std::uint32_t at = line("unit", it.id);
+      if (!it.parent.empty()) want(orgs_, it.parent, "unit", at);
+      if (source_.classes.empty() && it.kind.empty()) continue;
+      if (it.kind.empty()) {
+        wrong(at, "the unit \"" + it.id + "\" has no class");
+        continue;
+      }
+      if (!want(classes_, it.kind, "class", at)) continue;
+      const auto kind = std::find_if(source_.classes.begin(), source_.classes.end(), [&](const SourceClass& one) { return one.id == it.kind; });
+      const Org* parent = org(it.parent);
+      const std::string below = " must be below one of the class ";
+      std::string allowed;
+      for (const std::string& name : kind->under) allowed += (allowed.empty() ? "" : " or ") + name;
+      if (kind->under.empty() && parent != nullptr) wrong(at, "the unit \"" + it.id + "\" is of the class " + it.kind + ", which stands at the top");
+      if (!kind->under.empty() && (parent == nullptr || !has(kind->under, parent->kind))) wrong(at, "the unit \"" + it.id + "\"" + below + allowed);
+    }
+    for (const Org& it : source_.orgs) {
+      std::size_t depth = 0;
+      for (const Org* at = &it; at != nullptr && !at->parent.empty(); at = org(at->parent))
+        if (++depth > 64) {
+          wrong(line("unit", it.id), "the unit \"" + it.id + "\" is above itself");
+          break;
+        }
+    }
+  }
+
+  /// Declared roles: held by no more persons at a time than may, by posts in the units where they may be.
+  void check_roles() {
+    Known declared;
+    for (const SourceRole& it : source_.roles) {
+      add(declared, it.id, "role", it.line);
+      for (const std::string& name : it.orgs) want(orgs_, name, "unit", it.line);
+      for (const std::string& name : it.classes) want(classes_, name, "class", it.line);
+      for (const Post& post : source_.posts) {
+        if (!has(post.roles, it.id)) continue;
+        const Org* unit = org(post.org);
+        if (unit == nullptr) continue;
+        if (!it.orgs.empty() && !is_within(post.org, it.orgs))
+          wrong(line("post", post.id), "post \"" + post.id + "\": the role " + it.id + " cannot be held in " + post.org);
+        if (!it.classes.empty() && !has(it.classes, unit->kind))
+          wrong(line("post", post.id), "post \"" + post.id + "\": the role " + it.id + " cannot be held in a unit of the class " + unit->kind);
+      }
+      if (it.most != 0) check_holders(it);
+    }
+    if (declared.empty()) return;
+    for (const Post& post : source_.posts)
+      for (const std::string& role : post.roles)
+        if (role != service_role) want(declared, role, "role", line("post", post.id));
+  }
+
+  /// Two posts of one person are one holder: it is about persons.
+  void check_holders(const SourceRole& role) {
+    std::set<std::int64_t> moments{0};
+    const auto holds = [&](const SourcePerson& who, std::int64_t at_s) {
+      return std::any_of(who.tenures.begin(), who.tenures.end(), [&](const Tenure& it) {
+        const auto post = std::find_if(source_.posts.begin(), source_.posts.end(), [&](const Post& one) { return one.id == it.post; });
+        return post != source_.posts.end() && has(post->roles, role.id) && at_s >= it.from_s && (it.until_s == 0 || at_s < it.until_s);
+      });
+    };
+    for (const SourcePerson& who : source_.people)
+      for (const Tenure& it : who.tenures) moments.insert(it.from_s);
+    for (const std::int64_t at_s : moments) {
+      std::string names;
+      std::size_t count = 0;
+      const SourcePerson* last = nullptr;
+      for (const SourcePerson& who : source_.people)
+        if (holds(who, at_s)) ++count, names += (names.empty() ? "" : ", ") + who.name, last = &who;
+      if (count <= role.most) continue;
+      return wrong(last->line, "the role " + role.id + " is held by " + std::to_string(count) + " persons at a time (" + names + "), and may be by " +
+                                   std::to_string(role.most));
+    }
+  }
+
+  void check_window(const std::vector<std::string>& nodes, const std::vector<std::string>& libraries, const std::vector<std::string>& roles, std::uint32_t at) {
+    for (const std::string& name : nodes) want(nodes_, name, "node", at);
+    for (const std::string& name : libraries) want(libraries_, name, "library", at);
+    for (const std::string& name : roles) want(roles_, name, "role", at);
+  }
+
+  /// A label above the ceiling is not written there, and one that only nodes with keys may hold lies on no blind one.
+  void check_labels(const SourceLibrary& it) {
+    std::uint32_t ceiling = UINT32_MAX;
+    if (!it.ceiling.empty() && it.ceiling != "none") want(labels_, it.ceiling, "label", it.line);
+    if (it.ceiling == "none") ceiling = 0;
+    for (const LabelName& label : source_.labels)
+      if (label.name == it.ceiling) ceiling = label.number;
+    for (const LabelName& label : source_.labels) {
+      if (label.number > ceiling || !has(source_.keyed_labels, label.name)) continue;
+      for (const SourceMember& member : it.members)
+        if (member.holding == Holding::blind)
+          return wrong(it.line, "the library takes the label \"" + label.name + "\", which only nodes with keys may hold, and \"" + member.node +
+                                    "\" holds blind: set \"ceiling\" below it, or leave that member out");
+    }
+  }
+
   void check_library(const SourceLibrary& it) {
+    check_labels(it);
     std::set<std::string> zones;
     std::uint32_t keyed = 0;
     bool good = true;
@@ -131,6 +258,8 @@ class Checker {
     all(roles_, it.roles, "role");
     all(posts_, it.posts, "post");
     all(orgs_, it.orgs, "unit");
+    all(classes_, it.classes, "class");
+    all(roles_, it.acted_as, "role");
     all(nodes_, it.nodes, "node");
     all(libraries_, it.libraries, "library");
     Known labels = labels_;
@@ -142,15 +271,21 @@ class Checker {
       wrong(it.line, "rule \"" + it.id + "\": reading is decided by the library, not by labels; make a library for what fewer may read");
     if (std::find(it.actions.begin(), it.actions.end(), Action::replicate) != it.actions.end())
       wrong(it.line, "rule \"" + it.id + "\": who replicates is said by the members of the library, not by rules");
+    const auto needs_matter = [](Action action) { return action != Action::carry_out && action != Action::administer; };
+    if (!it.acted_as.empty() && std::any_of(it.actions.begin(), it.actions.end(), needs_matter))
+      wrong(it.line, "rule \"" + it.id + "\": who acted before is known of matters alone: carry-out and administer");
     if (mistakes_.size() == before && can_never_match(it)) wrong(it.line, "rule \"" + it.id + "\" can never match: nobody fits all its conditions");
   }
 
   bool can_never_match(const SourceRule& it) const {
     const auto in = [](const std::vector<std::string>& list, const std::string& name) { return list.empty() || has(list, name); };
-    const bool personal = !it.people.empty() || !it.posts.empty() || !it.orgs.empty();
+    const bool personal = !it.people.empty() || !it.posts.empty() || !it.orgs.empty() || !it.classes.empty();
     if (!personal && in(it.roles, std::string(service_role))) return false;
     for (const Post& post : source_.posts) {
-      if (!in(it.posts, post.id) || !in(it.orgs, post.org)) continue;
+      const Org* unit = org(post.org);
+      if (!in(it.posts, post.id) || (!it.orgs.empty() && !is_within(post.org, it.orgs)) ||
+          (!it.classes.empty() && (unit == nullptr || !has(it.classes, unit->kind))))
+        continue;
       if (std::none_of(post.roles.begin(), post.roles.end(), [&](const std::string& role) { return in(it.roles, role); })) continue;
       if (it.people.empty()) return false;  // a post may be vacant today
       for (const SourcePerson& who : source_.people)
@@ -167,7 +302,9 @@ class Checker {
     if (!it.org.empty()) want(orgs_, it.org, "unit", it.line);
     want(nodes_, it.node, "node", it.line);
     want(libraries_, it.library, "library", it.line);
-    if (!it.label.empty()) want(labels_, it.label, "label", it.line);
+    if (!it.label.empty() && it.label != "none") want(labels_, it.label, "label", it.line);
+    if (it.acted_as)
+      for (const std::string& role : *it.acted_as) want(roles_, role, "role", it.line);
   }
 
   void check_stop(const SourceStop& it) {
@@ -186,20 +323,31 @@ class Checker {
 
   const Source& source_;
   std::vector<Mistake>& mistakes_;
-  Known orgs_, labels_, nodes_, libraries_, posts_, roles_, people_, rules_, tests_;
+  std::vector<Mistake>& warnings_;
+  Known classes_, orgs_, labels_, nodes_, libraries_, posts_, roles_, people_, rules_, tests_;
 };
 
 }  // namespace
 
-void check_source(const Source& source, std::vector<Mistake>& mistakes) { Checker(source, mistakes).run(); }
+void check_source(const Source& source, std::vector<Mistake>& mistakes, std::vector<Mistake>& warnings) { Checker(source, mistakes, warnings).run(); }
 
-std::vector<Mistake> check(std::string_view toml, std::string_view file) {
+Checked check(std::string_view toml, std::string_view file, std::int64_t now_s) {
   Reading reading = read_source(toml, file);
-  if (!reading.good()) return std::move(reading.mistakes);
-  std::vector<Mistake> out;
+  Checked out{std::move(reading.mistakes), std::move(reading.warnings)};
+  if (!out.mistakes.empty()) return out;
+  const auto wrong = [&](std::uint32_t line, std::string text) { out.mistakes.push_back({std::string(file), line, 1, std::move(text), {}}); };
+  // Not in read_source(): who was just admitted is written into the source without one.
+  for (const SourcePerson& it : reading.source.people) {
+    if (it.tenures.empty()) {
+      wrong(it.line, "the person \"" + it.name + "\" holds no post");
+    } else if (now_s != 0 &&
+               std::all_of(it.tenures.begin(), it.tenures.end(), [&](const Tenure& held) { return held.until_s != 0 && held.until_s <= now_s; })) {
+      wrong(it.line, "the last post of \"" + it.name + "\" is over: give the person another one, or take the person out");
+    }
+  }
   auto compiled = compile(reading.source, stand_in_names(reading.source));
   if (!compiled) {
-    out.push_back({std::string(file), 1, 1, compiled.error().text, {}});
+    wrong(1, compiled.error().text);
     return out;
   }
   const Policy policy({1}, std::move(compiled->mesh), std::move(compiled->directory));
@@ -207,7 +355,7 @@ std::vector<Mistake> check(std::string_view toml, std::string_view file) {
     std::uint32_t line = 1;
     for (const SourceTest& it : reading.source.tests)
       if (it.id == failed.id) line = it.line;
-    out.push_back({std::string(file), line, 1, failed.text, {}});
+    wrong(line, failed.text);
   }
   return out;
 }

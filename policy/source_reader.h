@@ -13,6 +13,6 @@ namespace dozo::policy {
 std::string nearest(std::string_view name, std::span<const std::string> known);
 
 /// Mistakes between the parts of a source that reads well.
-void check_source(const Source& source, std::vector<Mistake>& mistakes);
+void check_source(const Source& source, std::vector<Mistake>& mistakes, std::vector<Mistake>& warnings);
 
 }  // namespace dozo::policy

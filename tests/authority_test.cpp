@@ -154,6 +154,16 @@ TEST_CASE_FIXTURE(Fixture, "authority: keys under a passphrase open with its wor
   good({"person", "new", "sato", "--realm", "hq/realm.json", "--passphrase-file", "words"});
   good({"node", "init", "n-a", "--realm", "hq/realm.json", "--name", "a", "--kind", "bureau", "--zone", "z", "--passphrase-file", "words"});
   good({"authority", "admit", "hq", "n-a/request.json", "sato.request.json", "--key-file", "key"});
+  refused(1, "the person \"sato\" holds no post", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  std::string source = slurp(at("hq/policy.toml"));
+  const std::string table = "name = \"sato\"\n";
+  source.insert(source.find(table) + table.size(), "posts = [{ post = \"clerk\", until = 2020-04-01 }]\n");
+  spill(at("hq/policy.toml"),
+        source + "\n[[org]]\nid = \"roads\"\ntitle = \"r\"\n[[post]]\nid = \"clerk\"\ntitle = \"c\"\norg = \"roads\"\nroles = [\"editor\"]\n");
+  refused(1, "the last post of \"sato\" is over", {"authority", "publish", "hq", "--yes", "--key-file", "key"});
+  source.replace(source.find(", until = 2020-04-01"), 20, "");
+  spill(at("hq/policy.toml"),
+        source + "\n[[org]]\nid = \"roads\"\ntitle = \"r\"\n[[post]]\nid = \"clerk\"\ntitle = \"c\"\norg = \"roads\"\nroles = [\"editor\"]\n");
   publish();
   std::vector<std::string> recover{
       "node", "recover", "--home", "n-a", "--documents", "hq/published/1", "--share", "hq/shares/share-1", "--share", "hq/shares/share-2", "--passphrase-file",
@@ -353,7 +363,7 @@ TEST_CASE_FIXTURE(Fixture, "authority: a person who leaves is cut where the pers
     const std::string table = "[[person]]\nname = \"" + name + "\"\n";
     text.insert(text.find(table) + table.size(), "posts = [" + posts + "]\n");
   };
-  post("sato", "{ post = \"clerk\", until = 2020-04-01 }");
+  post("sato", "{ post = \"clerk\", until = 2020-04-01 }, { post = \"guest\" }");
   post("tani", "{ post = \"guest\" }");
   post("mori", "{ post = \"clerk\" }");
   spill(at("hq/policy.toml"), text + R"([[library]]

@@ -651,6 +651,44 @@ TEST_CASE_FIXTURE(Fixture, "engine: in a library or realm that is stopped nobody
   REQUIRE_MESSAGE(after, after.error().text);
 }
 
+TEST_CASE_FIXTURE(Fixture, "engine: outside of the hours, and in an interruption, nobody works but who may, and nodes go on between themselves") {
+  constexpr std::int64_t hour_ms = 3'600'000;
+  Site head(hq, "head");  // it is Friday, 17:00 in Japan
+  const std::string hours =
+      "[[hours]]\ndays = [\"mon\", \"fri\"]\nopens = \"07:00\"\ncloses = \"18:00\"\nlibraries = [\"works\"]\nexcept_roles = [\"editor\"]\n"
+      "[[hours]]\ndays = [\"sun\"]\nopens = \"00:00\"\ncloses = \"24:00\"\nnodes = [\"sapporo\"]\n";
+  const std::string closure = "[[closure]]\nfrom = 2027-01-18T09:00:00\nuntil = 2027-01-18T10:30:00\nreason = \"入替\"\n";
+  hq.publish(writable() + hours + closure);
+  head.hear(hq.last);
+  const auto refused = [&](const std::string& library) {
+    const auto saved = head.save(library, {"f" + std::to_string(head.now.wall_ms)});
+    return saved ? std::string() : saved.error().text;
+  };
+  CHECK(refused("works").empty());
+  head.pass(hour_ms);
+  CHECK(refused("works") == "outside of the operating hours, which are Mon Fri 07:00 to 18:00 (Japan)");
+  CHECK(refused("plans").empty());  // these hours are not about it
+  Writer sapporo{hq, "sapporo", head.library("works")};
+  CHECK(!refusal(head, "works", sapporo.give(head, sapporo.record(head))));  // what others wrote is judged without them
+  const crypto::SigningKey session = crypto::SigningKey::generate();
+  const Bytes certificate =
+      crypto::issue({hq.person("sato"), hq.id("head"), {}, session.public_key(), head.now.wall_ms, head.now.wall_ms + 12 * hour_ms}, hq.people.at("sato"));
+  REQUIRE(std::holds_alternative<node::local::Done>(head.ask(node::local::SessionRequest{certificate, {}, bytes_of(session.reveal_seed()), "editor", ""})));
+  CHECK(refused("works").empty());
+  (void)head.ask(node::local::EndSessionRequest{});
+  head.pass(48 * hour_ms);  // Sunday, 18:00: open at sapporo alone
+  CHECK(refused("works").starts_with("outside"));
+  CHECK(std::ranges::any_of(head.engine->notices(head.now),
+                            [](const std::string& it) { return it == "work is closed from 2027-01-18 09:00 (Japan) to 2027-01-18 10:30 (Japan): 入替"; }));
+  head.pass(14 * hour_ms);  // Monday, 08:00
+  CHECK(refused("works").empty());
+  head.pass(hour_ms);
+  CHECK(refused("works") == "closed until 2027-01-18 10:30 (Japan): 入替");
+  CHECK(refused("plans") == "closed until 2027-01-18 10:30 (Japan): 入替");
+  head.pass(3 * hour_ms / 2);
+  CHECK(refused("plans").empty());
+}
+
 TEST_CASE("engine: a receipt covers entries by the roots that it names, and what is not known here by nothing") {
   const auto root = [](std::uint8_t number) { return *Digest::from(Bytes(32, number)); };
   const FeedId feed{{}, *NodeId::from(Bytes(16, 1)), *IncarnationId::from(Bytes(16, 2))};

@@ -277,3 +277,35 @@ TEST_CASE_FIXTURE(Fixture, "authoring: who is not admitted is left out, and its 
   names.nodes.erase("sapporo");  // a home
   CHECK(compile(read_source(more, "").source, names).error().fault == Fault::not_found);
 }
+
+TEST_CASE_FIXTURE(Fixture, "authoring: an admit raises a cut that is there, once, and stays without its table") {
+  const std::string incarnation(32, 'b'), root(64, 'c');
+  const auto admit = [&](std::uint64_t cut) {
+    return "[[admit]]\nlibrary = \"works\"\nsubject = \"sapporo\"\ncut = " + std::to_string(cut) + "\nnode = \"" + hq.id("sapporo").hex() +
+           "\"\nincarnation = \"" + incarnation + "\"\nsequence = 4\nroot = \"" + root + "\"\n";
+  };
+  Changes cut;
+  cut.cuts[hq.library("works")].push_back({{}, hq.id("sapporo"), {}});
+  hq.publish(country, cut);
+  const std::uint64_t version = snapshot_of(hq.last).header.version;
+  const auto with = [&](const std::string& toml) {
+    const Compiled compiled = hq.compile(toml);
+    Changes changes;
+    changes.admits = compiled.admits;
+    return draft(hq.root, hq.realm, compiled, &hq.last, changes, hq.admission, hq.now_s);
+  };
+  const auto none = with(country + admit(version + 1));
+  REQUIRE(!none);
+  CHECK(none.error().text.find("has no cut") != std::string::npos);
+  for (int round = 0; round < 2; ++round) {
+    Changes changes;
+    changes.admits = hq.compile(country + admit(version)).admits;
+    hq.publish(country + admit(version), changes);
+    REQUIRE(library_in(mesh_of(hq.last), hq.library("works")).admits.size() == 1);
+  }
+  hq.publish(country);
+  const auto& admits = library_in(mesh_of(hq.last), hq.library("works")).admits;
+  REQUIRE(admits.size() == 1);
+  CHECK(admits[0].up_to.sequence.value == 4);
+  CHECK(admits[0].up_to.root.hex() == root);
+}

@@ -191,10 +191,11 @@ Result<void> revoke(AuthorityDirectory& directory, const std::string& name, bool
 
 namespace {
 
-Result<policy::Source> good_source(const AuthorityDirectory& directory) {
+Result<policy::Source> good_source(const AuthorityDirectory& directory, std::int64_t now_s) {
   const std::string text = TRY(directory.source_text());
   std::string mistakes;
-  for (const policy::Mistake& it : policy::check(text, directory.source_path().string())) mistakes += (mistakes.empty() ? "" : "\n") + policy::text_of(it);
+  for (const policy::Mistake& it : policy::check(text, directory.source_path().string(), now_s).mistakes)
+    mistakes += (mistakes.empty() ? "" : "\n") + policy::text_of(it);
   if (!mistakes.empty()) return fail(Fault::malformed, mistakes);
   policy::Source source = policy::read_source(text, directory.source_path().string()).source;
   if (source.realm != directory.root().name)
@@ -239,7 +240,7 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, 
   now_s = std::max(now_s, directory.root().issued_s);  // by their dates it is told what was sealed before the root and what after it
   const std::optional<policy::Root> sealed_under = TRY(directory.sealed_under());
   const crypto::SealKey admission = TRY(directory.admission_key(sealed_under.value_or(directory.root()).admission, secret));
-  const policy::Source source = TRY(good_source(directory));
+  const policy::Source source = TRY(good_source(directory, now_s));
 
   // The ids of new libraries are kept before anything with them can get out.
   bool new_ids = false;
@@ -276,6 +277,10 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, 
     out.cuts = std::move(cuts.lines);
   }
   changes.new_sealing = sealed_under.has_value();
+  for (auto& [library, admits] : compiled.admits) {
+    auto& to = changes.admits[library];
+    to.insert(to.end(), admits.begin(), admits.end());
+  }
   out.rights = policy::compare_rights(before, after, now_s * 1000);
   policy::Draft draft = TRY(policy::draft(directory.root(), directory.realm().realm, compiled, previous ? &*previous : nullptr, changes, admission, now_s));
   out.notes = std::move(draft.notes);
@@ -361,7 +366,7 @@ Result<policy::Published> finish(AuthorityDirectory& directory, const policy::Dr
 Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, const Cutting& cutting, const std::vector<std::string>& folders,
                                              const SecretOptions& secret, std::int64_t now_s) {
   constexpr std::int64_t believed_after_s = 365 * day_s;
-  const policy::Source source = TRY(good_source(directory));
+  const policy::Source source = TRY(good_source(directory, now_s));
   const std::optional<policy::Publication> previous = TRY(directory.newest());
   if (!previous) return fail(Fault::not_found, "nothing was published before: the first publication needs the key authority");
   const PolicyVersion newest = TRY(directory.newest_version());

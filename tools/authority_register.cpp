@@ -96,6 +96,7 @@ policy::Names Register::names() const {
   out.nodes = nodes;
   for (const auto& [name, person] : people) out.people[name] = {person.id, person.key};
   out.libraries = libraries;
+  for (const Revoked& it : revoked) out.gone.insert_or_assign(it.name, it.subject);
   return out;
 }
 

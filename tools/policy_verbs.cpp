@@ -15,17 +15,22 @@ namespace {
 namespace local = node::local;
 constexpr std::size_t source_bytes_most = 16U << 20;
 
+std::int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
 Result<void> check(const Common& common, const std::string& file) {
   const Bytes text = TRY(node::read_file(file, source_bytes_most));
-  const auto mistakes = policy::check(text_of(text), file);
+  const auto [mistakes, warnings] = policy::check(text_of(text), file, now_ms() / 1000);
   json rows = json::array();
-  for (const policy::Mistake& it : mistakes) {
-    if (common.json) {
-      rows.push_back({{"file", it.file}, {"line", it.line}, {"column", it.column}, {"text", it.text}, {"suggestion", it.suggestion}});
-    } else {
-      std::printf("%s\n", shown(policy::text_of(it)).c_str());
+  for (const auto* list : {&mistakes, &warnings})
+    for (const policy::Mistake& it : *list) {
+      const bool is_warning = list == &warnings;
+      if (common.json) {
+        rows.push_back(
+            {{"file", it.file}, {"line", it.line}, {"column", it.column}, {"text", it.text}, {"suggestion", it.suggestion}, {"warning", is_warning}});
+      } else {
+        std::printf("%s%s\n", shown(policy::text_of(it)).c_str(), is_warning ? " (a warning)" : "");
+      }
     }
-  }
   if (common.json) print(rows);
   if (!mistakes.empty()) return fail(Fault::malformed, std::to_string(mistakes.size()) + (mistakes.size() == 1 ? " mistake in " : " mistakes in ") + file);
   if (!common.json) std::printf("%s: no mistakes\n", shown(file).c_str());
@@ -41,7 +46,6 @@ std::int64_t time_of(const std::string& text) {
   if (!time_ms) misused("\"" + shown(text) + "\" is no time: write a day, or a time of it (\"2026-11-27 14:05\")");
   return *time_ms;
 }
-std::int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 /// As people wrote it, with ids that stand for those of who is not admitted yet.
 Result<policy::Policy> policy_of(const std::string& file) {
