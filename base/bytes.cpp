@@ -1,5 +1,7 @@
 #include "base/bytes.h"
 
+#include <array>
+
 namespace dozo {
 namespace {
 
@@ -47,6 +49,18 @@ std::string to_base64(ByteView bytes) {
   return out;
 }
 
+namespace {
+
+/// By character: its digit, or above 63 for none.
+constexpr std::array<std::uint8_t, 256> base64_values = [] {
+  std::array<std::uint8_t, 256> out{};
+  out.fill(0xff);
+  for (std::size_t i = 0; i < base64_digits.size(); ++i) out[static_cast<std::uint8_t>(base64_digits[i])] = static_cast<std::uint8_t>(i);
+  return out;
+}();
+
+}  // namespace
+
 Result<Bytes> from_base64(std::string_view text) {
   if (text.size() % 4 != 0) return fail(Fault::malformed, "base64 text whose length is no multiple of 4");
   Bytes out;
@@ -56,9 +70,9 @@ Result<Bytes> from_base64(std::string_view text) {
     const int pad = !last || text[i + 3] != '=' ? 0 : text[i + 2] == '=' ? 2 : 1;
     std::uint32_t group = 0;
     for (int j = 0; j < 4; ++j) {
-      const auto digit = j >= 4 - pad ? 0 : base64_digits.find(text[i + static_cast<std::size_t>(j)]);
-      if (digit == std::string_view::npos) return fail(Fault::malformed, "not base64");
-      group = group << 6 | static_cast<std::uint32_t>(digit);
+      const std::uint8_t digit = j >= 4 - pad ? std::uint8_t{0} : base64_values[static_cast<std::uint8_t>(text[i + static_cast<std::size_t>(j)])];
+      if (digit > 63) return fail(Fault::malformed, "not base64");
+      group = group << 6 | digit;
     }
     const std::uint32_t stray = pad == 2 ? group & 0xffff : pad == 1 ? group & 0xff : 0;
     if (stray != 0) return fail(Fault::malformed, "base64 with stray bits");

@@ -450,7 +450,9 @@ Result<local::Answer> Engine::Body::answer(const local::HeadsRequest& request, N
 
 Result<local::Answer> Engine::Body::answer(const local::DocumentsRequest&, Now) {
   local::Documents out;
-  for (policy::Held& held : realm_->documents()) out.envelopes.push_back(std::move(held.envelope));
+  const std::string own = policy::grants_name(context_.node.id);
+  for (policy::Held& held : realm_->documents())
+    if (held.type != policy::DocumentType::grants || held.name == own) out.envelopes.push_back(std::move(held.envelope));  // others' are for nobody here
   return out;
 }
 

@@ -6,7 +6,7 @@
 namespace dozo::node::local {
 
 using archive::capped;
-inline constexpr std::size_t path_most = 8192, text_most = 4096, name_most = 1024, rows_most = 4096;
+inline constexpr std::size_t path_most = 8192, text_most = 4096, name_most = 1024, rows_most = 16'384;
 
 template <class A>
 void serialize(A&, StatusRequest&) {}

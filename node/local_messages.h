@@ -18,8 +18,8 @@
 namespace dozo::node::local {
 
 inline constexpr std::uint16_t protocol_version = 6;
-inline constexpr std::size_t read_bytes_most = 1U << 20;     ///< of one Read
-inline constexpr std::size_t message_bytes_most = 8U << 20;  ///< of one request or answer
+inline constexpr std::size_t read_bytes_most = 1U << 20;      ///< of one Read
+inline constexpr std::size_t message_bytes_most = 40U << 20;  ///< of one request or answer
 
 /// In which tags lie: they are documents, seen, moved, compared and deleted like others.
 inline constexpr std::string_view tags_folder = ".dozo/tags";

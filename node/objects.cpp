@@ -9,7 +9,7 @@
 namespace dozo::node {
 namespace {
 
-static_assert(policy::published_bytes_most == sync::document_bytes_most, "what headquarters signs must get to the nodes");
+static_assert(sync::whole_document_bytes_most >= (std::size_t{24} << 20) / 3 * 4 + (24U << 10), "what headquarters signs must get to the nodes");
 
 std::string type_of(const std::string& name) { return name.substr(0, name.find('/')); }
 

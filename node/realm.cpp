@@ -65,6 +65,7 @@ Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
   TRY(put_back());
   const PolicyVersion before = trust_.version();
   Result<policy::Offer> offered = trust_.offer(envelope, wall_ms);
+  stops_at_.reset();
   if (offered && offered->outcome != policy::Outcome::known) {
     Taken out{offered->outcome, trust_.version() != before, false, offered->text};
     const bool in_force =
@@ -104,22 +105,27 @@ Result<void> Realm::keep(const std::vector<policy::Held>& documents) {
 }
 
 /// A policy of which a test fails here says something else than those who signed it meant. Names nothing of the directory: this goes into logs.
-Result<void> Realm::judge(const policy::DocumentSet& set) const {
-  policy::KeyRing granted;
+Result<void> Realm::judge(const policy::DocumentSet& set) {
+  Judged out{set.snapshot_sha256, {}, nullptr};
   if (set.grants) {
-    if (Result<policy::KeyRing> opened = policy::open_grants(node_keys_.seal, *set.grants, set.epochs)) granted = std::move(*opened);
+    if (Result<policy::KeyRing> opened = policy::open_grants(node_keys_.seal, *set.grants, set.epochs)) out.granted = std::move(*opened);
   }
-  const bool is_granted = granted.find(policy::directory_library, set.directory.generation) != nullptr;
-  Result<policy::Directory> directory = policy::open_directory(set.directory, is_granted ? granted : keys_);
-  if (!directory && directory.error().fault == Fault::not_found) return {};  // not for this node to read
-  if (!directory) return std::unexpected(std::move(directory.error()));
-  const std::size_t failing = policy::Policy(set.version, set.mesh, std::move(*directory)).failing_tests().size();
-  if (failing == 0) return {};
-  return fail(Fault::denied, std::to_string(failing) + " of the policy's own tests fail here: HQ must look at it with \"dozo policy check\"");
+  const bool is_granted = out.granted.find(policy::directory_library, set.directory.generation) != nullptr;
+  Result<policy::Directory> directory = policy::open_directory(set.directory, is_granted ? out.granted : keys_);
+  if (!directory && directory.error().fault != Fault::not_found) return std::unexpected(std::move(directory.error()));
+  if (directory) {
+    out.policy = std::make_shared<policy::Policy>(set.version, set.mesh, std::move(*directory));
+    const std::size_t failing = out.policy->failing_tests().size();
+    if (failing != 0)
+      return fail(Fault::denied, std::to_string(failing) + " of the policy's own tests fail here: HQ must look at it with \"dozo policy check\"");
+  }
+  judged_ = std::move(out);
+  return {};
 }
 
 void Realm::believe(policy::Trust trust) {
   trust_ = std::move(trust);
+  stops_at_.reset();
   trust_.set_check([this](const policy::DocumentSet& set) { return judge(set); });
   trust_.set_most_people([this](const policy::Stopped& whom) {
     const auto policy = policies_.newest();
@@ -135,12 +141,20 @@ void Realm::take_in_force() {
   const policy::DocumentSet* set = trust_.current();
   if (set == nullptr) return;
   past_.anchor(*set);
-  if (set->grants) {
+  std::optional<Judged> judged = std::exchange(judged_, std::nullopt);
+  if (judged && judged->snapshot_sha256 != set->snapshot_sha256) judged.reset();
+  if (judged) {
+    keys_.merge(std::move(judged->granted));
+  } else if (set->grants) {
     // Grants that do not open leave this node without the key and with what it had: the peers and HQ see that it holds nothing new.
     if (Result<policy::KeyRing> granted = policy::open_grants(node_keys_.seal, *set->grants, set->epochs)) keys_.merge(std::move(*granted));
   }
-  std::optional<policy::Directory> directory;
-  if (Result<policy::Directory> opened = policy::open_directory(set->directory, keys_)) directory = std::move(*opened);
+  std::shared_ptr<const policy::Policy> policy = judged ? judged->policy : nullptr;
+  if (!policy) {
+    std::optional<policy::Directory> directory;
+    if (Result<policy::Directory> opened = policy::open_directory(set->directory, keys_)) directory = std::move(*opened);
+    policy = std::make_shared<policy::Policy>(set->version, set->mesh, std::move(directory));
+  }
   policies_.drop_above(set->version);
   const std::vector<PolicyVersion> known = policies_.versions();
   if (std::any_of(known.begin(), known.end(), [&](PolicyVersion version) { return !past_.complete(version); })) {
@@ -148,7 +162,8 @@ void Realm::take_in_force() {
     policies_.drop_above({0});
     std::copy_if(known.begin(), known.end(), std::inserter(needed_, needed_.end()), [&](PolicyVersion version) { return version < set->version; });
   }
-  policies_.put(std::make_shared<policy::Policy>(set->version, set->mesh, std::move(directory)));
+  policies_.put(std::move(policy));
+  stops_at_.reset();  // who holds a post may be another now
   open_directories();
   take_past();
 }
@@ -212,9 +227,17 @@ void Realm::add_people(const policy::Stopped& whom, std::int64_t wall_ms, std::s
   }
 }
 
+const std::vector<policy::Stop>& Realm::stops_at(std::int64_t wall_ms) const {
+  const std::int64_t second = trusted_ms(wall_ms) / 1000;
+  if (!stops_at_ || stops_at_->second != second) stops_at_ = StopsAt{second, trust_.stops(wall_ms), std::nullopt};
+  return stops_at_->stops;
+}
+
 Realm::Stopped Realm::stopped(std::int64_t wall_ms) const {
+  const std::vector<policy::Stop>& stops = stops_at(wall_ms);
+  if (stops_at_->stopped) return *stops_at_->stopped;
   Stopped out;
-  for (const policy::Stop& stop : trust_.stops(wall_ms)) {
+  for (const policy::Stop& stop : stops) {
     for (const NodeId& node : stop.whom.nodes) {
       std::int64_t& since_ms = out.nodes.try_emplace(node, stop.from_s * 1000).first->second;
       since_ms = std::min(since_ms, stop.from_s * 1000);
@@ -223,11 +246,12 @@ Realm::Stopped Realm::stopped(std::int64_t wall_ms) const {
     out.libraries.insert(stop.whom.libraries.begin(), stop.whom.libraries.end());
     out.realm = out.realm || stop.whom.realm;
   }
+  stops_at_->stopped = out;
   return out;
 }
 
 bool Realm::is_stopped(const NodeId& peer, const LibraryId& library, std::int64_t wall_ms) const {
-  const std::vector<policy::Stop> stops = trust_.stops(wall_ms);
+  const std::vector<policy::Stop>& stops = stops_at(wall_ms);
   return std::any_of(stops.begin(), stops.end(), [&](const policy::Stop& it) {
     return it.whom.realm || std::binary_search(it.whom.nodes.begin(), it.whom.nodes.end(), peer) ||
            std::binary_search(it.whom.libraries.begin(), it.whom.libraries.end(), library);
@@ -295,7 +319,7 @@ std::vector<std::string> Realm::closure_lines(std::int64_t wall_ms) const {
 std::vector<std::string> Realm::stop_lines(std::int64_t wall_ms) const {
   const auto policy = policies_.newest();
   std::vector<std::string> out;
-  for (const policy::Stop& it : trust_.stops(wall_ms)) {
+  for (const policy::Stop& it : stops_at(wall_ms)) {
     std::string what = it.whom.realm ? "everything" : "";
     const auto add = [&](std::string_view kind, const std::string& name) { what += (what.empty() ? "" : ", ") + std::string(kind) + " " + name; };
     const auto named = [&](const auto* known, const auto& id) { return known == nullptr ? id.hex() : known->name; };
@@ -311,7 +335,7 @@ std::vector<std::string> Realm::stop_lines(std::int64_t wall_ms) const {
 }
 
 std::optional<std::string> Realm::why_stopped(const LibraryId& library, const PersonId& person, std::int64_t wall_ms) const {
-  for (const policy::Stop& it : trust_.stops(wall_ms)) {
+  for (const policy::Stop& it : stops_at(wall_ms)) {
     std::string what;
     std::set<PersonId> people;
     if (!person.is_zero()) add_people(it.whom, wall_ms, people);

@@ -98,7 +98,7 @@ class Realm {
   static Result<Kept> read(store::Truth& truth);
   void believe(policy::Trust trust);
   Result<void> keep(const std::vector<policy::Held>& documents);
-  Result<void> judge(const policy::DocumentSet& set) const;
+  Result<void> judge(const policy::DocumentSet& set);
   void take_in_force();
   void take_past();
   void open_directories();
@@ -110,6 +110,21 @@ class Realm {
   policy::PolicySet policies_;
   policy::KeyRing keys_;
   std::set<PolicyVersion> needed_;
+  /// What judge() opened of the set that it passed last: taken over where that comes into force, so that nothing is opened twice.
+  struct Judged {
+    Digest snapshot_sha256;
+    policy::KeyRing granted;
+    std::shared_ptr<const policy::Policy> policy;  ///< null: the directory is not for this node
+  };
+  std::optional<Judged> judged_;
+  /// What is stopped, as of a second and of these documents: asked at every message, and people are looked through for it.
+  struct StopsAt {
+    std::int64_t second{};
+    std::vector<policy::Stop> stops;
+    std::optional<Stopped> stopped;
+  };
+  mutable std::optional<StopsAt> stops_at_;
+  const std::vector<policy::Stop>& stops_at(std::int64_t wall_ms) const;
   std::optional<std::int64_t> wall_ms_;
   std::int64_t issued_ms_ = 0;
   bool unkept_ = false;

@@ -32,6 +32,21 @@ Result<Bytes> checked(DocumentType type, std::string_view name, Bytes payload) {
   return unsigned_envelope(type, name, payload);
 }
 
+std::string count(std::size_t number, std::string_view what) { return std::to_string(number) + " " + std::string(what); }
+
+/// Nodes take no larger one. `what` makes it so.
+Result<void> check_size(DocumentType type, const std::string& name, std::size_t payload_bytes, const std::string& what) {
+  if (payload_bytes <= payload_bytes_most(type)) return {};
+  return fail(Fault::over_limit, name + " would have " + std::to_string(payload_bytes >> 10) + " KiB, and nodes take at most " +
+                                     std::to_string(payload_bytes_most(type) >> 10) + " KiB: it has " + what);
+}
+
+std::string contents_of(const Epochs& it) {
+  std::size_t all = 0;
+  for (const LibraryEpochs& library : it.libraries) all += library.epochs.size();
+  return count(it.libraries.size(), "libraries with ") + count(all, "epochs");
+}
+
 /// What was published before, read.
 struct Before {
   Mesh mesh;
@@ -56,7 +71,8 @@ class Drafting {
     TRY(mesh());
     TRY(directory());
     TRY(grants());
-    TRY(check_sizes(root_, out_));
+    constexpr std::size_t listing_bytes = 320;  // as it stands in a snapshot
+    TRY(check_size(DocumentType::snapshot, "snapshot", out_.documents.size() * listing_bytes, count(out_.documents.size(), "documents")));
     const Epoch generation = epochs_.find(directory_library)->epochs.back().epoch;
     for (const Epoch it : {generation, before_ ? before_->directory.generation : generation})
       out_.directory_keys.put(directory_library, it, keys_.find(directory_library, it)->copy());
@@ -84,7 +100,8 @@ class Drafting {
     return envelope && verify(*envelope, root_.keys_of(signer_of(envelope->type)));
   }
   bool still_good(const std::string& name, const Header& it) const { return in_date(it) && is_signed(name); }
-  Result<void> put(DocumentType type, const std::string& name, Bytes payload) {
+  Result<void> put(DocumentType type, const std::string& name, Bytes payload, const std::string& what) {
+    TRY(check_size(type, name, payload.size(), what));
     out_.documents[name] = TRY(checked(type, name, std::move(payload)));
     out_.to_sign.push_back(name);
     return {};
@@ -184,7 +201,7 @@ class Drafting {
     std::sort(epochs_.libraries.begin(), epochs_.libraries.end(), [](const auto& a, const auto& b) { return a.library < b.library; });
     if (!epochs_changed_ && still_good("epochs", epochs_.header)) return keep("epochs"), Result<void>();
     epochs_.header = header(before_ ? before_->epochs.header.version + 1 : 1);
-    return put(DocumentType::epochs, "epochs", format(epochs_));
+    return put(DocumentType::epochs, "epochs", format(epochs_), contents_of(epochs_));
   }
 
   // ---- mesh ----------------------------------------------------------------------------------------------------------
@@ -218,7 +235,7 @@ class Drafting {
     }
     mesh_.header = header(before_ ? before_->mesh.header.version + 1 : 1);
     mesh_.hq_time_most_s = mesh_.header.expires_s + believed_after_s;
-    return put(DocumentType::mesh, "mesh", format(mesh_));
+    return put(DocumentType::mesh, "mesh", TRY(mesh_payload(mesh_)), "");
   }
 
   // ---- directory -----------------------------------------------------------------------------------------------------
@@ -233,7 +250,8 @@ class Drafting {
     }
     next.header = header(before_ ? before_->directory.header.version + 1 : 1);
     TRY(parse_directory(format(next)));
-    return put(DocumentType::directory, "directory", format(seal_directory(next, generation, *keys_.find(directory_library, generation))));
+    return put(DocumentType::directory, "directory", format(seal_directory(next, generation, *keys_.find(directory_library, generation))),
+               "the people, posts and rules of policy.toml");
   }
 
   // ---- grants --------------------------------------------------------------------------------------------------------
@@ -264,7 +282,7 @@ class Drafting {
       Grants next{header(version), node, {}};
       for (const auto& [library, epoch] : keys)
         next.grants.push_back({library, epoch, TRY(crypto::seal_epoch_key(*keys_.find(library, epoch), now->keys.seal))});
-      TRY(put(DocumentType::grants, name, format(next)));
+      TRY(put(DocumentType::grants, name, format(next), count(next.grants.size(), "grants")));
     }
     return {};
   }
@@ -288,40 +306,6 @@ class Drafting {
   bool epochs_changed_ = false;
   Draft out_;
 };
-
-std::string count(std::size_t number, std::string_view what) { return std::to_string(number) + " " + std::string(what); }
-
-/// What makes a document large.
-Result<std::string> contents_of(const Envelope& it) {
-  switch (it.type) {
-    case DocumentType::mesh: {
-      const Mesh mesh = TRY(parse_mesh(it.payload));
-      std::size_t cuts = 0, ends = 0, most = 0;
-      std::string largest;
-      for (const MeshLibrary& library : mesh.libraries)
-        for (const Cut& cut : library.cuts) {
-          ++cuts;
-          ends += cut.ends.size();
-          if (cut.ends.size() <= most) continue;
-          most = cut.ends.size();
-          largest = std::visit([](const auto& id) { return id.hex(); }, cut.subject);
-          for (const MeshNode& node : mesh.nodes)
-            if (cut.subject == CutSubject(node.keys.id)) largest = node.name;
-        }
-      return count(mesh.nodes.size(), "nodes, ") + count(mesh.libraries.size(), "libraries, and ") + count(cuts, "cuts that name ") + count(ends, "feeds, ") +
-             count(most, "of them in one cut of ") + largest + " (--cut-all makes one that names none)";
-    }
-    case DocumentType::epochs: {
-      const Epochs epochs = TRY(parse_epochs(it.payload));
-      std::size_t all = 0;
-      for (const LibraryEpochs& library : epochs.libraries) all += library.epochs.size();
-      return count(epochs.libraries.size(), "libraries with ") + count(all, "epochs");
-    }
-    case DocumentType::grants: return count(TRY(parse_grants(it.payload)).grants.size(), "grants");
-    case DocumentType::directory: return std::string("the people, posts and rules of policy.toml");
-    default: return std::string("too much");
-  }
-}
 
 Listing listing_of(std::uint64_t version, ByteView envelope) { return {version, envelope.size(), crypto::sha256(envelope)}; }
 
@@ -366,20 +350,29 @@ std::map<LibraryId, std::vector<Cut>> cuts_of(const CutSubject& subject, const s
   return out;
 }
 
-Result<void> check_sizes(const Root& root, const Draft& draft) {
-  constexpr std::size_t signature_bytes = 200, listing_bytes = 320;  // as they stand in an envelope
-  const auto check = [&](DocumentType type, const std::string& name, std::size_t bytes, const std::string& what) -> Result<void> {
-    bytes += root.keys_of(signer_of(type)).threshold * signature_bytes;
-    if (bytes <= published_bytes_most) return {};
-    return fail(Fault::over_limit, name + " would have " + std::to_string(bytes >> 10) + " KiB, and nodes pass on at most " +
-                                       std::to_string(published_bytes_most >> 10) + " KiB: it has " + what);
-  };
-  for (const auto& [name, bytes] : draft.documents) {
-    const Envelope envelope = TRY(read_envelope(bytes));
-    if (bytes.size() + signature_bytes * root.keys_of(signer_of(envelope.type)).threshold <= published_bytes_most) continue;
-    TRY(check(envelope.type, name, bytes.size(), TRY(contents_of(envelope))));
-  }
-  return check(DocumentType::snapshot, "snapshot", draft.documents.size() * listing_bytes, std::to_string(draft.documents.size()) + " documents");
+Result<Bytes> mesh_payload(const Mesh& mesh) {
+  constexpr std::size_t ends_most = 10'000;  // of one cut
+  std::size_t cuts = 0, ends = 0, most = 0;
+  std::string largest;
+  for (const MeshLibrary& library : mesh.libraries)
+    for (const Cut& cut : library.cuts) {
+      ++cuts;
+      ends += cut.ends.size();
+      if (cut.ends.size() <= most) continue;
+      most = cut.ends.size();
+      largest = std::visit([](const auto& id) { return id.hex(); }, cut.subject);
+      for (const MeshNode& node : mesh.nodes)
+        if (cut.subject == CutSubject(node.keys.id)) largest = node.name;
+    }
+  const std::string in_one = count(most, "of them in one cut of ") + largest + " (--cut-all makes one that names none)";
+  if (most > ends_most)
+    return fail(Fault::over_limit, "mesh would have cuts of " + count(ends, "feeds, ") + in_one + ", and a cut names at most " + std::to_string(ends_most));
+  Bytes payload = format(mesh);
+  TRY(check_size(DocumentType::mesh, "mesh", payload.size(),
+                 count(mesh.nodes.size(), "nodes, ") + count(mesh.libraries.size(), "libraries, and ") + count(cuts, "cuts that name ") +
+                     count(ends, "feeds, ") + in_one));
+  TRY(parse_mesh(payload));
+  return payload;
 }
 
 Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s) {

@@ -52,7 +52,7 @@ struct Draft {
 /// Documents for `compiled`, following `previous` (null: the first). Those that would say the same again and are good for another half of their time
 /// keep version and signatures. `admission` opens the keys of the epochs that there are: root's, or with `new_sealing` the one before; cuts and admits of
 /// `previous` stay. Faults: stale (root has expired: no new grants), not_authentic (`admission` is another one, or `previous` does not open), denied (one of
-/// the policy's own tests fails: no node would take it), malformed, over_limit (a document would be too large to be passed on: which, and what makes it so).
+/// the policy's own tests fails: no node would take it), malformed, over_limit (a document would be larger than nodes take: which, and what makes it so).
 Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
                     const crypto::SealKey& admission, std::int64_t now_s);
 
@@ -60,8 +60,8 @@ Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& comp
 /// nothing, since a feed that is not named ends there.
 std::map<LibraryId, std::vector<Cut>> cuts_of(const CutSubject& subject, const std::set<LibraryId>& libraries, const std::map<FeedId, FeedPoint>& ends);
 
-/// That every document, and a snapshot over them, can be passed on once as many have signed as root wants. Fault: over_limit.
-Result<void> check_sizes(const Root& root, const Draft& draft);
+/// A mesh as it is to be signed, which nodes take and can read back. Fault: over_limit (what makes it too large), malformed.
+Result<Bytes> mesh_payload(const Mesh& mesh);
 
 /// An unsigned snapshot over signed documents. Fault: not_authentic (a document is not signed up to its threshold yet: which).
 Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s);

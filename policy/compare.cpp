@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <tuple>
 
 namespace dozo::policy {
@@ -69,35 +71,73 @@ std::set<std::int64_t> moments(const Policy& policy, const Person& person, std::
   return out;
 }
 
-std::set<std::string> rights_of_nodes(const Policy& policy, std::int64_t time_ms) {
-  std::set<std::string> out;
+/// Who may do what ("sato as clerk in roads: read"), and in which libraries, ascending.
+using Libraries = std::shared_ptr<const std::vector<LibraryId>>;
+using RightsBy = std::map<std::string, Libraries>;
+
+RightsBy rights_of_nodes(const Policy& policy, std::int64_t time_ms) {
+  std::map<std::string, std::vector<LibraryId>> found;
   for (const MeshNode& node : policy.mesh().nodes)
     for (const MeshLibrary& library : policy.mesh().libraries) {
       const Rights rights = policy.rights(node.keys.id, library.id);
       if (rights.holding == Holding::none) continue;
-      const std::string where = " " + library_name(policy, library.id);
-      out.insert("node " + node.name + ": " + std::string(name_of(rights.holding)) + " replica of" + where);
-      if (is_writer(policy, node.keys.id, library.id)) out.insert("node " + node.name + ": write" + where);
+      found["node " + node.name + ": " + std::string(name_of(rights.holding)) + " replica of"].push_back(library.id);
+      if (is_writer(policy, node.keys.id, library.id)) found["node " + node.name + ": write"].push_back(library.id);
       if (policy.directory() != nullptr && writes_by_itself(policy, node.keys.id, library.id, time_ms))
-        out.insert("node " + node.name + " by itself: write" + where);
+        found["node " + node.name + " by itself: write"].push_back(library.id);
     }
+  RightsBy out;
+  for (auto& [what, libraries] : found) out[what] = std::make_shared<const std::vector<LibraryId>>(std::move(libraries));
   return out;
 }
 
-std::set<std::string> rights_of_people(const Policy& policy, std::int64_t time_ms) {
+/// At each library's home. Who holds the same posts and is named in no rule may do the same: that is asked once.
+RightsBy rights_of_people(const Policy& policy, std::int64_t time_ms) {
   constexpr std::array actions{Action::discover, Action::read, Action::write, Action::carry_out, Action::administer};
-  std::set<std::string> out;
+  RightsBy out;
   if (policy.directory() == nullptr) return out;
+  std::set<PersonId> named;
+  for (const auto* rules : {&policy.directory()->permits, &policy.directory()->forbids})
+    for (const Rule& rule : *rules) named.insert(rule.people.begin(), rule.people.end());
+  std::map<std::tuple<PersonId, std::string, std::string, std::set<std::string>>, std::array<Libraries, actions.size()>> asked;
   for (const Person& who : policy.directory()->people) {
-    std::set<std::pair<std::string, std::string>> held;
-    for (const auto& it : policy.capacities(who.id, time_ms)) held.emplace(it.role, it.org);
-    for (const auto& [role, org] : held)
-      for (const MeshLibrary& library : policy.mesh().libraries)
-        for (const Action action : actions)
-          if (policy.decide({who.id, role, org, library.home, action, library.id, 0, time_ms}).allowed)
-            out.insert(who.name + " as " + role + " in " + org + ": " + std::string(name_of(action)) + " " + library_name(policy, library.id));
+    std::map<std::pair<std::string, std::string>, std::set<std::string>> held;  // posts, by role and unit
+    for (const Policy::Capacity& it : policy.capacities(who.id, time_ms)) held[{it.role, it.org}].insert(it.post);
+    for (const auto& [capacity, posts] : held) {
+      const auto& [role, org] = capacity;
+      const auto [at, is_new] = asked.try_emplace({named.contains(who.id) ? who.id : PersonId{}, role, org, posts});
+      for (std::size_t i = 0; i < actions.size() && is_new; ++i) {
+        std::vector<LibraryId> libraries;
+        for (const MeshLibrary& library : policy.mesh().libraries)
+          if (policy.decide({who.id, role, org, library.home, actions[i], library.id, 0, time_ms}).allowed) libraries.push_back(library.id);
+        at->second[i] = std::make_shared<const std::vector<LibraryId>>(std::move(libraries));
+      }
+      for (std::size_t i = 0; i < actions.size(); ++i)
+        if (!at->second[i]->empty()) out[who.name + " as " + role + " in " + org + ": " + std::string(name_of(actions[i]))] = at->second[i];
+    }
   }
   return out;
+}
+
+/// What `of` has and `without` has not: a line for each library, or one for many.
+void add_difference(const RightsBy& of, const RightsBy& without, const Policy& names, std::string_view word, std::vector<std::string>& to) {
+  constexpr std::size_t lines_most = 20;
+  for (const auto& [what, libraries] : of) {
+    std::vector<LibraryId> left = *libraries;
+    if (const auto at = without.find(what); at != without.end()) {
+      left.clear();
+      if (at->second != libraries) std::ranges::set_difference(*libraries, *at->second, std::back_inserter(left));
+    }
+    std::vector<std::string> shown;
+    for (const LibraryId& id : left) shown.push_back(library_name(names, id));
+    std::ranges::sort(shown);
+    const std::string begin = std::string(word) + ": " + what + " ";
+    if (shown.size() > lines_most) {
+      to.push_back(begin + std::to_string(shown.size()) + " libraries, from " + shown.front() + " to " + shown.back());
+    } else {
+      for (const std::string& name : shown) to.push_back(begin + name);
+    }
+  }
 }
 
 }  // namespace
@@ -105,12 +145,9 @@ std::set<std::string> rights_of_people(const Policy& policy, std::int64_t time_m
 std::vector<std::string> compare_rights(const Policy& before, const Policy& after, std::int64_t time_ms) {
   std::vector<std::string> out;
   for (const auto rights : {rights_of_nodes, rights_of_people}) {
-    const auto old_rights = rights(before, time_ms);
-    const auto new_rights = rights(after, time_ms);
-    for (const std::string& it : new_rights)
-      if (!old_rights.contains(it)) out.push_back("gained: " + it);
-    for (const std::string& it : old_rights)
-      if (!new_rights.contains(it)) out.push_back("lost: " + it);
+    const RightsBy old_rights = rights(before, time_ms), new_rights = rights(after, time_ms);
+    add_difference(new_rights, old_rights, after, "gained", out);
+    add_difference(old_rights, new_rights, before, "lost", out);
   }
   return out;
 }

@@ -14,7 +14,7 @@
 namespace dozo::policy {
 
 /// One line for each right that one policy gives and the other does not: of nodes (what they hold, whether they may write), and of persons at a time (in
-/// capacity, action, library, at its home node). Asks both policies everything: people times libraries.
+/// capacity, action, library, at its home node); of more than 20 libraries at once one line with their number.
 std::vector<std::string> compare_rights(const Policy& before, const Policy& after, std::int64_t time_ms);
 
 /// Who can do something, in which capacity, and by which permits.

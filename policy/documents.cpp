@@ -11,7 +11,8 @@ namespace {
 constexpr std::array<std::string_view, 8> type_names{"root", "mesh", "directory", "epochs", "grants", "snapshot", "freshness", "suspend"};
 constexpr std::array<std::string_view, signing_role_count> role_names{"root", "policy", "key-authority", "snapshot", "freshness", "emergency"};
 constexpr std::size_t kib = 1024;
-constexpr std::array<std::size_t, 8> payload_most{64 * kib, 4096 * kib, 24 * 1024 * kib, 16 * 1024 * kib, 1024 * kib, 1024 * kib, 16 * kib, 64 * kib};
+constexpr std::array<std::size_t, 8> payload_most{64 * kib,       16 * 1024 * kib, 24 * 1024 * kib, 16 * 1024 * kib,
+                                                  4 * 1024 * kib, 4 * 1024 * kib,  16 * kib,        64 * kib};
 constexpr std::size_t role_keys_most = 32;
 constexpr std::size_t sealed_key_most = 512;
 

@@ -22,8 +22,6 @@ std::optional<DocumentType> document_type(std::string_view name);
 /// The most bytes that a payload, and a whole envelope, of this type may have.
 std::size_t payload_bytes_most(DocumentType type);
 std::size_t envelope_bytes_most(DocumentType type);
-/// What an envelope may have to be passed on: nodes give each other documents whole, in one message (sync/messages.h). Nothing larger is signed.
-inline constexpr std::size_t published_bytes_most = 900U << 10;
 
 /// HQ's signing roles. Each document has the one that signs it.
 enum class SigningRole : std::uint8_t { root, policy, key_authority, snapshot, freshness, emergency };

@@ -1,6 +1,8 @@
 #include "policy/signing.h"
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <set>
 
 #include "crypto/hash.h"
@@ -14,11 +16,13 @@ namespace {
 constexpr std::string_view draft_format = "dozo draft 1", signatures_format = "dozo signatures 1";
 constexpr std::size_t draft_values_most = 200'000, roots_most = 10'000, documents_most = 20'010;
 
-void read_documents(ObjectReader& from, std::string_view key, Publication& to) {
+/// Of these types alone: a key must not be led to sign what it was not shown.
+void read_documents(ObjectReader& from, std::string_view key, std::initializer_list<DocumentType> types, Publication& to) {
   from.each_object(key, documents_most, [&](ObjectReader& it) {
     Bytes envelope = it.base64("envelope", 1, envelope_bytes_most(DocumentType::directory));
     const auto read = read_envelope(envelope);
     if (!read) return it.wrong("envelope", read.error().text);
+    if (std::find(types.begin(), types.end(), read->type) == types.end()) return it.wrong("envelope", read->name + " is not for a draft");
     if (!to.emplace(read->name, std::move(envelope)).second) it.wrong("envelope", read->name + " is there twice");
   });
 }
@@ -59,14 +63,102 @@ std::uint32_t signed_by(const Envelope& document, const RoleKeys& keys) {
   return out;
 }
 
+std::string text_of_json(const Json& value) {
+  if (const auto* text = std::get_if<std::string>(&value.value)) return *text;
+  const Bytes bytes = write_json(value);
+  return std::string(dozo::text_of(bytes));
+}
+
 std::string plural(std::size_t number, std::string_view one) { return std::to_string(number) + " " + std::string(one) + (number == 1 ? "" : "s"); }
 
+/// Of a time; dates are what a custodian can hold against a calendar.
+std::string day_of(std::int64_t time_s) {
+  const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(std::chrono::seconds(time_s))));
+  const auto two = [](unsigned number) { return (number < 10 ? "0" : "") + std::to_string(number); };
+  return std::to_string(static_cast<int>(day.year())) + "-" + two(static_cast<unsigned>(day.month())) + "-" + two(static_cast<unsigned>(day.day()));
+}
+Result<void> check_dates(const std::string& name, std::int64_t issued_s, std::int64_t before_s, std::int64_t now_ms) {
+  if (issued_s > now_ms / 1000 + day_s)
+    return fail(Fault::not_authentic, name + ": issued " + day_of(issued_s) + ", which is ahead of this machine's clock: every node would go by that");
+  if (issued_s < before_s) return fail(Fault::not_authentic, name + ": issued " + day_of(issued_s) + ", before the one that it follows");
+  return {};
+}
+
+// ---- what changed, member by member ----
+/// By what an element of a list is told from others; empty: by all of it.
+std::string key_of(const Json& element) {
+  const auto* members = std::get_if<Json::Object>(&element.value);
+  if (members == nullptr) return {};
+  for (const char* key : {"id", "node", "officer", "number"})
+    for (const auto& [name, value] : *members)
+      if (name == key) return text_of_json(value);
+  return {};
+}
+
+std::string label_of(const Json& element) {
+  std::string out = key_of(element);
+  if (const auto* members = std::get_if<Json::Object>(&element.value))
+    for (const auto& [name, value] : *members)
+      if (name == "name" && text_of_json(value) != out) out = text_of_json(value) + " (" + out + ")";
+  return out.empty() ? text_of_json(element) : out;
+}
+
+/// A line for each member that one of the two has otherwise than the other, or not at all.
+void add_changes(const std::string& where, const Json& before, const Json& after, std::vector<std::string>& to) {
+  const auto* old_members = std::get_if<Json::Object>(&before.value);
+  const auto* new_members = std::get_if<Json::Object>(&after.value);
+  if (old_members != nullptr && new_members != nullptr) {
+    const auto find = [](const Json::Object& in, const std::string& name) -> const Json* {
+      const auto at = std::ranges::find(in, name, &Json::Member::first);
+      return at == in.end() ? nullptr : &at->second;
+    };
+    for (const auto& [name, value] : *old_members) {
+      const Json* now = find(*new_members, name);
+      if (now == nullptr) {
+        to.push_back("changed: " + where + " " + name + ": " + text_of_json(value) + " is gone");
+      } else {
+        add_changes(where + " " + name, value, *now, to);
+      }
+    }
+    for (const auto& [name, value] : *new_members)
+      if (find(*old_members, name) == nullptr) to.push_back("changed: " + where + " " + name + ": " + text_of_json(value) + " is new");
+    return;
+  }
+  const auto* old_list = std::get_if<Json::Array>(&before.value);
+  const auto* new_list = std::get_if<Json::Array>(&after.value);
+  if (old_list == nullptr || new_list == nullptr) {
+    if (const std::string was = text_of_json(before), is = text_of_json(after); was != is) to.push_back("changed: " + where + ": " + was + " becomes " + is);
+    return;
+  }
+  // Cuts and others without an id of their own are told apart by all that they say.
+  const auto by_key = [](const Json::Array& list) {
+    std::map<std::string, std::vector<const Json*>> out;
+    for (const Json& it : list) out[key_of(it).empty() ? text_of_json(it) : key_of(it)].push_back(&it);
+    return out;
+  };
+  const auto then = by_key(*old_list), now = by_key(*new_list);
+  for (const auto& [key, elements] : then) {
+    const auto at = now.find(key);
+    if (at == now.end()) {
+      for (const Json* it : elements) to.push_back("changed: " + where + ": " + label_of(*it) + " is gone: " + text_of_json(*it));
+    } else if (elements.size() == 1 && at->second.size() == 1) {
+      add_changes(where + " " + label_of(*elements.front()), *elements.front(), *at->second.front(), to);
+    } else if (elements.size() != at->second.size()) {
+      to.push_back("changed: " + where + ": " + key + " is there " + std::to_string(at->second.size()) + " times, not " + std::to_string(elements.size()));
+    }
+  }
+  for (const auto& [key, elements] : now)
+    if (!then.contains(key))
+      for (const Json* it : elements) to.push_back("changed: " + where + ": " + label_of(*it) + " is new: " + text_of_json(*it));
+}
+
 // ---- what a root changes ---------------------------------------------------------------------------------------------
-Result<std::vector<std::string>> describe_root(const Root& before, const Root& next) {
+Result<std::vector<std::string>> describe_root(const Root& before, const Root& next, std::int64_t now_ms) {
+  TRY(check_dates("root", next.issued_s, before.issued_s, now_ms));
   if (next.version != before.version + 1)
     return fail(Fault::not_authentic, "root: version " + std::to_string(next.version) + " does not follow " + std::to_string(before.version));
-  std::vector<std::string> out{"root " + std::to_string(next.version) + ", after " + std::to_string(before.version) + ", good for " +
-                               plural(static_cast<std::size_t>((next.expires_s - next.issued_s) / day_s), "day")};
+  std::vector<std::string> out{"root " + std::to_string(next.version) + ", after " + std::to_string(before.version) + ", from " + day_of(next.issued_s) +
+                               " to " + day_of(next.expires_s)};
   if (next.name != before.name) out.push_back("the realm is called " + next.name + ", not " + before.name);
   for (const auto& [role, keys] : next.roles) {
     const RoleKeys& old = before.keys_of(role);
@@ -96,14 +188,71 @@ Result<Whole> open(const Publication& documents, const KeyRing& keys) {
                TRY(open_directory(TRY(parse_sealed_directory(TRY(read_envelope(documents.at("directory"))).payload)), keys))};
 }
 
-/// That these are the ones which the draft follows: signed, and of the version before, or the same.
-Result<void> check_before(const DraftFile& draft, const std::vector<Root>& roots, const std::string& name, const Header& before, const Header& next) {
+/// That this is the one which the draft follows: signed, and of the version before, or the same. Says of which version and date both are, and who vouches.
+Result<void> check_before(const DraftFile& draft, const std::vector<Root>& roots, const std::string& name, const Header& before, const Header& next,
+                          std::int64_t now_ms, std::vector<std::string>& lines) {
+  if (before.realm != draft.realm || next.realm != draft.realm) return fail(Fault::not_authentic, name + ": of another realm");
   const Envelope document = TRY(read_envelope(draft.before.at(name)));
   const auto vouches = [&](const Root& root) { return verify(document, root.keys_of(signer_of(document.type))).has_value(); };
-  if (std::ranges::none_of(roots, vouches)) return fail(Fault::not_authentic, name + " before: not signed by this realm");
-  const bool is_same = draft.before.at(name) == draft.documents.at(name);
-  if (!is_same && before.version + 1 != next.version)
+  const auto by = std::find_if(roots.rbegin(), roots.rend(), vouches);
+  if (by == roots.rend()) return fail(Fault::not_authentic, name + " before: not signed by this realm");
+  if (by->version != roots.back().version)
+    lines.push_back("beware: what is compared with, " + name + " " + std::to_string(before.version) + ", is vouched for by keys that root " +
+                    std::to_string(by->version + 1) + " or a later one has dropped; compare it with what is known to be in force");
+  if (draft.before.at(name) == draft.documents.at(name)) return {};
+  if (before.version + 1 != next.version)
     return fail(Fault::not_authentic, name + ": version " + std::to_string(next.version) + " does not follow " + std::to_string(before.version));
+  TRY(check_dates(name, next.issued_s, before.issued_s, now_ms));
+  lines.push_back(name + " " + std::to_string(next.version) + " from " + day_of(next.issued_s) + " to " + day_of(next.expires_s) + ", after " +
+                  std::to_string(before.version) + " of " + day_of(before.issued_s));
+  return {};
+}
+
+/// Without what every version has anew.
+Result<Json> body_of(ByteView payload, DocumentType type) {
+  Json out = TRY(parse_json(payload, payload_bytes_most(type), 4'000'000));
+  if (auto* members = std::get_if<Json::Object>(&out.value))
+    std::erase_if(*members,
+                  [](const Json::Member& it) { return it.first == "version" || it.first == "issued" || it.first == "expires" || it.first == "hq_time_most"; });
+  return out;
+}
+
+/// Epochs are sealed; what can be told is that none is taken back, and which are new.
+Result<void> check_epochs(const DraftFile& draft, const std::vector<Root>& roots, const Policy& after, std::int64_t now_ms, std::vector<std::string>& lines) {
+  if (!draft.documents.contains("epochs")) return fail(Fault::malformed, "the draft has no epochs");
+  const Epochs next = TRY(parse_epochs(TRY(read_envelope(draft.documents.at("epochs"))).payload));
+  Epochs before;
+  if (!draft.before.empty()) {
+    if (!draft.before.contains("epochs")) return fail(Fault::malformed, "the draft does not have the epochs that it follows");
+    before = TRY(parse_epochs(TRY(read_envelope(draft.before.at("epochs"))).payload));
+    TRY(check_before(draft, roots, "epochs", before.header, next.header, now_ms, lines));
+  } else if (next.header.realm != draft.realm || next.header.version != 1) {
+    return fail(Fault::not_authentic, "epochs: not the first of this realm");
+  }
+  for (const LibraryEpochs& old : before.libraries) {
+    const LibraryEpochs* now = next.find(old.library);
+    const bool goes_on = now != nullptr && now->epochs.size() >= old.epochs.size() &&
+                         std::equal(old.epochs.begin(), old.epochs.end(), now->epochs.begin(),
+                                    [](const EpochEntry& a, const EpochEntry& b) { return a.commitment == b.commitment; });
+    if (!goes_on) return fail(Fault::not_authentic, "epochs: one of a library that there was is gone or another");
+  }
+  std::size_t first = 0;
+  for (const LibraryEpochs& now : next.libraries) {
+    const LibraryEpochs* old = before.find(now.library);
+    if (old == nullptr) {
+      ++first;
+    } else if (now.epochs.size() > old->epochs.size()) {
+      const LibraryTitle* title = after.title(now.library);
+      lines.push_back("new epoch: " + (now.library == directory_library ? "the directory" : title == nullptr ? now.library.hex() : title->name));
+    }
+  }
+  if (first > 0) lines.push_back("first epochs of " + std::to_string(first) + " libraries, the directory counted");
+  for (const auto& [library, generation] : draft.directory_keys.list()) {
+    const LibraryEpochs* of = next.find(library);
+    if (of == nullptr || generation.value > of->epochs.size() ||
+        crypto::commitment_of(*draft.directory_keys.find(library, generation), library, generation) != of->epochs[generation.value - 1].commitment)
+      return fail(Fault::not_authentic, "the draft's key of the directory is not that of its epochs");
+  }
   return {};
 }
 
@@ -112,6 +261,8 @@ Result<void> check_grants(const DraftFile& draft, const Mesh& mesh) {
   for (const auto& [name, bytes] : draft.documents) {
     if (!name.starts_with("grants/")) continue;
     const Grants grants = TRY(parse_grants(TRY(read_envelope(bytes)).payload));
+    if (grants.header.realm != draft.realm || grants.header.version > draft.version.value)
+      return fail(Fault::not_authentic, name + ": of another realm, or too high a version");
     const auto has_some = [&](const MeshLibrary& library) { return policy.has_keys(grants.node, library.id); };
     const MeshNode* node = policy.node(grants.node);
     const bool may_open_directory = node != nullptr && (node->kind == NodeKind::hq || std::ranges::any_of(mesh.libraries, has_some));
@@ -153,28 +304,46 @@ std::vector<std::string> describe_cuts(const Policy& before, const Policy& after
 Result<std::vector<std::string>> describe_publication(const DraftFile& draft, const std::vector<Root>& roots, std::int64_t now_ms) {
   Whole next = TRY(within("the draft", open(draft.documents, draft.directory_keys)));
   Whole old{{}, {}};
+  std::vector<std::string> out, changes;
   if (!draft.before.empty()) {
     old = TRY(within("what is in force", open(draft.before, draft.directory_keys)));
-    TRY(check_before(draft, roots, "mesh", old.mesh.header, next.mesh.header));
-    TRY(check_before(draft, roots, "directory", old.directory.header, next.directory.header));
+    TRY(check_before(draft, roots, "mesh", old.mesh.header, next.mesh.header, now_ms, out));
+    TRY(check_before(draft, roots, "directory", old.directory.header, next.directory.header, now_ms, out));
+    add_changes("mesh", TRY(body_of(format(old.mesh), DocumentType::mesh)), TRY(body_of(format(next.mesh), DocumentType::mesh)), changes);
+    add_changes("directory", TRY(body_of(format(old.directory), DocumentType::directory)), TRY(body_of(format(next.directory), DocumentType::directory)),
+                changes);
   } else if (next.mesh.header.version != 1 || next.directory.header.version != 1 || draft.version.value != 1) {
     return fail(Fault::not_authentic, "the draft does not have what it follows");
   }
-  for (const RealmId& realm : {next.mesh.header.realm, next.directory.header.realm})
-    if (realm != draft.realm) return fail(Fault::not_authentic, "a document of the draft is of another realm");
+  for (const Header& header : {next.mesh.header, next.directory.header}) {
+    if (header.realm != draft.realm) return fail(Fault::not_authentic, "a document of the draft is of another realm");
+    TRY(check_dates("the draft", header.issued_s, 0, now_ms));
+  }
+  constexpr std::int64_t usual_hq_time_s = 366 * day_s;  // beyond the mesh's own end
+  if (next.mesh.hq_time_most_s > next.mesh.header.expires_s + usual_hq_time_s)
+    out.push_back("beware: HQ's machine is believed about the time until " + day_of(next.mesh.hq_time_most_s));
   TRY(check_grants(draft, next.mesh));
-  std::vector<std::string> out;
-  for (const auto& [name, bytes] : draft.documents)
-    if (!name.starts_with("grants/") && !verify(TRY(read_envelope(bytes)), roots.back().keys_of(signer_of(TRY(read_envelope(bytes)).type))))
-      out.push_back("to sign: " + name);
   const Policy before({draft.version.value - 1}, std::move(old.mesh), std::move(old.directory)),
       after(draft.version, std::move(next.mesh), std::move(next.directory));
+  TRY(check_epochs(draft, roots, after, now_ms, out));
+  std::size_t grants = 0;
+  for (const auto& [name, bytes] : draft.documents) {
+    const Envelope document = TRY(read_envelope(bytes));
+    if (verify(document, roots.back().keys_of(signer_of(document.type)))) continue;
+    if (name.starts_with("grants/")) {
+      ++grants;
+    } else {
+      out.push_back("to sign: " + name);
+    }
+  }
+  if (grants > 0) out.push_back("to sign: grants of " + plural(grants, "node"));
   const auto failing = after.failing_tests();
   if (!failing.empty()) return fail(Fault::denied, failing.front().text);
   std::vector<std::string> rights = compare_rights(before, after, now_ms);
   for (std::string& it : describe_cuts(before, after)) out.push_back(std::move(it));
-  if (rights.empty()) out.emplace_back("nobody's rights change");
+  if (rights.empty()) out.emplace_back("nobody's rights change today");
   out.insert(out.end(), std::make_move_iterator(rights.begin()), std::make_move_iterator(rights.end()));
+  out.insert(out.end(), std::make_move_iterator(changes.begin()), std::make_move_iterator(changes.end()));
   return out;
 }
 
@@ -194,8 +363,9 @@ Result<DraftFile> read_draft_file(ByteView text) {
   out.version.value = from.number("version", 0, json_integer_most);
   out.snapshot_days = static_cast<std::uint32_t>(from.number("snapshot_days", 0, 3650));
   out.freshness_hours = static_cast<std::uint32_t>(from.number("freshness_hours", 0, 8760));
-  read_documents(from, "documents", out.documents);
-  read_documents(from, "before", out.before);
+  using enum DocumentType;
+  read_documents(from, "documents", {root, mesh, directory, DocumentType::epochs, DocumentType::grants}, out.documents);
+  read_documents(from, "before", {mesh, directory, DocumentType::epochs}, out.before);
   from.each_object("directory_keys", 2, [&](ObjectReader& it) {
     const Epoch generation{static_cast<std::uint32_t>(it.number("generation", 1, UINT32_MAX))};
     auto key = crypto::EpochKey::from(it.base64("key", crypto::EpochKey::size, crypto::EpochKey::size));
@@ -245,7 +415,7 @@ Result<std::vector<std::string>> describe(const DraftFile& draft, std::int64_t n
   if (!draft.is_root()) return describe_publication(draft, roots, now_ms);
   const Root next = TRY(parse_root(TRY(read_envelope(draft.documents.at("root"))).payload));
   if (next.realm != draft.realm) return fail(Fault::not_authentic, "the drafted root is of another realm");
-  return describe_root(roots.back(), next);
+  return describe_root(roots.back(), next, now_ms);
 }
 
 // ---- signatures ------------------------------------------------------------------------------------------------------

@@ -110,10 +110,12 @@ void Trust::State::put_root(const Root& next, Held next_held) {
   // Staged documents were authentic under the root before this one.
   staged_freshness.clear();
   staged.clear();
+  parsed.clear();
   staged_snapshots.clear();
   root = next;
   const auto& officers = root.keys_of(SigningRole::emergency).keys;
   std::erase_if(suspensions, [&](const auto& it) { return std::find(officers.begin(), officers.end(), it.first) == officers.end(); });
+  std::erase_if(before_wide, [&](const auto& it) { return !suspensions.contains(it.first); });
   floor_s = std::max(floor_s, first ? 0 : next.issued_s);
   roots.push_back(std::move(next_held));
 }
@@ -175,30 +177,26 @@ Result<Offer> Trust::State::take_snapshot(const Envelope& envelope, Held offered
 }
 
 // ---- what a snapshot names -------------------------------------------------------------------------------------------
-namespace {
-
-/// Parsed far enough to know that it is what it says. Realm and version of the document.
-Result<Header> header_of(const Envelope& envelope) {
+Result<ParsedDocument> parse(const Envelope& envelope) {
   switch (envelope.type) {
-    case DocumentType::mesh: return TRY(parse_mesh(envelope.payload)).header;
-    case DocumentType::directory: return TRY(parse_sealed_directory(envelope.payload)).header;
-    case DocumentType::epochs: return TRY(parse_epochs(envelope.payload)).header;
+    case DocumentType::mesh: return ParsedDocument(TRY(parse_mesh(envelope.payload)));
+    case DocumentType::directory: return ParsedDocument(TRY(parse_sealed_directory(envelope.payload)));
+    case DocumentType::epochs: return ParsedDocument(TRY(parse_epochs(envelope.payload)));
     case DocumentType::grants: {
-      const Grants grants = TRY(parse_grants(envelope.payload));
+      Grants grants = TRY(parse_grants(envelope.payload));
       if (grants_name(grants.node) != envelope.name) return fail(Fault::malformed, "grants: for another node than the name says");
-      return grants.header;
+      return ParsedDocument(std::move(grants));
     }
     default: return fail(Fault::unsupported, "no such document");
   }
 }
 
-}  // namespace
-
 Result<Offer> Trust::State::take_document(const Envelope& envelope, Held offered, std::int64_t wall_ms) {
   const auto ours = held.find(offered.name);
   if (ours != held.end() && ours->second.sha256 == offered.sha256) return offer_of(Outcome::known, ours->second, offered.name + " is in force");
   TRY(verify(envelope, root.keys_of(signer_of(envelope.type))));
-  const Header header = TRY(header_of(envelope));
+  ParsedDocument document = TRY(parse(envelope));
+  const Header header = std::visit([](const auto& it) { return it.header; }, document);
   if (header.realm != realm) return fail(Fault::not_authentic, offered.name + ": of another realm");
   offered.version = header.version;
   if (set) {
@@ -221,6 +219,8 @@ Result<Offer> Trust::State::take_document(const Envelope& envelope, Held offered
     }
   }
   Offer out = offer_of(staged_or_known(offered), offered, offered.name + " " + number(header.version) + " waits for its snapshot");
+  if (parsed.size() >= 2 * staged_per_name_most) parsed.clear();
+  if (needs(offered.name)) parsed.insert_or_assign(offered.sha256, std::move(document));
   stage(std::move(offered));
   return commit_if_complete(std::move(out), wall_ms);
 }
@@ -242,6 +242,8 @@ Result<Offer> Trust::State::take_suspend(const Envelope& envelope, Held offered,
   offered.version = it.header.version;
   const std::int64_t now = now_s(wall_ms);
   if (it.header.expires_s <= now) return fail(Fault::stale, "suspend: it has expired");
+  // It lasts from when it was issued: what is dated far ahead would outlast what an officer may.
+  if (it.header.issued_s > now + day_s) return fail(Fault::stale, "suspend: it is dated ahead of the time here");
   if (is_lifted(*signer, it.header.version)) return fail(Fault::stale, "suspend: the policy has lifted it");
   const auto ours = suspensions.find(*signer);
   if (ours != suspensions.end()) {
@@ -257,9 +259,12 @@ Result<Offer> Trust::State::take_suspend(const Envelope& envelope, Held offered,
   return offer_of(Outcome::suspended, offered, "a suspension was taken in");
 }
 
-bool Trust::State::is_wide(const Stopped& whom) const {
-  if (whom.realm || (most_people && most_people(whom))) return true;
-  if (!set) return false;
+bool Trust::State::is_wide(const Stopped& whom) const { return narrowed(whom) != whom; }
+
+Stopped Trust::State::narrowed(Stopped whom) const {
+  whom.realm = false;
+  if (most_people && most_people({{}, whom.people, whom.orgs, whom.roles, {}, false})) whom.people.clear(), whom.orgs.clear(), whom.roles.clear();
+  if (!set) return whom;
   std::size_t nodes = 0, libraries = 0, all = 0;
   for (const MeshNode& it : set->mesh.nodes) {
     if (it.kind == NodeKind::desk) continue;
@@ -268,7 +273,9 @@ bool Trust::State::is_wide(const Stopped& whom) const {
   }
   for (const MeshLibrary& it : set->mesh.libraries)
     if (std::binary_search(whom.libraries.begin(), whom.libraries.end(), it.id)) ++libraries;
-  return 2 * nodes > all || (libraries > 1 && 2 * libraries > set->mesh.libraries.size());
+  if (2 * nodes > all) whom.nodes.clear();
+  if (libraries > 1 && 2 * libraries > set->mesh.libraries.size()) whom.libraries.clear();
+  return whom;
 }
 
 bool Trust::State::is_lifted(const crypto::VerifyKey& officer, std::uint64_t number) const {
@@ -277,17 +284,29 @@ bool Trust::State::is_lifted(const crypto::VerifyKey& officer, std::uint64_t num
 
 void Trust::State::drop_lifted() {
   std::erase_if(suspensions, [&](const auto& it) { return is_lifted(it.first, it.second.first.version); });
+  std::erase_if(before_wide, [&](const auto& it) { return !suspensions.contains(it.first); });
 }
 
 void Trust::State::begin_wide(const crypto::VerifyKey& officer, const Suspend& it, std::int64_t now) {
+  constexpr std::size_t spans_most = 64;
   std::vector<Span>& spans = wide[officer];
-  std::erase_if(spans, [&](const Span& span) { return span.until_s <= now - wide_window_s; });
   std::int64_t used = 0;
   for (Span& span : spans) {
     span.until_s = std::min(span.until_s, now);  // what this one replaces
     used += std::max<std::int64_t>(span.until_s - std::max(span.from_s, now - wide_window_s), 0);
   }
-  if (used < wide_s_most && is_wide(it.whom)) spans.push_back({now, std::min(it.header.expires_s, now + wide_s_most - used)});
+  std::erase_if(spans, [&](const Span& span) { return span.until_s <= now - wide_window_s || span.until_s <= span.from_s; });
+  if (!is_wide(it.whom)) {
+    before_wide.erase(officer);
+    return;
+  }
+  if (const auto before = suspensions.find(officer); before != suspensions.end() && before->second.second.header.expires_s > now) {
+    const Suspend& old = before->second.second;
+    if (!is_wide(old.whom)) before_wide[officer] = {old.whom, old.header.issued_s, old.header.expires_s, old.reason, officer, old.header.version};
+  } else {
+    before_wide.erase(officer);
+  }
+  if (used < wide_s_most && spans.size() < spans_most) spans.push_back({now, std::min(it.header.expires_s, now + wide_s_most - used), it.header.version});
 }
 
 Offer Trust::State::fork(const Held& ours, const Held& theirs, std::string text) {

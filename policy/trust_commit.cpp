@@ -75,20 +75,32 @@ Result<void> Trust::State::check_snapshot(const Snapshot& snapshot) const {
   return {};
 }
 
-Result<DocumentSet> Trust::State::assemble(const Digest& sha256, const Snapshot& snapshot) const {
+namespace {
+
+struct Into {
+  DocumentSet& set;
+  void operator()(Mesh&& it) const { set.mesh = std::move(it); }
+  void operator()(SealedDirectory&& it) const { set.directory = std::move(it); }
+  void operator()(Epochs&& it) const { set.epochs = std::move(it); }
+  void operator()(Grants&& it) const { set.grants = std::move(it); }
+};
+
+}  // namespace
+
+Result<DocumentSet> Trust::State::assemble(const Digest& sha256, const Snapshot& snapshot) {
   DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}, set && changed.contains(SigningRole::snapshot)};
   for (const auto& [name, listing] : snapshot.documents) {
     if (!needs(name)) continue;
     const Held& it = *find(name, listing.sha256);
     if (it.version != listing.version || it.envelope.size() != listing.length) return fail(Fault::not_authentic, name + ": version or length is not as listed");
-    const Envelope envelope = TRY(read_envelope(it.envelope));
-    TRY(verify(envelope, root.keys_of(signer_of(envelope.type))));  // what is carried over may be signed by keys that a root has dropped
-    switch (envelope.type) {
-      case DocumentType::mesh: out.mesh = TRY(parse_mesh(envelope.payload)); break;
-      case DocumentType::directory: out.directory = TRY(parse_sealed_directory(envelope.payload)); break;
-      case DocumentType::epochs: out.epochs = TRY(parse_epochs(envelope.payload)); break;
-      default: out.grants = TRY(parse_grants(envelope.payload)); break;
-    }
+    // What is staged was verified under this root: a new one drops it. What is carried over may be signed by keys that a root has dropped.
+    const auto staged_at = staged.find(name);
+    const bool is_staged = staged_at != staged.end() && staged_at->second.contains(listing.sha256);
+    auto known = is_staged ? parsed.extract(listing.sha256) : decltype(parsed)::node_type();
+    const Envelope envelope = known ? Envelope() : TRY(read_envelope(it.envelope));
+    if (!known) TRY(verify(envelope, root.keys_of(signer_of(envelope.type))));
+    ParsedDocument document = known ? std::move(known.mapped()) : TRY(parse(envelope));
+    std::visit(Into{out}, std::move(document));
   }
   return out;
 }
@@ -160,6 +172,7 @@ Result<Offer> Trust::State::commit_if_complete(Offer offer, std::int64_t wall_ms
     freshness = fresh;
     freshness_held = fresh_held;
     changed.clear();
+    parsed.clear();
     drop_lifted();
     believe_time(fresh, set->mesh);
     std::erase_if(staged_freshness,

@@ -24,10 +24,34 @@ void serialize(A& archive, KeptDocument& it) {
 struct KeptSpan {
   crypto::VerifyKey officer;
   std::int64_t from_s{}, until_s{};
+  std::uint64_t number{};
 };
 template <class A>
 void serialize(A& archive, KeptSpan& it) {
-  archive(it.officer, it.from_s, it.until_s);
+  archive(it.officer, it.from_s, it.until_s, it.number);
+}
+struct KeptName {
+  std::string text;
+};
+template <class A>
+void serialize(A& archive, KeptName& it) {
+  archive(archive::capped<64>(it.text));
+}
+/// Of Stop, what was before a wide one.
+struct KeptStop {
+  crypto::VerifyKey officer;
+  std::int64_t from_s{}, until_s{};
+  std::uint64_t number{};
+  std::string reason;
+  std::vector<NodeId> nodes;
+  std::vector<PersonId> people;
+  std::vector<KeptName> orgs, roles;
+  std::vector<LibraryId> libraries;
+};
+template <class A>
+void serialize(A& archive, KeptStop& it) {
+  archive(it.officer, it.from_s, it.until_s, it.number, archive::capped<1024>(it.reason), archive::capped<1000>(it.nodes), archive::capped<1000>(it.people),
+          archive::capped<1000>(it.orgs), archive::capped<1000>(it.roles), archive::capped<1000>(it.libraries));
 }
 struct KeptState {
   std::uint8_t format = state_format;
@@ -36,11 +60,12 @@ struct KeptState {
   std::uint8_t changed{};  ///< one bit for each signing role
   std::vector<KeptDocument> documents;
   std::vector<KeptSpan> wide;
+  std::vector<KeptStop> before_wide;
 };
 template <class A>
 void serialize(A& archive, KeptState& it) {
   archive(it.format, it.realm, it.floor_s, it.changed, archive::capped<40'000>(it.documents));
-  if (it.format >= 2) archive(archive::capped<10'000>(it.wide));
+  if (it.format >= 2) archive(archive::capped<10'000>(it.wide), archive::capped<1000>(it.before_wide));
 }
 
 std::string in_days(std::int64_t seconds) { return seconds < day_s ? "in less than a day" : "in " + std::to_string(seconds / day_s) + " days"; }
@@ -121,9 +146,17 @@ std::vector<Stop> Trust::stops(std::int64_t wall_ms) const {
     Stop stop{it.whom, it.header.issued_s, it.header.expires_s, it.reason, officer, it.header.version};
     if (state_->is_wide(it.whom)) {
       // None: it was not known to be wide when it was taken in.
-      const auto spans = state_->wide.find(officer);
-      const std::int64_t until_s = spans == state_->wide.end() || spans->second.empty() ? stop.from_s + wide_s_most : spans->second.back().until_s;
-      if (until_s <= now) continue;
+      std::int64_t until_s = stop.from_s + wide_s_most;
+      if (const auto spans = state_->wide.find(officer); spans != state_->wide.end() && !spans->second.empty())
+        until_s = spans->second.back().number == stop.number ? spans->second.back().until_s : std::min(until_s, now);
+      if (until_s <= now) {
+        // What the officer had stopped by itself goes on: who stole the key could lift it with the hours.
+        stop.whom = state_->narrowed(it.whom);
+        if (!stop.whom.is_empty()) out.push_back(stop);
+        const auto before = state_->before_wide.find(officer);
+        if (before != state_->before_wide.end() && before->second.until_s > now) out.push_back(before->second);
+        continue;
+      }
       stop.until_s = std::min(stop.until_s, until_s);
     }
     out.push_back(std::move(stop));
@@ -177,7 +210,13 @@ Bytes Trust::encode() const {
   for (const SigningRole role : state_->changed) out.changed = static_cast<std::uint8_t>(out.changed | (1U << static_cast<unsigned>(role)));
   for (const Held& it : documents()) out.documents.push_back({it.name, it.version, it.sha256});
   for (const auto& [officer, spans] : state_->wide)
-    for (const State::Span& it : spans) out.wide.push_back({officer, it.from_s, it.until_s});
+    for (const State::Span& it : spans) out.wide.push_back({officer, it.from_s, it.until_s, it.number});
+  for (const auto& [officer, it] : state_->before_wide) {
+    KeptStop& kept =
+        out.before_wide.emplace_back(KeptStop{officer, it.from_s, it.until_s, it.number, it.reason, it.whom.nodes, it.whom.people, {}, {}, it.whom.libraries});
+    for (const std::string& name : it.whom.orgs) kept.orgs.push_back({name});
+    for (const std::string& name : it.whom.roles) kept.roles.push_back({name});
+  }
   return archive::encode(out);
 }
 
@@ -247,7 +286,13 @@ Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelop
     for (const auto& [name, listing] : state.set->snapshot.documents)
       if (state.needs(name) && !state.held.contains(name)) return fail(Fault::corrupt, "trust state: " + name + " is missing");
   state.floor_s = kept.floor_s;
-  for (const KeptSpan& it : kept.wide) state.wide[it.officer].push_back({it.from_s, it.until_s});
+  for (const KeptSpan& it : kept.wide) state.wide[it.officer].push_back({it.from_s, it.until_s, it.number});
+  for (const KeptStop& it : kept.before_wide) {
+    Stop stop{{it.nodes, it.people, {}, {}, it.libraries, false}, it.from_s, it.until_s, it.reason, it.officer, it.number};
+    for (const KeptName& name : it.orgs) stop.whom.orgs.push_back(name.text);
+    for (const KeptName& name : it.roles) stop.whom.roles.push_back(name.text);
+    state.before_wide.emplace(it.officer, std::move(stop));
+  }
   state.changed.clear();
   for (std::size_t i = 0; i < signing_role_count; ++i)
     if ((kept.changed >> i & 1U) != 0) state.changed.insert(static_cast<SigningRole>(i));

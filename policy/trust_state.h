@@ -1,6 +1,7 @@
 // The state behind Trust, and the steps that change it. Internal to the room.
 #pragma once
 #include <set>
+#include <variant>
 
 #include "policy/trust.h"
 
@@ -10,6 +11,10 @@ inline constexpr std::size_t staged_freshness_most = 4;
 inline constexpr std::size_t staged_per_name_most = 8;
 inline constexpr std::size_t staged_bytes_most = 64U << 20;
 inline constexpr std::size_t forks_most = 16;
+
+using ParsedDocument = std::variant<Mesh, SealedDirectory, Epochs, Grants>;
+/// What a verified document that a snapshot names says.
+Result<ParsedDocument> parse(const Envelope& envelope);
 
 struct Trust::State {
   std::optional<NodeId> self;
@@ -28,8 +33,11 @@ struct Trust::State {
   /// When an officer had most of the realm stopped here, or still has.
   struct Span {
     std::int64_t from_s{}, until_s{};
+    std::uint64_t number{};  ///< of the suspension
   };
   std::map<crypto::VerifyKey, std::vector<Span>> wide;
+  /// What an officer had suspended before a suspension of most of the realm took that in: it goes on when the hours are over.
+  std::map<crypto::VerifyKey, Stop> before_wide;
   std::int64_t floor_s = 0;       ///< no time before it is believed
   std::set<SigningRole> changed;  ///< roles whose keys a root has changed since the set was taken: their versions may begin anew
   std::vector<Fork> forks;
@@ -38,6 +46,8 @@ struct Trust::State {
   std::map<std::uint64_t, std::pair<Held, Freshness>> staged_freshness;  ///< by version
   std::map<std::string, std::map<Digest, Held>> staged;                  ///< by name
   std::map<Digest, Snapshot> staged_snapshots;
+  /// What staged documents say, so that a large one is parsed once. May lack any of them.
+  std::map<Digest, ParsedDocument> parsed;
   std::set<Digest> refused;  ///< snapshots whose set failed its check
 
   Result<Offer> take_root(const Envelope& envelope, Held held);
@@ -46,6 +56,8 @@ struct Trust::State {
   Result<Offer> take_document(const Envelope& envelope, Held held, std::int64_t wall_ms);
   Result<Offer> take_suspend(const Envelope& envelope, Held held, std::int64_t wall_ms);
   bool is_wide(const Stopped& whom) const;
+  /// Without what makes it wide.
+  Stopped narrowed(Stopped whom) const;
   bool is_lifted(const crypto::VerifyKey& officer, std::uint64_t number) const;
   void drop_lifted();
   /// From now on, as far as what the officer has left for these days goes.
@@ -63,7 +75,7 @@ struct Trust::State {
   /// Of one that is to be staged: `known` where these very bytes are staged already.
   Outcome staged_or_known(const Held& offered) const;
   Result<void> check_snapshot(const Snapshot& snapshot) const;
-  Result<DocumentSet> assemble(const Digest& sha256, const Snapshot& snapshot) const;
+  Result<DocumentSet> assemble(const Digest& sha256, const Snapshot& snapshot);
   Result<void> check_set(const DocumentSet& next) const;
   Offer fork(const Held& ours, const Held& theirs, std::string text);
   /// The version that a document may not go below; 0 when the keys of its role have changed.

@@ -16,7 +16,7 @@ void serialize(A& archive, State& it) {
 }
 template <class A>
 void serialize(A& archive, DocumentWant& it) {
-  archive(capped<64>(it.name), it.version, it.or_later, it.sha256);
+  archive(capped<64>(it.name), it.version, it.or_later, it.sha256, it.offset);
 }
 template <class A>
 void serialize(A& archive, DocumentsWanted& it) {
@@ -40,8 +40,13 @@ void runs(A& archive, std::vector<Bytes>& to) {
   for (Run<run_most>& run : all) to.push_back(std::move(run.bytes));
 }
 template <class A>
+void serialize(A& archive, DocumentPart& it) {
+  archive(it.sha256, it.total, it.offset, capped<document_part_bytes_most>(it.bytes));
+}
+template <class A>
 void serialize(A& archive, DocumentsGiven& it) {
   runs<documents_most, document_bytes_most>(archive, it.envelopes);
+  archive(capped<document_parts_most>(it.parts));
 }
 template <class A>
 void serialize(A& archive, LibraryState& it) {

@@ -14,17 +14,20 @@
 
 namespace dozo::sync {
 
-inline constexpr std::uint8_t protocol_version = 1;
+inline constexpr std::uint8_t protocol_version = 2;
 inline constexpr std::size_t control_bytes_most = 1U << 20;
 inline constexpr std::size_t slice_bytes_most = 64U << 10;
 inline constexpr std::size_t bulk_bytes_most = slice_bytes_most + 256;
 inline constexpr std::size_t introduction_bytes_most = 256U << 10;
 
-inline constexpr std::size_t documents_most = 256;           ///< wanted or given at a time
-inline constexpr std::size_t strangers_documents_most = 16;  ///< given to a stranger at a time, and looked at of a stranger's
-inline constexpr std::size_t document_bytes_most = 900U << 10;
-inline constexpr std::size_t libraries_most = 4096;
-inline constexpr std::size_t feeds_most = 4096;  ///< in one answer
+inline constexpr std::size_t documents_most = 256;              ///< wanted or given at a time
+inline constexpr std::size_t strangers_documents_most = 16;     ///< given to a stranger at a time, and looked at of a stranger's
+inline constexpr std::size_t document_bytes_most = 900U << 10;  ///< of one that is given whole; larger ones come in parts
+inline constexpr std::size_t document_part_bytes_most = 512U << 10;
+inline constexpr std::size_t document_parts_most = 16;  ///< given at a time
+inline constexpr std::size_t whole_document_bytes_most = 34U << 20;
+inline constexpr std::size_t libraries_most = 10'000;  ///< as many as a mesh may have
+inline constexpr std::size_t feeds_most = 4096;        ///< in one answer
 inline constexpr std::size_t entries_most = 1000;
 inline constexpr std::size_t entry_bytes_most = 64U << 10;
 inline constexpr std::size_t note_bytes_most = 1024;
@@ -56,14 +59,23 @@ struct DocumentWant {
   std::uint64_t version{};
   bool or_later{};               ///< freshness: whatever is newest, from this version on
   std::optional<Digest> sha256;  ///< of the envelope
+  std::uint32_t offset{};        ///< from where on, of one that comes in parts; those before are here
   bool operator==(const DocumentWant&) const = default;
 };
 struct DocumentsWanted {
   std::vector<DocumentWant> wants;
   bool suspensions{};
 };
+/// Of an envelope that is larger than document_bytes_most, and was asked for by its hash.
+struct DocumentPart {
+  Digest sha256;  ///< of the whole
+  std::uint32_t total{}, offset{};
+  Bytes bytes;
+  bool operator==(const DocumentPart&) const = default;
+};
 struct DocumentsGiven {
   std::vector<Bytes> envelopes;
+  std::vector<DocumentPart> parts{};
 };
 
 struct LibraryState {

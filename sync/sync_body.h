@@ -99,6 +99,14 @@ struct WantedDocument {
   std::map<NodeId, Wait> waits;
 };
 
+/// Of a document that comes in parts: what is here of it, and whose it is.
+struct PartialDocument {
+  std::uint32_t total{};
+  Bytes bytes;
+  NodeId giver;  ///< all of it is this peer's, so that a lie has one author
+};
+inline constexpr std::size_t parts_most = 2;  ///< documents that are begun at a time
+
 class Sync::Body {
  public:
   Body(ObjectStore& store, Authoriser& authoriser);
@@ -150,7 +158,8 @@ class Sync::Body {
 
   // ---- documents
   void ask_for_documents();
-  void answered_documents(const NodeId& from, bool progress);
+  void answered_documents(const NodeId& from, bool progress, const std::set<Digest>& grown = {});
+  bool take_part(const NodeId& from, DocumentPart&& part, std::vector<Bytes>& whole, bool& honest);
   struct Offers {
     std::size_t authentic{};
     bool changed{}, kept = true;
@@ -194,6 +203,7 @@ class Sync::Body {
   Fetch fetch_;
   std::map<NodeId, Peer> peers_;
   std::map<std::tuple<std::string, std::uint64_t, Digest>, WantedDocument> documents_;
+  std::map<Digest, PartialDocument> parts_;  ///< by the hash of the whole
   std::map<FeedId, Pull> pulls_;
   std::size_t waiting_bytes_ = 0;
   std::set<FeedId> forks_told_;

@@ -310,3 +310,85 @@ TEST_CASE_FIXTURE(Ceremony, "signing: with another admission and recovery key ev
   make_node("late", "bureau");
   admit("n-late/request.json");
 }
+
+TEST_CASE_FIXTURE(Ceremony, "signing: whatever a draft changes is shown, also what gives or takes no right today") {
+  make_country();
+  carry_away();
+  publish_all();
+  add_source("[[org]]\nid = \"roads\"\ntitle = \"Roads\"\n");
+  draft();
+  const std::string good_draft = slurp(at("draft"));
+  const auto with = [&](const std::function<void(policy::Mesh&)>& change) {
+    auto it = policy::read_draft_file(view_of(good_draft));
+    REQUIRE(it);
+    policy::Mesh mesh = *policy::parse_mesh(policy::read_envelope(it->before.at("mesh"))->payload);
+    ++mesh.header.version;
+    change(mesh);
+    it->documents["mesh"] = policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", policy::format(mesh));
+    spill(at("draft"), std::string(text_of(policy::write_draft_file(*it))));
+    return sign("policy-1").out;
+  };
+  const auto says = [](const std::string& text, const std::string& what) {
+    INFO(text);
+    CHECK(text.find(what) != std::string::npos);
+  };
+  const std::string plain = with([](policy::Mesh&) {});
+  CHECK(plain.find("changed: mesh") == std::string::npos);
+  says(plain, "changed: directory orgs: roads is new");
+  says(plain, "nobody's rights change today");
+  says(with([](policy::Mesh& it) { it.nodes.front().keys.transport.bytes[3] ^= 1; }), " transport: ");
+  says(with([](policy::Mesh& it) { it.nodes.front().addresses.control = "tcp://elsewhere:1"; }), "control: tcp://127.0.0.1:7700 becomes tcp://elsewhere:1");
+  says(with([](policy::Mesh& it) { it.locked_after_s = 60; }), "changed: mesh locked_after: 0 becomes 60");
+  says(with([](policy::Mesh& it) { it.hq_time_most_s += 4000 * policy::day_s; }), "beware: HQ's machine is believed about the time until");
+  says(with([](policy::Mesh& it) { it.lifts.push_back({crypto::SigningKey::generate().public_key(), 9}); }), "changed: mesh lifts: [");
+  says(with([](policy::Mesh& it) { it.stops.push_back({{}, 0, 0, "quietly"}), it.stops.front().whom.realm = true; }), "quietly");
+  says(with([](policy::Mesh& it) { it.libraries.front().duty.copies = 1; }), "duty copies: 2 becomes 1");
+  says(with([](policy::Mesh& it) { it.header.expires_s += 365 * policy::day_s; }), "mesh 2 from ");
+
+  // What the custodian's machine does not sign at all.
+  const auto never = [&](const std::function<void(policy::DraftFile&)>& change, const std::string& why, int status = 4) {
+    auto it = policy::read_draft_file(view_of(good_draft));
+    change(*it);
+    spill(at("draft"), std::string(text_of(policy::write_draft_file(*it))));
+    fs::remove(at("policy-1/signed"));
+    refused(status, why, signing("policy-1"));
+  };
+  never(
+      [](policy::DraftFile& it) {
+        const policy::Suspend suspend{{it.realm, 1, 1, 2}, {}, "x"};
+        it.documents["suspend"] = policy::unsigned_envelope(policy::DocumentType::suspend, "suspend", policy::format(suspend));
+      },
+      "suspend is not for a draft", 1);
+  never(
+      [](policy::DraftFile& it) {
+        policy::Epochs epochs = *policy::parse_epochs(policy::read_envelope(it.documents.at("epochs"))->payload);
+        epochs.libraries.back().epochs.back().commitment.bytes[0] ^= 1;
+        ++epochs.header.version;
+        it.documents["epochs"] = policy::unsigned_envelope(policy::DocumentType::epochs, "epochs", policy::format(epochs));
+      },
+      "is gone or another");
+  never(
+      [](policy::DraftFile& it) {
+        policy::Mesh mesh = *policy::parse_mesh(policy::read_envelope(it.before.at("mesh"))->payload);
+        ++mesh.header.version;
+        mesh.header.issued_s += 60 * policy::day_s;
+        mesh.header.expires_s += 60 * policy::day_s;
+        it.documents["mesh"] = policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", policy::format(mesh));
+      },
+      "ahead of this machine's clock");
+}
+
+TEST_CASE_FIXTURE(Ceremony, "signing: a root that would move every clock is not signed") {
+  make_country();
+  publish();
+  carry_away();
+  root({"--threshold", "policy=1"});
+  auto it = policy::read_draft_file(view_of(slurp(at("draft"))));
+  REQUIRE(it);
+  policy::Root next = *policy::parse_root(policy::read_envelope(it->documents.at("root"))->payload);
+  next.issued_s += 60 * 365 * policy::day_s;
+  next.expires_s += 60 * 365 * policy::day_s;
+  it->documents["root"] = policy::unsigned_envelope(policy::DocumentType::root, "root", policy::format(next));
+  spill(at("draft"), std::string(text_of(policy::write_draft_file(*it))));
+  refused(4, "ahead of this machine's clock", signing("root-1"));
+}

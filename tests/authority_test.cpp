@@ -336,7 +336,7 @@ TEST_CASE_FIXTURE(Fixture, "authority: a cut that makes the mesh too large to be
   // As if HQ's node had known of so many feeds.
   json entries = json::parse(slurp(at("hq/register.json")));
   json& word = entries["revoked"][0];
-  for (int i = 0; i < 5000; ++i)
+  for (int i = 0; i < 10'001; ++i)
     word["heads"].push_back({{"library", entries["libraries"]["works"]},
                              {"node", word["id"]},
                              {"incarnation", crypto::random_id<IncarnationId>().hex()},

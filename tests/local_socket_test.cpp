@@ -114,7 +114,7 @@ TEST_CASE("local socket: large answers arrive whole, and one over the limit beco
     if (read)
       CHECK(server.answer(asked.token, local::Data{Bytes(local::read_bytes_most, 0x33)}));
     else
-      CHECK(server.answer(asked.token, local::Documents{std::vector<Bytes>(40, Bytes(250U << 10))}));
+      CHECK(server.answer(asked.token, local::Documents{std::vector<Bytes>(200, Bytes(250U << 10))}));
   });
   const auto client = client_of(home.path());
   CHECK(std::get<local::Data>(*client->ask(local::ReadRequest{}, {}, patience_ms)).bytes == Bytes(local::read_bytes_most, 0x33));

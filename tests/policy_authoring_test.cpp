@@ -162,7 +162,7 @@ TEST_CASE_FIXTURE(Fixture, "authoring: cuts stand from the version that makes th
   check_taken();
 }
 
-TEST_CASE_FIXTURE(Fixture, "authoring: a document that no message can hold is not made, and what makes it large is said") {
+TEST_CASE_FIXTURE(Fixture, "authoring: a document that no node takes is not made, and what makes it large is said") {
   const NodeId osaka = hq.id("osaka");
   const LibraryId plans = hq.library("plans");
   const auto with_ends = [&](std::size_t count) {
@@ -175,24 +175,25 @@ TEST_CASE_FIXTURE(Fixture, "authoring: a document that no message can hold is no
     out.cuts = cuts_of(osaka, {plans}, ends);
     return out;
   };
-  const auto large = drafted(country, with_ends(4000));
-  REQUIRE_FALSE(large);
-  CHECK(large.error().fault == Fault::over_limit);
-  CHECK(large.error().text.find("mesh would have ") == 0);
-  CHECK(large.error().text.find("4000 of them in one cut of osaka") != std::string::npos);
-  REQUIRE(drafted(country, with_ends(2500)));
-  // The limit is that of the envelope with its signatures.
-  anew(country, with_ends(2500));
-  for (const auto& [name, bytes] : hq.last) CHECK(bytes.size() <= published_bytes_most);
-  CHECK_FALSE(drafted(country, with_ends(2500)));
-  std::string people = country;
-  for (int i = 0; i < 6000; ++i) {
-    const std::string number = std::to_string(i);
-    people += "[[org]]\nid = \"o" + number + "\"\ntitle = \"" + std::string(200, 'x') + "\"\n";
+  const auto long_cut = drafted(country, with_ends(10'001));
+  REQUIRE_FALSE(long_cut);
+  CHECK(long_cut.error().fault == Fault::over_limit);
+  CHECK(long_cut.error().text.find("10001 of them in one cut of osaka") != std::string::npos);
+  // Most of a realm's nodes cut after ten thousand feeds each.
+  Mesh mesh = mesh_of(hq.publish().documents);
+  for (std::uint8_t i = 0; i < 10; ++i) {
+    Cut cut = with_ends(10'000).cuts.at(plans).front();
+    cut.since = {std::uint64_t{1} + i};
+    std::ranges::sort(cut.ends, {}, [](const FeedPoint& it) { return std::pair(it.node, it.incarnation); });
+    mesh.libraries.front().cuts.push_back(std::move(cut));
+    const auto payload = mesh_payload(mesh);
+    if (i == 3) CHECK(payload);
+    if (i < 9) continue;
+    REQUIRE_FALSE(payload);
+    CHECK(payload.error().fault == Fault::over_limit);
+    CHECK(payload.error().text.find("mesh would have ") == 0);
+    CHECK(payload.error().text.find("100000 feeds, 10000 of them in one cut of osaka") != std::string::npos);
   }
-  const auto directory = drafted(people);
-  REQUIRE_FALSE(directory);
-  CHECK(directory.error().text.find("directory would have ") == 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "authoring: nothing is made with a root that has expired, another admission key, or what another realm published") {

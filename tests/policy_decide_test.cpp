@@ -382,3 +382,22 @@ TEST_CASE("decide: who is taken out may nothing any more, and nobody else loses 
     }
   }
 }
+
+TEST_CASE("decide: what many libraries are gained or lost at once is one line, and people are told apart where a rule names them") {
+  Headquarters hq;
+  std::string toml = country;
+  for (int i = 0; i < 30; ++i)
+    toml += "[[library]]\nname = \"more-" + std::to_string(i) + "\"\ntitle = \"m\"\nhome = \"head\"\nmembers.head = { holding = \"full\", write = true }\n";
+  toml += "[[person]]\nname = \"mori\"\nshown = \"森\"\nposts = [{ post = \"clerk\" }]\n";
+  const std::string wide = "[[permit]]\nid = \"wide\"\nroles = [\"editor\"]\nactions = [\"read\"]\n";
+  const std::string but = "[[forbid]]\nid = \"but\"\npeople = [\"mori\"]\nactions = [\"read\"]\nlibraries = [\"more-3\"]\n";
+  const auto policy = [&](const std::string& source) {
+    Compiled it = hq.compile(source);
+    return Policy({1}, it.mesh, it.directory);
+  };
+  const auto lines = compare_rights(policy(toml), policy(toml + wide + but), begin_s * 1000);
+  const auto has = [&](const std::string& line) { return std::ranges::find(lines, line) != lines.end(); };
+  CHECK(lines.size() == 2);
+  CHECK(has("gained: sato as editor in roads: read 31 libraries, from more-0 to plans"));
+  CHECK(has("gained: mori as editor in roads: read 30 libraries, from more-0 to plans"));
+}

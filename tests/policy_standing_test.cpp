@@ -301,6 +301,46 @@ TEST_CASE_FIXTURE(StandingFixture, "suspend: what stops most of the realm counts
   CHECK_FALSE(counts_at(7 * 24 + 8));
 }
 
+TEST_CASE_FIXTURE(StandingFixture, "suspend: what was stopped by itself goes on when the hours of what took it in are over") {
+  Node node = settled();
+  CHECK(node.take(hq.suspend(0, 1, {hq.id("osaka")}, 14 * 24)) == Outcome::suspended);
+  Stopped all{{hq.id("osaka")}, {}, {}, {}, {}, true};
+  SUBCASE("everything") {}
+  SUBCASE("most nodes, the one among them") {
+    for (const char* name : {"head", "sapporo"}) all.nodes.push_back(hq.id(name));
+    std::ranges::sort(all.nodes);
+  }
+  CHECK(node.take(hq.suspend(0, 2, all, 14 * 24)) == Outcome::suspended);
+  std::vector<Bytes> envelopes;
+  for (const Held& it : node.trust.documents()) envelopes.push_back(it.envelope);
+  auto restored = Trust::restore(node.trust.encode(), envelopes, hq.id("sapporo"));
+  REQUIRE(restored);
+  const auto osaka_alone = [&](std::int64_t hours) {
+    const auto stops = restored->stops((begin_s + hours * hour_s) * 1000);
+    return !stops.empty() && std::ranges::all_of(stops, [&](const Stop& it) { return it.whom.nodes == std::vector{hq.id("osaka")} && !it.whom.realm; });
+  };
+  CHECK(restored->stops((begin_s + hour_s) * 1000).front().whom.realm);
+  CHECK(osaka_alone(5));
+  CHECK(osaka_alone(14 * 24 - 1));
+  CHECK(restored->stops((begin_s + 14 * day_s) * 1000).empty());
+}
+
+TEST_CASE_FIXTURE(StandingFixture, "suspend: what is dated ahead is not taken, and however many numbers leave a state that can be read") {
+  Node node = settled();
+  hq.now_s = begin_s + 30 * day_s;
+  CHECK(node.refused(hq.suspend(0, 1, {hq.id("osaka")})) == Fault::stale);
+  hq.now_s = begin_s;
+  Stopped all;
+  all.realm = true;
+  for (std::uint64_t number = 1; number <= 300; ++number) {
+    hq.now_s = node.now_s = begin_s + static_cast<std::int64_t>(number);
+    CHECK(node.take(hq.suspend(0, number, all, 24 * 14)) == Outcome::suspended);
+  }
+  std::vector<Bytes> envelopes;
+  for (const Held& it : node.trust.documents()) envelopes.push_back(it.envelope);
+  CHECK(Trust::restore(node.trust.encode(), envelopes, hq.id("sapporo")));
+}
+
 TEST_CASE_FIXTURE(StandingFixture, "suspend: one node of a few counts until it expires, at most fourteen days") {
   Node node = settled();
   CHECK(node.refused(hq.suspend(0, 1, {hq.id("osaka")}, 14 * 24 + 1)) == Fault::malformed);
@@ -364,7 +404,7 @@ TEST_CASE_FIXTURE(StandingFixture, "keeping: the state of a version before suspe
   Kept kept(node.trust);
   REQUIRE(kept.state[0] == 2);
   kept.state[0] = 1;
-  kept.state.resize(kept.state.size() - 4);  // the count of hours: none
+  kept.state.resize(kept.state.size() - 8);  // two counts: none
   const auto again = kept.restored(hq.id("sapporo"));
   REQUIRE(again);
   CHECK(again->version() == node.trust.version());

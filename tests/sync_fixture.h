@@ -113,10 +113,18 @@ class Store : public ObjectStore, public Authoriser {
     ++calls["wants"];
     std::vector<DocumentWant> out{{"root", documents.at("root") + 1, false, {}}, {"freshness", documents.at("freshness") + 1, true, {}}};
     if (policy_needed > documents.at("snapshot")) out.push_back({"snapshot", policy_needed, false, {}});
+    for (const Digest& it : large_wanted)
+      if (!large.contains(it)) out.push_back({"mesh", 1, false, it});
     return out;
   }
+  std::set<Digest> large_wanted;
+  std::map<Digest, Bytes> large;  ///< documents that come in parts, authentic as they are
   std::optional<Bytes> document(const DocumentWant& want) const override {
     ++calls["document"];
+    if (want.sha256) {
+      const auto found = large.find(*want.sha256);
+      return found == large.end() ? std::nullopt : std::optional(found->second);
+    }
     const auto it = documents.find(want.name);
     if (it == documents.end() || it->second < want.version) return std::nullopt;
     if (document_bytes != 0) return Bytes(document_bytes);
@@ -129,6 +137,7 @@ class Store : public ObjectStore, public Authoriser {
   }
   bool full = false;  ///< no snapshot and no suspension can be kept
   Offered offer(ByteView envelope, Now) override {
+    if (const Digest hash = crypto::sha256(envelope); large_wanted.contains(hash)) return {true, large.emplace(hash, bytes_of(envelope)).second};
     std::istringstream in{std::string(text_of(envelope))};
     std::string kind, name;
     std::uint64_t version = 0;

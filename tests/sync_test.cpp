@@ -432,6 +432,61 @@ TEST_CASE("sync: an answer with documents ends when it is full, and nothing is a
   CHECK(net.nodes[0].sync->peers().at(net.nodes[1].id).refused == refused + 1);
 }
 
+namespace {
+Bytes large_document(std::uint8_t first, std::size_t bytes) {
+  Bytes out(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<std::uint8_t>(first + i * 7 + i / 251);
+  return out;
+}
+}  // namespace
+
+TEST_CASE("sync: documents larger than a message come in parts, several of them, and go on from another peer where one falls silent") {
+  Net net(3);
+  net.all_know();
+  std::set<Digest> wanted;
+  for (std::uint8_t i = 0; i < 3; ++i) {
+    const Bytes it = large_document(i, (std::size_t{5} << 20) + i);
+    wanted.insert(crypto::sha256(it));
+    for (std::size_t node : {0U, 1U}) net.nodes[node].store.large.emplace(crypto::sha256(it), it);
+  }
+  net.nodes[2].store.large_wanted = wanted;
+  net.link(0, 2);
+  const auto have = [&] { return net.nodes[2].store.large.size(); };
+  CHECK(net.run(60'000, [&] { return have() == 1; }));
+  net.cut(0, 2);
+  net.link(1, 2);
+  CHECK(net.run(120'000, [&] { return have() == 3; }));
+  CHECK(net.nodes[2].store.large == net.nodes[0].store.large);
+  for (const auto& node : net.nodes)
+    for (const auto& [id, peer] : node.sync->peers()) CHECK(peer.refused == 0);
+}
+
+TEST_CASE("sync: parts that nobody asked for, or that lie, bring nothing, and the document comes from who has it") {
+  Net net(3);
+  net.all_know();
+  const Bytes good = large_document(1, 3U << 20);
+  const Digest hash = crypto::sha256(good);
+  net.nodes[2].store.large_wanted = {hash};
+  net.link(1, 2);
+  net.run(1'000);  // asked of one that has it not
+  const auto refused = [&] { return net.nodes[2].sync->peers().at(net.nodes[1].id).refused; };
+  const auto give = [&](DocumentPart part) {
+    net.send_as(1, 2, Channel::control, encode(DocumentsGiven{{}, {std::move(part)}}));
+    net.run(50);
+  };
+  // Nobody asks it now: it said that it has nothing.
+  give({hash, 3U << 20, 0, Bytes(512U << 10, 9)});
+  CHECK(refused() == 0);
+  net.nodes[1].store.large.emplace(hash, Bytes(3U << 20, 9));  // it lies: other bytes under that hash
+  CHECK(net.run(120'000, [&] { return refused() > 0; }));
+  CHECK(net.nodes[2].store.large.empty());
+  net.nodes[1].store.large.clear();
+  net.nodes[0].store.large.emplace(hash, good);
+  net.link(0, 2);
+  CHECK(net.run(300'000, [&] { return net.nodes[2].store.large.contains(hash); }));
+  CHECK(net.nodes[2].store.large.at(hash) == good);
+}
+
 TEST_CASE("sync: a suspension by a key of a root that is not here yet comes with that root, and holds up nothing") {
   Net net(2);
   net.all_know();

@@ -287,7 +287,7 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, 
   out.draft = {directory.realm().realm,         directory.roots(), std::move(draft.documents), {},
                std::move(draft.directory_keys), draft.version,     compiled.snapshot_days,     compiled.freshness_hours};
   if (previous)
-    for (const char* name : {"mesh", "directory"}) out.draft.before[name] = previous->at(name);
+    for (const char* name : {"mesh", "directory", "epochs"}) out.draft.before[name] = previous->at(name);
   return out;
 }
 
@@ -397,14 +397,12 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
   }
   mesh.header = {directory.realm().realm, before.header.version + 1, now_s, now_s + compiled.mesh_days * day_s};
   mesh.hq_time_most_s = mesh.header.expires_s + believed_after_s;
-  const Bytes payload = policy::format(mesh);
-  TRY(policy::parse_mesh(payload));
+  const Bytes payload = TRY(policy::mesh_payload(mesh));
 
   draft.documents = *previous;
   draft.documents.erase("snapshot");
   draft.documents.erase("freshness");
   draft.documents["mesh"] = policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", payload);
-  TRY(policy::check_sizes(directory.root(), draft));
 
   const Signers signers = TRY(open_signers(directory, {SigningRole::policy, SigningRole::snapshot, SigningRole::freshness}, folders, secret));
   draft.documents["mesh"] =

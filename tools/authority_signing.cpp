@@ -151,8 +151,9 @@ Result<void> draft_next_root(const Common& common, const RootOptions& options) {
   if (options.new_admission) changes.admission = TRY(directory.make_admission_key(TRY(new_secret(options.secret, "the new admission key"))));
   if (shares.count != 0) changes.recovery = TRY(directory.make_recovery_shares(shares));
   const policy::DraftFile draft = TRY(draft_root(directory, changes, clock_s()));
+  const auto lines = TRY(policy::describe(draft, clock_s() * 1000));
   if (!common.json)
-    for (const std::string& line : TRY(policy::describe(draft, clock_s() * 1000))) std::printf("%s\n", line.c_str());
+    for (const std::string& line : lines) std::printf("%s\n", line.c_str());
   std::fflush(stdout);
   return keep_draft(common, directory, draft, options.output);
 }

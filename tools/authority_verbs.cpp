@@ -138,11 +138,28 @@ Cutting cutting_of(const Common& common, const PublishOptions& options) {
   return out;
 }
 
+constexpr std::size_t offered_bytes_most = 4U << 20;  ///< at a time, of several documents
+
 Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& directory) {
   if (TRY(ask_for<local::Status>(common, local::StatusRequest{})).realm != directory.realm().realm)
     return fail(Fault::denied, common.home + " is a node of another realm than " + directory.path().string());
-  const auto offered = TRY(ask_for<local::Offered>(common, local::OfferRequest{TRY(envelopes_of(directory))}));
-  for (const std::string& line : offered.refused) std::fprintf(stderr, "dozo: the node refused %s\n", shown(line).c_str());
+  // As many at a time as a message holds; in the order in which a node takes them.
+  local::Offered offered;
+  local::OfferRequest some;
+  std::size_t bytes = 0;
+  const auto offer_some = [&]() -> Result<void> {
+    offered = TRY(ask_for<local::Offered>(common, some));
+    for (const std::string& line : offered.refused) std::fprintf(stderr, "dozo: the node refused %s\n", shown(line).c_str());
+    some.envelopes.clear();
+    bytes = 0;
+    return {};
+  };
+  for (Bytes& envelope : TRY(envelopes_of(directory))) {
+    if (!some.envelopes.empty() && bytes + envelope.size() > offered_bytes_most) TRY(offer_some());
+    bytes += envelope.size();
+    some.envelopes.push_back(std::move(envelope));
+  }
+  TRY(offer_some());
   const PolicyVersion version = TRY(directory.newest_version());
   if (offered.policy < version.value)
     return fail(Fault::denied, "the node is at policy " + std::to_string(offered.policy) + ", not at " + std::to_string(version.value) + " as published");

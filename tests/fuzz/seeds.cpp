@@ -83,7 +83,7 @@ void add_policy(Seeds& to) {
     if (name == "mesh") draft.documents[name] = policy::unsigned_envelope(envelope.type, name, envelope.payload);
     if (name == "directory" || name == "epochs" || name.starts_with("grants/")) draft.documents[name] = bytes;
   }
-  for (const char* name : {"mesh", "directory"}) draft.before[name] = first.at(name);
+  for (const char* name : {"mesh", "directory", "epochs"}) draft.before[name] = first.at(name);
   for (const auto& [library, epoch] : keys.list())
     if (library == policy::directory_library) draft.directory_keys.put(library, epoch, keys.find(library, epoch)->copy());
   to["draft_file"].push_back(policy::write_draft_file(draft));

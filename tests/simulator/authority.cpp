@@ -1,5 +1,7 @@
 #include "tests/simulator/authority.h"
 
+#include "policy/envelope.h"
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -105,6 +107,12 @@ policy::Contact Authority::contact(const std::string& name) const {
 policy::KeyRing Authority::keys() const {
   const policy::Epochs epochs = must(policy::parse_epochs(must(policy::read_envelope(published_.at("epochs")), "read its epochs").payload), "read its epochs");
   return must(policy::open_epochs_with_admission(admission_, epochs), "open its epochs");
+}
+
+Bytes Authority::suspend(std::uint64_t number, const policy::Stopped& whom, std::int64_t now_s) const {
+  const policy::Suspend it{{realm_, number, now_s, now_s + policy::day_s}, whom, "simulated"};
+  return *policy::add_signature(policy::unsigned_envelope(policy::DocumentType::suspend, "suspend", policy::format(it)),
+                                signing_.at(policy::SigningRole::emergency));
 }
 
 }  // namespace dozo::simulator

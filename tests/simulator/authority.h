@@ -55,6 +55,8 @@ class Authority {
   policy::KeyRing keys() const;
   crypto::SigningKey freshness_key() const { return signing_.at(policy::SigningRole::freshness).copy(); }
   const policy::Mesh& mesh() const { return mesh_; }
+  /// An officer's, for a day.
+  Bytes suspend(std::uint64_t number, const policy::Stopped& whom, std::int64_t now_s) const;
 
   static policy::Addresses addresses_of(const std::string& name) { return {"tcp://" + name + ":1", "tcp://" + name + ":2", "tcp://" + name + ":3"}; }
 

@@ -1,15 +1,18 @@
 """What is measured. Each scenario is a function of the options that gives the fields of its JSON object; docs/performance.md says what seconds means in each."""
+import json
 import math
 import os
 import random
 import shutil
 import statistics
+import subprocess
 import time
+from pathlib import Path
 
 from measure import sources
 from measure.peers import REPOSITORIES, Rsync, Syncthing
 from measure.processes import Sampler, wait_until
-from measure.realm import Realm
+from measure.realm import Realm, find_program
 from measure.sources import GIB, MIB
 
 PAIR = {"head": "hq", "bureau": "bureau"}
@@ -443,7 +446,20 @@ def scale(options):
             "growth": {key: round(most[key] / least[key], 2) for key in ("put_one_seconds", "list_seconds", "status_seconds", "restart_seconds")}}
 
 
+def policy(options):
+    """decisions a second over the example policy; a node takes in a policy of 13 nodes, 2,000 people, 5,000 libraries: seconds"""
+    program = find_program(options.binaries, "policy_speed")
+    run = lambda *arguments: json.loads(subprocess.run([program, *map(str, arguments)], check=True, capture_output=True).stdout)  # noqa: E731
+    example = Path(__file__).resolve().parents[2] / "configs/policy.example.toml"
+    decided = [run("decide", example)["decisions_per_second"] for _ in range(options.rounds)]
+    made = run("publish", options.work)
+    applied = [run("apply", options.work) for _ in range(options.rounds)]
+    if not all(it["holds"] for it in applied):
+        raise RuntimeError("the policy's tests do not hold")
+    return {"decisions_per_second": median(decided), **made, **{key: median(it[key] for it in applied) for key in ("seconds", "trusted_seconds", "anon_mib", "resident_mib_most")}}
+
+
 SCENARIOS = {"ingest-small": ingest_small, "ingest-large": ingest_large, "reingest": reingest, "sync-small": sync_small, "sync-large": sync_large,
-             "edit-small": edit_small, "edit-large": edit_large, "latency": latency, "reconnect": reconnect, "recover": recover, "memory": memory, "scale": scale}
+             "edit-small": edit_small, "edit-large": edit_large, "latency": latency, "reconnect": reconnect, "recover": recover, "memory": memory, "scale": scale, "policy": policy}
 PEERS = {"ingest-small": {"restic", "borg"}, "ingest-large": {"restic", "borg"}, "reingest": {"restic", "borg"}, "sync-small": {"syncthing"},
          "sync-large": {"syncthing"}, "edit-large": {"syncthing", "rsync"}, "latency": {"syncthing"}, "recover": {"rsync"}}
