@@ -68,10 +68,12 @@ void Engine::on(const Input& input, Now now) {
   std::visit(Overloaded{[&](const sync::LinkUp& up) {
                           it.up_.insert(up.peer);
                           it.introductions_.erase(up.peer);
+                          it.introduce_due_ = true;
                           it.tell_sync(up, now);
                         },
                         [&](const sync::LinkDown& down) {
                           it.up_.erase(down.peer);
+                          it.introduce_due_ = true;
                           it.tell_sync(down, now);
                         },
                         [&](const auto& other) { it.tell_sync(other, now); }},
@@ -133,6 +135,7 @@ bool Engine::Body::take_changes(Now now) {
   if (changes.policy) {
     open_libraries();
     introductions_.clear();
+    introduce_due_ = true;
     for (const auto& [id, library] : libraries_) receipts_due_.insert(id);
     outputs_.emplace_back(PeersChanged{});
   }
@@ -349,6 +352,8 @@ bool Engine::Body::sign_freshness(Now now) {
 
 /// A node that cannot be reached may have an old policy, which does not name this one: it is told the newest on the socket for strangers.
 void Engine::Body::introduce(Now now) {
+  if (!introduce_due_ && (!introduce_wake_ms_ || *introduce_wake_ms_ > now.steady_ms)) return;  // peers are many, and this is asked after every message
+  introduce_due_ = false;
   introduce_wake_ms_.reset();
   if (!realm_->policy()) return;
   std::vector<Bytes> envelopes;

@@ -123,6 +123,7 @@ class Engine::Body {
   std::int64_t freshness_tried_ms_ = 0;
   std::optional<std::int64_t> freshness_wake_ms_;
   std::map<NodeId, Introduction> introductions_;
+  bool introduce_due_ = true;  ///< links or policy are others than when peers were last looked through
   std::optional<std::int64_t> introduce_wake_ms_, due_wake_ms_;
   Realm::Stopped stopped_;         ///< by which libraries have judged
   std::int64_t judged_at_ms_ = 0;  ///< the latest trusted time since the clock was put back

@@ -224,7 +224,7 @@ std::string Policy::explain(const Request& request) const {
   for (const std::string& it : decision.forbids) out += "  forbid " + it + "\n";
   for (const std::string& it : decision.errors) out += "  cannot be judged: " + it + "\n";
   Asked asked{{&request, node(request.node), Rules::no_name, {}, false, {}}};
-  if (decision.allowed || !decision.permits.empty() || refused_by_mesh(request) || refused_by_capacity(asked)) return out;
+  if (decision.allowed || !decision.permits.empty() || refused_by_mesh(request) || refused_by_capacity(asked) || refused_by_ceiling(request)) return out;
   rules_->each_miss(asked, [&](const Rule& rule, const std::vector<std::string_view>& misses) {
     if (misses.size() == 1) out += "  permit " + rule.id + " would fit, but for the " + std::string(misses.front()) + "\n";
   });

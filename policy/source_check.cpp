@@ -52,6 +52,13 @@ class Checker {
     for (const SourceRule& it : source_.forbids) check_rule(it);
     for (const SourceTest& it : source_.tests) check_test(it);
     for (const SourceStop& it : source_.stops) check_stop(it);
+    // A node that is served nothing cannot be told either that the stop is over.
+    const auto is_stopped = [&](const SourceNode& node) {
+      return std::any_of(source_.stops.begin(), source_.stops.end(), [&](const SourceStop& it) { return has(it.nodes, node.name); });
+    };
+    const auto is_running_hq = [&](const SourceNode& node) { return node.kind == NodeKind::hq && !is_stopped(node); };
+    if (!source_.stops.empty() && std::none_of(source_.nodes.begin(), source_.nodes.end(), is_running_hq))
+      wrong(source_.stops.back().line, "the stop leaves no node of kind \"hq\"");
     for (const SourceHours& it : source_.hours) check_window(it.nodes, it.libraries, it.except_roles, it.line);
     for (const SourceClosure& it : source_.closures) {
       check_window(it.nodes, it.libraries, it.except_roles, it.line);
@@ -316,9 +323,6 @@ class Checker {
     if (it.nodes.empty() && it.people.empty() && it.orgs.empty() && it.roles.empty() && it.libraries.empty() && !it.realm_wide)
       wrong(it.line, "the stop stops nothing");
     if (it.until_s != 0 && it.until_s <= it.from_s) wrong(it.line, "the stop ends before it begins");
-    // A node that is served nothing cannot be told either that the stop is over.
-    const auto is_running_hq = [&](const SourceNode& node) { return node.kind == NodeKind::hq && !has(it.nodes, node.name); };
-    if (!it.nodes.empty() && std::none_of(source_.nodes.begin(), source_.nodes.end(), is_running_hq)) wrong(it.line, "the stop leaves no node of kind \"hq\"");
   }
 
   const Source& source_;

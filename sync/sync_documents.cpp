@@ -19,22 +19,33 @@ void Sync::Body::ask_for_documents() {
   if (!std::exchange(documents_due_, false)) return;
   std::map<NodeId, DocumentsWanted> asks;
   std::set<std::tuple<std::string, std::uint64_t, Digest>> still;
+  // Who goes by a newer policy than this node has what that is made of: those first.
+  const std::uint64_t own_policy = store_.versions(now_).policy;
+  std::vector<std::pair<const NodeId*, Peer*>> ahead, others;
+  each_up([&](const NodeId& id, Peer& peer) {
+    if (peer.theirs && peer.control_paused_until_ms <= now_.steady_ms) (peer.theirs->documents.policy > own_policy ? ahead : others).emplace_back(&id, &peer);
+  });
   for (const DocumentWant& want : store_.wants()) {
     const std::tuple<std::string, std::uint64_t, Digest> key{want.name, want.version, want.sha256.value_or(Digest{})};
     still.insert(key);
     WantedDocument& wanted = documents_[key];
-    if (wanted.peer) continue;
-    each_up([&](const NodeId& id, Peer& peer) {
-      if (wanted.peer || peer.control_paused_until_ms > now_.steady_ms || !authoriser_.knows(id) || !may_have(peer, want)) return;
-      if (asks.contains(id) && asks.at(id).wants.size() == documents_most) return;
-      const auto wait = wanted.waits.find(id);
-      if (wait != wanted.waits.end() && wait->second.until_ms > now_.steady_ms && wait->second.versions == peer.theirs->documents) return;
-      wanted.peer = id;
-      wanted.until_ms = now_.steady_ms + answer_ms;
-      DocumentWant& ask = asks[id].wants.emplace_back(want);
-      if (const auto part = want.sha256 ? parts_.find(*want.sha256) : parts_.end(); part != parts_.end() && part->second.giver == id)
-        ask.offset = static_cast<std::uint32_t>(part->second.bytes.size());
-    });
+    const auto ask_one_of = [&](const std::vector<std::pair<const NodeId*, Peer*>>& peers) {
+      for (const auto& [id, peer] : peers) {
+        if (!may_have(*peer, want) || !authoriser_.knows(*id)) continue;
+        const auto asked = asks.find(*id);
+        if (asked != asks.end() && asked->second.wants.size() == documents_most) continue;
+        const auto wait = wanted.waits.find(*id);
+        if (wait != wanted.waits.end() && wait->second.until_ms > now_.steady_ms && wait->second.versions == peer->theirs->documents) continue;
+        wanted.peer = *id;
+        wanted.until_ms = now_.steady_ms + answer_ms;
+        DocumentWant& ask = asks[*id].wants.emplace_back(want);
+        if (const auto part = want.sha256 ? parts_.find(*want.sha256) : parts_.end(); part != parts_.end() && part->second.giver == *id)
+          ask.offset = static_cast<std::uint32_t>(part->second.bytes.size());
+        return;
+      }
+    };
+    if (!wanted.peer) ask_one_of(ahead);
+    if (!wanted.peer) ask_one_of(others);
   }
   std::erase_if(documents_, [&](const auto& it) { return !still.contains(it.first); });
   std::erase_if(parts_,

@@ -92,15 +92,18 @@ Result<std::vector<FoundKey>> find_keys(const std::vector<fs::path>& folders, st
   return out;
 }
 
-Result<crypto::SealPublicKey> make_admission(const fs::path& file, const crypto::Unlocking& unlocking) {
+/// A later one has its name from its key: a root that is drafted again makes others.
+Result<crypto::SealPublicKey> make_admission(const fs::path& folder, bool is_first, const crypto::Unlocking& unlocking) {
   const crypto::SealKey key = crypto::SealKey::generate();
+  const fs::path file = folder / (is_first ? "admission.key" : "admission-" + key.public_key().hex().substr(0, 8) + ".key");
   TRY(keep_key(file, key.reveal(), public_text("admission", key.public_key().hex()), unlocking));
   return key.public_key();
 }
 
 /// The private half is nowhere but in the shares.
-Result<crypto::SealPublicKey> make_recovery(const fs::path& folder, const std::string& name, const RealmPlan::Quorum& quorum) {
+Result<crypto::SealPublicKey> make_recovery(const fs::path& folder, bool is_first, const RealmPlan::Quorum& quorum) {
   const crypto::SealKey key = crypto::SealKey::generate();
+  const std::string name = is_first ? "share-" : "recovery-" + key.public_key().hex().substr(0, 8) + "-share-";
   const auto shares = TRY(crypto::split(TRY(crypto::SharedSecret::from(key.reveal())), quorum.threshold, quorum.count));
   for (std::size_t i = 0; i < shares.size(); ++i) TRY(node::write_file(folder / (name + std::to_string(i + 1)), view_of(shares[i] + "\n"), Secrecy::secret));
   return key.public_key();
@@ -129,8 +132,8 @@ Result<MadeRealm> make_keys(const fs::path& path, const RealmPlan& plan, const c
       if (role == SigningRole::root) root_keys.push_back(std::move(key));
     }
   }
-  root.admission = TRY(make_admission(path / "keys" / "admission.key", unlocking));
-  root.recovery = TRY(make_recovery(path / "shares", "share-", plan.recovery));
+  root.admission = TRY(make_admission(path / "keys", true, unlocking));
+  root.recovery = TRY(make_recovery(path / "shares", true, plan.recovery));
   std::vector<const crypto::SigningKey*> signers;
   for (const crypto::SigningKey& key : root_keys) signers.push_back(&key);
   MadeRealm out;
@@ -290,10 +293,10 @@ Result<void> AuthorityDirectory::keep_root(const Bytes& envelope) {
 }
 
 Result<crypto::SealPublicKey> AuthorityDirectory::make_admission_key(const crypto::Unlocking& unlocking) const {
-  return make_admission(path_ / "keys" / ("admission-" + std::to_string(root_.version + 1) + ".key"), unlocking);
+  return make_admission(path_ / "keys", false, unlocking);
 }
 Result<crypto::SealPublicKey> AuthorityDirectory::make_recovery_shares(const RealmPlan::Quorum& quorum) const {
-  return make_recovery(path_ / "shares", "root-" + std::to_string(root_.version + 1) + "-share-", quorum);
+  return make_recovery(path_ / "shares", false, quorum);
 }
 
 Result<std::optional<policy::DraftFile>> AuthorityDirectory::draft() const {

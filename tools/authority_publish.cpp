@@ -387,6 +387,11 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
     it.epoch = old->epoch;
     it.cuts = old->cuts;
     it.admits = old->admits;
+    for (const policy::Admit& admit : compiled.admits[it.id]) {
+      const auto raises = [&](const policy::Cut& cut) { return cut.since == admit.cut && cut.subject == admit.subject; };
+      if (std::ranges::none_of(it.cuts, raises)) return fail(Fault::not_found, "an [[admit]] names a cut that is not there");
+      if (std::ranges::find(it.admits, admit) == it.admits.end()) it.admits.push_back(admit);
+    }
     for (policy::Cut& cut : cuts.changes.cuts[it.id]) {
       cut.since = draft.version;
       std::sort(cut.ends.begin(), cut.ends.end(),

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <map>
 
 #include "policy/envelope.h"
 #include "policy/trust.h"
@@ -123,6 +124,17 @@ std::vector<std::string> names_of(const Map& map, const std::vector<Id>& ids, Ge
   return out;
 }
 
+/// The number in the [[lift]] of that officer, whose table is there.
+void raise_lift(std::string& text, const std::string& officer, std::uint64_t number) {
+  const std::size_t officer_at = text.find(officer);
+  const std::size_t table = officer_at == std::string::npos ? officer_at : text.rfind("[[lift]]", officer_at);
+  const std::size_t key = table == std::string::npos ? table : text.find("up_to", table);
+  const std::size_t digits = key == std::string::npos ? key : text.find_first_of("0123456789", key);
+  if (digits == std::string::npos) return;
+  const std::size_t end = text.find_first_not_of("0123456789", digits);
+  text.replace(digits, (end == std::string::npos ? text.size() : end) - digits, std::to_string(number));
+}
+
 /// Puts tables into policy.toml: what officers have suspended as the policy's own (`keep`), and that theirs is over.
 Result<void> settle(const Common& common, const SettleOptions& options, bool keep) {
   AuthorityDirectory directory = TRY(AuthorityDirectory::open(options.directory));
@@ -134,15 +146,14 @@ Result<void> settle(const Common& common, const SettleOptions& options, bool kee
   if (!before.good()) return fail(Fault::malformed, policy::text_of(before.mistakes.front()));
   const Register& entries = directory.entries();
   std::size_t count = 0;
+  std::map<crypto::VerifyKey, std::uint64_t> wanted;
   std::vector<std::string> unknown;
   for (const Known& it : TRY(known_of(documents.envelopes, directory.root().keys_of(policy::SigningRole::emergency).keys))) {
     const auto lifted = std::ranges::find(before.source.lifts, it.officer, &policy::SourceLift::officer);
     const bool is_there = lifted != before.source.lifts.end();
     if (it.suspend.header.expires_s <= now || (is_there && lifted->up_to >= it.suspend.header.version)) continue;
-    if (is_there)
-      return fail(Fault::exists, source_name + ":" + std::to_string(lifted->line) + ": raise this officer's up_to to " +
-                                     std::to_string(it.suspend.header.version) + " by hand");
     ++count;
+    wanted[it.officer] = it.suspend.header.version;
     if (!text.ends_with('\n')) text += '\n';
     const policy::Stopped& whom = it.suspend.whom;
     if (keep) {
@@ -157,11 +168,20 @@ Result<void> settle(const Common& common, const SettleOptions& options, bool kee
                                       entries.libraries, whom.libraries, [](const auto& id) { return id; }, unknown)) +
               listed("orgs", whom.orgs) + listed("roles", whom.roles) + (whom.realm ? "realm_wide = true\n" : "");
     }
-    text += "\n[[lift]]\nofficer = \"" + it.officer.hex() + "\"\nup_to = " + std::to_string(it.suspend.header.version) + "\n";
+    if (is_there) {
+      raise_lift(text, it.officer.hex(), it.suspend.header.version);
+    } else {
+      text += "\n[[lift]]\nofficer = \"" + it.officer.hex() + "\"\nup_to = " + std::to_string(it.suspend.header.version) + "\n";
+    }
   }
   if (count == 0) return fail(Fault::not_found, "no officer's suspension is in force");
   const policy::Reading after = policy::read_source(text, source_name);
   if (!after.good()) return fail(Fault::malformed, "policy.toml would have a mistake: " + policy::text_of(after.mistakes.front()));
+  for (const policy::SourceLift& raised : after.source.lifts)
+    for (const auto& [officer, number] : wanted)
+      if (raised.officer == officer && raised.up_to < number)
+        return fail(Fault::malformed,
+                    source_name + ":" + std::to_string(raised.line) + ": raise this officer's up_to to " + std::to_string(number) + " by hand");
   TRY(directory.save_source(text));
   for (const std::string& id : unknown) std::fprintf(stderr, "dozo: nobody is admitted under the id %s, which was suspended: left out\n", id.c_str());
   if (common.json) {

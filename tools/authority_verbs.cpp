@@ -202,7 +202,7 @@ Result<void> check_clock(const Common& common) {
 
 Result<void> publish_mesh(const Common& common, const PublishOptions& options, AuthorityDirectory& directory) {
   const PolicyVersion next{TRY(directory.newest_version()).value + 1};
-  if (!common.json) std::printf("only nodes, members and cuts are published; people and rules stay as they were\n");
+  if (!common.json) std::printf("only the mesh is published: nodes, members, cuts, stops, hours; people and rules stay as they were\n");
   std::fflush(stdout);
   if (!options.yes && !TRY(confirmed(next))) return fail(Fault::denied, "nothing was signed");
   const policy::Published published = TRY(publish_mesh_alone(directory, cutting_of(common, options), options.keys, options.secret, now_s()));
@@ -227,7 +227,11 @@ void print_prepared(const Prepared& prepared) {
 Result<void> publish_draft(const Common& common, AuthorityDirectory& directory, const policy::DraftFile& draft, const PublishOptions& options) {
   if (!draft.is_root()) {
     // A stop between keeping and dropping: it is published.
-    const bool is_kept = TRY(directory.newest_version()) == draft.version && TRY(directory.publication(draft.version)).at("mesh") == draft.documents.at("mesh");
+    bool is_kept = TRY(directory.newest_version()) == draft.version;
+    if (is_kept) {
+      const policy::Publication published = TRY(directory.publication(draft.version));
+      is_kept = std::ranges::all_of(draft.documents, [&](const auto& it) { return published.contains(it.first) && published.at(it.first) == it.second; });
+    }
     if (!is_kept) TRY(finish(directory, draft, options.keys, options.secret, now_s()));
     TRY(directory.drop_draft());
     if (common.json) return print({{"policy", draft.version.value}}), Result<void>();
