@@ -470,8 +470,8 @@ TEST_CASE("sync: parts that nobody asked for, or that lie, bring nothing, and th
   net.link(1, 2);
   net.run(1'000);  // asked of one that has it not
   const auto refused = [&] { return net.nodes[2].sync->peers().at(net.nodes[1].id).refused; };
-  const auto give = [&](DocumentPart part) {
-    net.send_as(1, 2, Channel::control, encode(DocumentsGiven{{}, {std::move(part)}}));
+  const auto give = [&](const DocumentPart& part) {
+    net.send_as(1, 2, Channel::control, encode(DocumentsGiven{{}, {part}}));
     net.run(50);
   };
   // Nobody asks it now: it said that it has nothing.

@@ -116,9 +116,9 @@ class Realm {
     while (!events_.empty() && events_.begin()->first.first <= when_ms) step();
     now_ms_ = std::max(now_ms_, when_ms);
   }
-  void give(NodeIndex to, node::Engine::Input input) {
+  void give(NodeIndex to, const node::Engine::Input& input) {
     Process& it = *nodes_[to];
-    it.engine->on(std::move(input), now());
+    it.engine->on(input, now());
     it.wake_ms.reset();
     pump(it);
   }

@@ -83,7 +83,7 @@ std::string country() {
     out += "[[node]]\nname = \"" + nodes[i] + "\"\nkind = \"" + (i == 0 ? "hq" : "bureau") + "\"\nzone = \"zone-" + std::to_string(i) +
            "\"\ncontrol = \"tcp://" + nodes[i] + ":7700\"\n";
   for (std::size_t i = 0; i < 5000; ++i) {
-    const std::string home = nodes[1 + i % 12], second = nodes[1 + (i + 1) % 12];
+    const std::string &home = nodes[1 + i % 12], &second = nodes[1 + (i + 1) % 12];
     out += "[[library]]\nname = \"works-" + std::to_string(i) + "\"\ntitle = \"工事 " + std::to_string(i) + "\"\nhome = \"" + home +
            "\"\ncopies = 3\nzones = 3\nmembers.hq = { holding = \"full\" }\nmembers." + home + " = { holding = \"full\", write = true }\nmembers." + second +
            " = { holding = \"blind\" }\n";
