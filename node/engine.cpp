@@ -170,7 +170,7 @@ void Engine::Body::judge_due(Now now) {
   constexpr std::int64_t wait_ms_least = 1'000;     // what should be over and is not, by another of the clocks, is no reason to run hot
   due_wake_ms_.reset();
   const std::int64_t at_ms = realm_->trusted_ms(now.wall_ms);
-  Realm::Stopped stopped = realm_->stopped(now.wall_ms);
+  Realm::StoppedNow stopped = realm_->stopped(now.wall_ms);
   const bool went_back = at_ms < judged_at_ms_ - went_back_ms;
   judged_at_ms_ = went_back ? at_ms : std::max(judged_at_ms_, at_ms);
   if (went_back || stopped != stopped_) {

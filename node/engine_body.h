@@ -125,7 +125,7 @@ class Engine::Body {
   std::map<NodeId, Introduction> introductions_;
   bool introduce_due_ = true;  ///< links or policy are others than when peers were last looked through
   std::optional<std::int64_t> introduce_wake_ms_, due_wake_ms_;
-  Realm::Stopped stopped_;         ///< by which libraries have judged
+  Realm::StoppedNow stopped_;      ///< by which libraries have judged
   std::int64_t judged_at_ms_ = 0;  ///< the latest trusted time since the clock was put back
 
   std::set<NodeId> forked_;

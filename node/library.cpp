@@ -144,7 +144,7 @@ void Library::Body::note_stopped_people(const std::set<PersonId>& now) {
 /// Suspensions that began or ended since. How far the node's lines are known by then is kept in the truth: after a restart only its own word would be left.
 Result<void> Library::Body::note_suspended() {
   if (!context_.realm.trusted_now_ms()) return {};  // without a clock no suspension begins or ends
-  const Realm::Stopped stopped = context_.realm.stopped_now();
+  const Realm::StoppedNow stopped = context_.realm.stopped_now();
   note_stopped_people(stopped.people);
   const std::map<NodeId, std::int64_t>& now = stopped.nodes;
   std::map<NodeId, std::map<store::Branch, Sequence>> next;

@@ -204,7 +204,7 @@ namespace {
 
 /// As the policy's own times are written: of Japan.
 std::string in_japan(std::int64_t time_s) {
-  const std::chrono::sys_seconds at{std::chrono::seconds(time_s + 9 * 60 * 60)};
+  const std::chrono::sys_seconds at{std::chrono::seconds(time_s + policy::japan_s)};
   const auto day = std::chrono::floor<std::chrono::days>(at);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(at - day);
@@ -233,10 +233,10 @@ const std::vector<policy::Stop>& Realm::stops_at(std::int64_t wall_ms) const {
   return stops_at_->stops;
 }
 
-Realm::Stopped Realm::stopped(std::int64_t wall_ms) const {
+Realm::StoppedNow Realm::stopped(std::int64_t wall_ms) const {
   const std::vector<policy::Stop>& stops = stops_at(wall_ms);
   if (stops_at_->stopped) return *stops_at_->stopped;
-  Stopped out;
+  StoppedNow out;
   for (const policy::Stop& stop : stops) {
     for (const NodeId& node : stop.whom.nodes) {
       std::int64_t& since_ms = out.nodes.try_emplace(node, stop.from_s * 1000).first->second;
@@ -269,7 +269,7 @@ bool is_excepted(const std::vector<std::string>& roles, std::string_view role) {
 
 /// Day of the week in Japan, 1 Monday to 7 Sunday, and minute of that day.
 std::pair<std::uint32_t, std::uint32_t> week_place(std::int64_t time_s) {
-  const std::int64_t local_s = time_s + 9 * 60 * 60, day = local_s / policy::day_s;  // 1970-01-01 was a Thursday
+  const std::int64_t local_s = time_s + policy::japan_s, day = local_s / policy::day_s;  // 1970-01-01 was a Thursday
   return {static_cast<std::uint32_t>((day + 3) % 7 + 1), static_cast<std::uint32_t>(local_s % policy::day_s / 60)};
 }
 std::string clock_text(std::uint32_t minute) { return fmt::format("{:02}:{:02}", minute / 60, minute % 60); }

@@ -58,15 +58,15 @@ class Realm {
   std::optional<std::int64_t> trusted_now_ms() const { return wall_ms_ ? std::optional(trusted_ms(*wall_ms_)) : std::nullopt; }
 
   /// What is stopped now, units and roles as the people who hold them. Changes by a document, by a policy, and by time.
-  struct Stopped {
+  struct StoppedNow {
     std::map<NodeId, std::int64_t> nodes;  ///< and from when on
     std::set<PersonId> people;
     std::set<LibraryId> libraries;
     bool realm{};
-    bool operator==(const Stopped&) const = default;
+    bool operator==(const StoppedNow&) const = default;
   };
-  Stopped stopped(std::int64_t wall_ms) const;
-  Stopped stopped_now() const { return wall_ms_ ? stopped(*wall_ms_) : Stopped{}; }
+  StoppedNow stopped(std::int64_t wall_ms) const;
+  StoppedNow stopped_now() const { return wall_ms_ ? stopped(*wall_ms_) : StoppedNow{}; }
   /// When the next of them begins or ends. Nothing: none does.
   std::optional<std::int64_t> stops_change_ms(std::int64_t wall_ms) const { return trust_.stops_change_ms(wall_ms); }
   /// Whether that peer is served nothing, or that library is served to nobody.
@@ -121,7 +121,7 @@ class Realm {
   struct StopsAt {
     std::int64_t second{};
     std::vector<policy::Stop> stops;
-    std::optional<Stopped> stopped;
+    std::optional<StoppedNow> stopped;
   };
   mutable std::optional<StopsAt> stops_at_;
   const std::vector<policy::Stop>& stops_at(std::int64_t wall_ms) const;

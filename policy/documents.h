@@ -33,6 +33,8 @@ SigningRole signer_of(DocumentType type);
 inline constexpr LibraryId directory_library{};
 
 inline constexpr std::int64_t day_s = 24 * 60 * 60;
+/// What people write and read is time of Japan: so much ahead of UTC.
+inline constexpr std::int64_t japan_s = 9 * 60 * 60;
 
 /// How long an officer's suspension is good, and for how long in how many days one that stops most of the realm counts.
 inline constexpr std::int64_t suspend_s_most = 14 * day_s, wide_s_most = 4 * 60 * 60, wide_window_s = 7 * day_s;

@@ -16,6 +16,23 @@ namespace {
 constexpr std::string_view draft_format = "dozo draft 1", signatures_format = "dozo signatures 1";
 constexpr std::size_t draft_values_most = 200'000, roots_most = 10'000, documents_most = 20'010;
 
+/// One of the two files: `read` takes what it says after its format.
+template <class T, class Read>
+Result<T> read_file_of(ByteView text, std::size_t bytes_most, std::string_view format, std::string_view what, Read&& read) {
+  const Json json = TRY(parse_json(text, bytes_most, draft_values_most));
+  ObjectReader::Problem problem;
+  ObjectReader from(json, "", problem);
+  const std::string is = from.text("format", 1, 64);
+  if (problem.any()) return fail(Fault::malformed, "not " + std::string(what) + ": " + problem.text);
+  if (is != format) return fail(Fault::unsupported, "not " + std::string(what) + " that this version knows");
+  T out;
+  out.realm = from.id<RealmId>("realm");
+  read(from, out);
+  from.done();
+  if (problem.any()) return fail(Fault::malformed, std::string(what) + ": " + problem.text);
+  return out;
+}
+
 /// Of these types alone: a key must not be led to sign what it was not shown.
 void read_documents(ObjectReader& from, std::string_view key, std::initializer_list<DocumentType> types, Publication& to) {
   from.each_object(key, documents_most, [&](ObjectReader& it) {
@@ -130,26 +147,28 @@ void add_changes(const std::string& where, const Json& before, const Json& after
     if (const std::string was = text_of_json(before), is = text_of_json(after); was != is) to.push_back("changed: " + where + ": " + was + " becomes " + is);
     return;
   }
-  // Cuts and others without an id of their own are told apart by all that they say.
-  const auto by_key = [](const Json::Array& list) {
-    std::map<std::string, std::vector<const Json*>> out;
-    for (const Json& it : list) out[key_of(it).empty() ? text_of_json(it) : key_of(it)].push_back(&it);
+  // By their id where all have one of their own; cuts, ends of cuts and others by all that they say.
+  const auto has_ids = [](const Json::Array& list) {
+    std::set<std::string> ids;
+    return std::ranges::all_of(list, [&](const Json& it) { return !key_of(it).empty() && ids.insert(key_of(it)).second; });
+  };
+  const bool by_id = has_ids(*old_list) && has_ids(*new_list);
+  const auto by_key = [&](const Json::Array& list) {
+    std::map<std::string, const Json*> out;
+    for (const Json& it : list) out[by_id ? key_of(it) : text_of_json(it)] = &it;
     return out;
   };
   const auto then = by_key(*old_list), now = by_key(*new_list);
-  for (const auto& [key, elements] : then) {
+  for (const auto& [key, element] : then) {
     const auto at = now.find(key);
     if (at == now.end()) {
-      for (const Json* it : elements) to.push_back("changed: " + where + ": " + label_of(*it) + " is gone: " + text_of_json(*it));
-    } else if (elements.size() == 1 && at->second.size() == 1) {
-      add_changes(where + " " + label_of(*elements.front()), *elements.front(), *at->second.front(), to);
-    } else if (elements.size() != at->second.size()) {
-      to.push_back("changed: " + where + ": " + key + " is there " + std::to_string(at->second.size()) + " times, not " + std::to_string(elements.size()));
+      to.push_back("changed: " + where + ": " + label_of(*element) + " is gone: " + text_of_json(*element));
+    } else {
+      add_changes(where + " " + label_of(*element), *element, *at->second, to);
     }
   }
-  for (const auto& [key, elements] : now)
-    if (!then.contains(key))
-      for (const Json* it : elements) to.push_back("changed: " + where + ": " + label_of(*it) + " is new: " + text_of_json(*it));
+  for (const auto& [key, element] : now)
+    if (!then.contains(key)) to.push_back("changed: " + where + ": " + label_of(*element) + " is new: " + text_of_json(*element));
 }
 
 // ---- what a root changes ---------------------------------------------------------------------------------------------
@@ -214,6 +233,13 @@ Result<Json> body_of(ByteView payload, DocumentType type) {
   if (auto* members = std::get_if<Json::Object>(&out.value))
     std::erase_if(*members,
                   [](const Json::Member& it) { return it.first == "version" || it.first == "issued" || it.first == "expires" || it.first == "hq_time_most"; });
+  return out;
+}
+
+template <class Document>
+Result<std::vector<std::string>> changes_in(DocumentType type, const Document& before, const Document& after) {
+  std::vector<std::string> out;
+  add_changes(std::string(name_of(type)), TRY(body_of(format(before), type)), TRY(body_of(format(after), type)), out);
   return out;
 }
 
@@ -309,9 +335,8 @@ Result<std::vector<std::string>> describe_publication(const DraftFile& draft, co
     old = TRY(within("what is in force", open(draft.before, draft.directory_keys)));
     TRY(check_before(draft, roots, "mesh", old.mesh.header, next.mesh.header, now_ms, out));
     TRY(check_before(draft, roots, "directory", old.directory.header, next.directory.header, now_ms, out));
-    add_changes("mesh", TRY(body_of(format(old.mesh), DocumentType::mesh)), TRY(body_of(format(next.mesh), DocumentType::mesh)), changes);
-    add_changes("directory", TRY(body_of(format(old.directory), DocumentType::directory)), TRY(body_of(format(next.directory), DocumentType::directory)),
-                changes);
+    changes = TRY(changes_of(old.mesh, next.mesh));
+    for (std::string& it : TRY(changes_of(old.directory, next.directory))) changes.push_back(std::move(it));
   } else if (next.mesh.header.version != 1 || next.directory.header.version != 1 || draft.version.value != 1) {
     return fail(Fault::not_authentic, "the draft does not have what it follows");
   }
@@ -351,31 +376,23 @@ Result<std::vector<std::string>> describe_publication(const DraftFile& draft, co
 
 // ---- the draft file --------------------------------------------------------------------------------------------------
 Result<DraftFile> read_draft_file(ByteView text) {
-  const Json json = TRY(parse_json(text, draft_bytes_most, draft_values_most));
-  ObjectReader::Problem problem;
-  ObjectReader from(json, "", problem);
-  const std::string format = from.text("format", 1, 64);
-  if (problem.any()) return fail(Fault::malformed, "not a draft: " + problem.text);
-  if (format != draft_format) return fail(Fault::unsupported, "not a draft that this version knows");
-  DraftFile out;
-  out.realm = from.id<RealmId>("realm");
-  from.each_object("roots", roots_most, [&](ObjectReader& it) { out.roots.push_back(it.base64("envelope", 1, envelope_bytes_most(DocumentType::root))); });
-  out.version.value = from.number("version", 0, json_integer_most);
-  out.snapshot_days = static_cast<std::uint32_t>(from.number("snapshot_days", 0, 3650));
-  out.freshness_hours = static_cast<std::uint32_t>(from.number("freshness_hours", 0, 8760));
-  using enum DocumentType;
-  read_documents(from, "documents", {root, mesh, directory, DocumentType::epochs, DocumentType::grants}, out.documents);
-  read_documents(from, "before", {mesh, directory, DocumentType::epochs}, out.before);
-  from.each_object("directory_keys", 2, [&](ObjectReader& it) {
-    const Epoch generation{static_cast<std::uint32_t>(it.number("generation", 1, UINT32_MAX))};
-    auto key = crypto::EpochKey::from(it.base64("key", crypto::EpochKey::size, crypto::EpochKey::size));
-    if (key) out.directory_keys.put(directory_library, generation, std::move(*key));
-  });
-  from.done();
-  if (problem.any()) return fail(Fault::malformed, "draft: " + problem.text);
-  if (out.documents.empty()) return fail(Fault::malformed, "draft: there is nothing in it");
+  DraftFile out = TRY(read_file_of<DraftFile>(text, draft_bytes_most, draft_format, "a draft", [](ObjectReader& from, DraftFile& to) {
+    from.each_object("roots", roots_most, [&](ObjectReader& it) { to.roots.push_back(it.base64("envelope", 1, envelope_bytes_most(DocumentType::root))); });
+    to.version.value = from.number("version", 0, json_integer_most);
+    to.snapshot_days = static_cast<std::uint32_t>(from.number("snapshot_days", 0, 3650));
+    to.freshness_hours = static_cast<std::uint32_t>(from.number("freshness_hours", 0, 8760));
+    using enum DocumentType;
+    read_documents(from, "documents", {root, mesh, directory, epochs, grants}, to.documents);
+    read_documents(from, "before", {mesh, directory, epochs}, to.before);
+    from.each_object("directory_keys", 2, [&](ObjectReader& it) {
+      const Epoch generation{static_cast<std::uint32_t>(it.number("generation", 1, UINT32_MAX))};
+      auto key = crypto::EpochKey::from(it.base64("key", crypto::EpochKey::size, crypto::EpochKey::size));
+      if (key) to.directory_keys.put(directory_library, generation, std::move(*key));
+    });
+  }));
+  if (out.documents.empty()) return fail(Fault::malformed, "a draft: there is nothing in it");
   if (out.is_root() ? out.documents.size() != 1 || !out.before.empty() || out.version.value != 0 : out.version.value == 0)
-    return fail(Fault::malformed, "draft: a root stands alone");
+    return fail(Fault::malformed, "a draft: a root stands alone");
   return out;
 }
 
@@ -396,6 +413,9 @@ Bytes write_draft_file(const DraftFile& it) {
   out.push_back('\n');
   return out;
 }
+
+Result<std::vector<std::string>> changes_of(const Mesh& before, const Mesh& after) { return changes_in(DocumentType::mesh, before, after); }
+Result<std::vector<std::string>> changes_of(const Directory& before, const Directory& after) { return changes_in(DocumentType::directory, before, after); }
 
 Result<Root> root_of(const DraftFile& draft) { return TRY(chain_of(draft)).back(); }
 
@@ -420,25 +440,16 @@ Result<std::vector<std::string>> describe(const DraftFile& draft, std::int64_t n
 
 // ---- signatures ------------------------------------------------------------------------------------------------------
 Result<SignaturesFile> read_signatures_file(ByteView text) {
-  const Json json = TRY(parse_json(text, signatures_bytes_most, draft_values_most));
-  ObjectReader::Problem problem;
-  ObjectReader from(json, "", problem);
-  const std::string format = from.text("format", 1, 64);
-  if (problem.any()) return fail(Fault::malformed, "no signatures: " + problem.text);
-  if (format != signatures_format) return fail(Fault::unsupported, "no signatures that this version knows");
-  SignaturesFile out;
-  out.realm = from.id<RealmId>("realm");
-  from.each_object("signatures", documents_most, [&](ObjectReader& it) {
-    MadeSignature& one = out.signatures.emplace_back();
-    one.document = it.text("document", 1, 64);
-    one.payload_sha256 = it.id<Digest>("payload_sha256");
-    one.signature.key = it.id<crypto::VerifyKey>("key");
-    const Bytes signature = it.base64("sig", crypto::Signature::size, crypto::Signature::size);
-    if (signature.size() == crypto::Signature::size) one.signature.signature = *crypto::Signature::from(signature);
+  return read_file_of<SignaturesFile>(text, signatures_bytes_most, signatures_format, "signatures", [](ObjectReader& from, SignaturesFile& to) {
+    from.each_object("signatures", documents_most, [&](ObjectReader& it) {
+      MadeSignature& one = to.signatures.emplace_back();
+      one.document = it.text("document", 1, 64);
+      one.payload_sha256 = it.id<Digest>("payload_sha256");
+      one.signature.key = it.id<crypto::VerifyKey>("key");
+      const Bytes signature = it.base64("sig", crypto::Signature::size, crypto::Signature::size);
+      if (signature.size() == crypto::Signature::size) one.signature.signature = *crypto::Signature::from(signature);
+    });
   });
-  from.done();
-  if (problem.any()) return fail(Fault::malformed, "signatures: " + problem.text);
-  return out;
 }
 
 Bytes write_signatures_file(const SignaturesFile& it) {

@@ -46,6 +46,10 @@ Result<std::vector<Lack>> lacking(const DraftFile& draft);
 /// denied (one of the policy's own tests fails), malformed.
 Result<std::vector<std::string>> describe(const DraftFile& draft, std::int64_t now_ms);
 
+/// A line for each member of the document that is new, gone or other than before; not of its version and dates. Fault: over_limit.
+Result<std::vector<std::string>> changes_of(const Mesh& before, const Mesh& after);
+Result<std::vector<std::string>> changes_of(const Directory& before, const Directory& after);
+
 /// One signature over one of the documents.
 struct MadeSignature {
   std::string document;

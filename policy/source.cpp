@@ -13,7 +13,6 @@
 namespace dozo::policy {
 namespace {
 
-constexpr std::int64_t japan_s = 9 * 60 * 60;
 constexpr std::size_t source_bytes_most = 16U << 20;
 
 /// One table of the source, whose keys are asked for one by one. Mistakes are collected, and reading goes on with empty values.

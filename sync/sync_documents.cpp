@@ -67,8 +67,8 @@ bool Sync::Body::hear(const NodeId& from, Peer&, DocumentsWanted&& it) {
   if (!authoriser_.knows(from)) return false;
   // Each want is read and hashed: one that comes twice is no question.
   std::set<std::tuple<std::string_view, std::uint64_t, Digest>> asked;
-  // Of one number there are seldom two: each is read and hashed, and may be large.
-  constexpr std::size_t of_one_number_most = 4;
+  // Each is read and hashed, and may be large. Of one number an honest peer wants one for each freshness that it has staged, and the one in force.
+  constexpr std::size_t of_one_number_most = 8;
   std::map<std::pair<std::string_view, std::uint64_t>, std::size_t> numbers;
   for (const DocumentWant& want : it.wants)
     if (!asked.emplace(want.name, want.version, want.sha256.value_or(Digest{})).second || ++numbers[{want.name, want.version}] > of_one_number_most)

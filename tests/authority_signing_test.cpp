@@ -347,6 +347,11 @@ TEST_CASE_FIXTURE(Ceremony, "signing: whatever a draft changes is shown, also wh
   says(with([](policy::Mesh& it) { it.lifts.push_back({crypto::SigningKey::generate().public_key(), 9}); }), "changed: mesh lifts: [");
   says(with([](policy::Mesh& it) { it.stops.push_back({{}, 0, 0, "quietly"}), it.stops.front().whom.realm = true; }), "quietly");
   says(with([](policy::Mesh& it) { it.libraries.front().duty.copies = 1; }), "duty copies: 2 becomes 1");
+  const auto cut = [](policy::Mesh& it, std::uint8_t second) {
+    const NodeId node = it.nodes.front().keys.id;
+    it.libraries.front().cuts = {{{1}, node, {{node, *IncarnationId::from(Bytes(16, 1)), {7}, {}}, {node, *IncarnationId::from(Bytes(16, 2)), {second}, {}}}}};
+  };
+  says(with([&](policy::Mesh& it) { cut(it, 5); }), "cut: what node ");
   says(with([](policy::Mesh& it) { it.header.expires_s += 365 * policy::day_s; }), "mesh 2 from ");
 
   // What the custodian's machine does not sign at all.
@@ -395,4 +400,31 @@ TEST_CASE_FIXTURE(Ceremony, "signing: a root that would move every clock is not 
   it->documents["root"] = policy::unsigned_envelope(policy::DocumentType::root, "root", policy::format(next));
   spill(at("draft"), std::string(text_of(policy::write_draft_file(*it))));
   refused(4, "ahead of this machine's clock", signing("root-1"));
+}
+
+// A review by reading saw that of two ends of one node in a cut neither would have been shown: they were told apart by the node alone.
+TEST_CASE("signing: what is changed in a list is shown, also where its elements share an id") {
+  REQUIRE(crypto::start());
+  const auto key = [](std::uint8_t number) { return *IncarnationId::from(Bytes(16, number)); };
+  policy::Mesh before;
+  const NodeId node = *NodeId::from(Bytes(16, 9));
+  before.libraries.emplace_back();
+  before.libraries.front().cuts = {{{1}, node, {{node, key(1), {7}, {}}, {node, key(2), {8}, {}}}}};
+  policy::Mesh after = before;
+  CHECK(policy::changes_of(before, after)->empty());
+  after.libraries.front().cuts.front().ends[1].sequence = {800};
+  std::string all;
+  const auto changed = policy::changes_of(before, after);
+  REQUIRE(changed);
+  for (const std::string& line : *changed) all += line + "\n";
+  INFO(all);
+  CHECK(all.find("800") != std::string::npos);
+  policy::Directory then, now;
+  then.permits = {{"a", {}, {}, {}, {}, {}, {policy::Action::read}, {}, {}, 0, 0}};
+  now = then;
+  now.permits.front().until_s = 5;
+  const auto lines = policy::changes_of(then, now);
+  REQUIRE(lines);
+  REQUIRE(lines->size() == 1);
+  CHECK(lines->front() == "changed: directory permits a until: 5 is new");
 }

@@ -621,6 +621,28 @@ TEST_CASE_FIXTURE(Fixture, "engine: a suspended person works nowhere, what comes
   REQUIRE(head.save("works", {"again"}));
 }
 
+TEST_CASE_FIXTURE(Fixture, "engine: a unit with most of the realm's people is stopped for hours, one of them for days") {
+  constexpr std::int64_t hour_ms = 3'600'000;
+  hq.publish(writable() + "[[person]]\nname = \"mori\"\nshown = \"森\"\nposts = [{ post = \"clerk\" }]\n");
+  Site head(hq, "head");
+  head.hear(hq.last);
+  Stopped whom;
+  bool most = true;
+  SUBCASE("all who hold a post there") { whom.orgs = {"roads"}; }
+  SUBCASE("one of two") {
+    whom.people = {hq.person("mori")};
+    most = false;
+  }
+  hq.now_s = head.now.wall_ms / 1000;
+  REQUIRE(std::get<node::local::Offered>(head.ask(node::local::OfferRequest{{hq.suspend(0, 1, whom, 14 * 24)}})).refused.empty());
+  const auto is_stopped = [&] { return head.engine->realm().stopped(head.now.wall_ms).people.contains(hq.person("mori")); };
+  CHECK(is_stopped());
+  head.pass(3 * hour_ms);
+  CHECK(is_stopped());
+  head.pass(2 * hour_ms);
+  CHECK(is_stopped() == !most);
+}
+
 TEST_CASE_FIXTURE(Fixture, "engine: in a library or realm that is stopped nobody works, and all goes on when that ends") {
   Site head(hq, "head");
   head.hear(hq.last);

@@ -182,6 +182,23 @@ TEST_CASE_FIXTURE(DecideFixture, "decide: a rule about a unit is about those bel
   CHECK_FALSE(allowed([](Request& it) { it.org = "kinki"; }));
 }
 
+TEST_CASE_FIXTURE(DecideFixture, "decide: a directory whose units are above each other in a circle, or that has dates the wrong way round, is not read") {
+  directory.header = {hq.realm, 1, 1, 2};
+  REQUIRE(parse_directory(format(directory)));
+  const auto refused = [&](const std::function<void(Directory&)>& change, const std::string& why) {
+    Directory it = directory;
+    change(it);
+    const auto read = parse_directory(format(it));
+    REQUIRE(!read);
+    CHECK(read.error().fault == Fault::malformed);
+    CHECK_MESSAGE(read.error().text.find(why) != std::string::npos, read.error().text);
+  };
+  refused([](Directory& it) { it.orgs.front().parent = it.orgs.front().id; }, "in a circle");
+  refused([](Directory& it) { it.orgs.push_back({"a", "a", "b"}), it.orgs.push_back({"b", "b", "a"}); }, "in a circle");
+  refused([](Directory& it) { it.orgs.front().parent = "nowhere"; }, "not there");
+  refused([](Directory& it) { it.people.front().tenures = {{"clerk", 200, 100}}; }, "before it begins");
+}
+
 TEST_CASE_FIXTURE(DecideFixture, "decide: nothing above a library's ceiling is written there, whatever permits it") {
   directory.labels = {{1, "care"}, {2, "strict"}};
   const auto write = [&](std::optional<std::uint32_t> label, Action action = Action::write) {

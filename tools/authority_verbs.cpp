@@ -167,7 +167,7 @@ Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& 
   const std::vector<PolicyVersion> versions = directory.versions();
   for (std::size_t i = versions.size(); i-- > 1;) {
     const policy::Publication older = TRY(directory.publication(versions[i - 1]));
-    TRY(ask_for<local::Offered>(common, local::OfferRequest{{older.at("snapshot"), older.at("mesh"), older.at("directory")}}));
+    for (const char* name : {"snapshot", "mesh", "directory"}) TRY(ask_for<local::Offered>(common, local::OfferRequest{{older.at(name)}}));
   }
   return offered.policy;
 }
