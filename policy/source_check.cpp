@@ -178,24 +178,23 @@ class Checker {
 
   /// Two posts of one person are one holder: it is about persons.
   void check_holders(const SourceRole& role) {
-    std::set<std::int64_t> moments{0};
-    const auto holds = [&](const SourcePerson& who, std::int64_t at_s) {
-      return std::any_of(who.tenures.begin(), who.tenures.end(), [&](const Tenure& it) {
-        const auto post = std::find_if(source_.posts.begin(), source_.posts.end(), [&](const Post& one) { return one.id == it.post; });
-        return post != source_.posts.end() && has(post->roles, role.id) && at_s >= it.from_s && (it.until_s == 0 || at_s < it.until_s);
-      });
-    };
+    std::set<std::string> posts;
+    for (const Post& it : source_.posts)
+      if (has(it.roles, role.id)) posts.insert(it.id);
+    std::vector<std::pair<const SourcePerson*, const Tenure*>> held;
+    std::set<std::int64_t> moments;
     for (const SourcePerson& who : source_.people)
-      for (const Tenure& it : who.tenures) moments.insert(it.from_s);
+      for (const Tenure& it : who.tenures)
+        if (posts.contains(it.post)) held.emplace_back(&who, &it), moments.insert(it.from_s);
     for (const std::int64_t at_s : moments) {
+      std::vector<const SourcePerson*> holders;
+      for (const auto& [who, it] : held)
+        if (at_s >= it->from_s && (it->until_s == 0 || at_s < it->until_s) && (holders.empty() || holders.back() != who)) holders.push_back(who);
+      if (holders.size() <= role.most) continue;
       std::string names;
-      std::size_t count = 0;
-      const SourcePerson* last = nullptr;
-      for (const SourcePerson& who : source_.people)
-        if (holds(who, at_s)) ++count, names += (names.empty() ? "" : ", ") + who.name, last = &who;
-      if (count <= role.most) continue;
-      return wrong(last->line, "the role " + role.id + " is held by " + std::to_string(count) + " persons at a time (" + names + "), and may be by " +
-                                   std::to_string(role.most));
+      for (const SourcePerson* who : holders) names += (names.empty() ? "" : ", ") + who->name;
+      return wrong(holders.back()->line, "the role " + role.id + " is held by " + std::to_string(holders.size()) + " persons at a time (" + names +
+                                             "), and may be by " + std::to_string(role.most));
     }
   }
 
