@@ -75,6 +75,7 @@ class Engine::Body {
   Result<local::Answer> answer(const local::ExplainRequest& request, Now now);
   Result<local::Answer> answer(const local::WhoCanRequest& request, Now now);
   Result<local::Answer> answer(const local::SubjectsRequest& request, Now now);
+  Result<local::Answer> answer(const local::UnitRequest& request, Now now);
   Result<local::Answer> answer(const local::HeadsRequest& request, Now now);
   Result<local::Answer> answer(const local::DocumentsRequest&, Now now);
   Result<local::Answer> answer(const local::EndSessionRequest&, Now now);

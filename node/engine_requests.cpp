@@ -313,7 +313,7 @@ Result<local::Answer> Engine::Body::answer(const local::OfferRequest& request, N
 }
 
 Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request, Now now) {
-  const auto policy = realm_->policy();
+  const auto policy = realm_->live();
   if (!policy || policy->directory() == nullptr)
     return fail(Fault::unavailable, "this node cannot read who is who: it has no policy with a directory that it can open");
   const crypto::SessionCertificate claimed = TRY(crypto::read_certificate(request.certificate));
@@ -435,6 +435,46 @@ Result<local::Answer> Engine::Body::answer(const local::SubjectsRequest& request
       return fail(Fault::not_found, "no post of the policy has the role: " + name);
   for (policy::Held& held : realm_->trust().documents())
     if (held.type == policy::DocumentType::suspend) out.suspensions.push_back(std::move(held.envelope));
+  return out;
+}
+
+Result<local::Answer> Engine::Body::answer(const local::UnitRequest& request, Now) {
+  local::Unit out;
+  const policy::Trust& trust = realm_->trust();
+  if (request.unit.empty()) {
+    for (policy::Held& held : trust.unlisted())
+      if (held.type == policy::DocumentType::org) out.envelopes.push_back(std::move(held.envelope));
+    return out;
+  }
+  const policy::DocumentSet* set = trust.current();
+  if (set == nullptr) return fail(Fault::unavailable, "this node has no policy yet");
+  const policy::Delegation* delegation = set->mesh.delegation(request.unit);
+  if (delegation == nullptr) return fail(Fault::not_found, "headquarters delegates nothing to a unit \"" + request.unit + "\"");
+  if (realm_->policy()->directory() == nullptr) return fail(Fault::denied, "this node cannot open the directory: it does not know units and people");
+  out.keys = delegation->keys.keys;
+  out.threshold = delegation->keys.threshold;
+  const std::string name = policy::org_name(request.unit);
+  if (const auto listed = set->orgs.find(name); listed != set->orgs.end()) {
+    out.listed = listed->second.header.version;
+    out.newest = policy::format(TRY(policy::open_org(listed->second, realm_->keys())));
+  }
+  const auto ahead = trust.orgs_ahead();
+  if (const auto at = ahead.find(name); at != ahead.end()) out.newest = policy::format(TRY(policy::open_org(at->second, realm_->keys())));
+  if (!request.plain.empty()) {
+    const policy::OrgDocument plain = TRY(policy::parse_org(request.plain));
+    if (plain.header.realm != realm_->id() || plain.org != request.unit) return fail(Fault::denied, "the document is of another realm or unit");
+    const policy::SealedOrg sealed =
+        policy::seal_org(plain, set->directory.generation, *realm_->keys().find(policy::directory_library, set->directory.generation));
+    TRY(realm_->judge_org(sealed));
+    out.sealed = policy::format(sealed);
+  }
+  if (!request.envelope.empty()) {
+    const policy::Envelope envelope = TRY(policy::read_envelope(request.envelope));
+    if (envelope.name != name) return fail(Fault::denied, "that is " + envelope.name + ", not " + name);
+    const policy::SealedOrg sealed = TRY(policy::parse_sealed_org(envelope.payload));
+    TRY(realm_->judge_org(sealed));
+    out.plain = policy::format(TRY(policy::open_org(sealed, realm_->keys())));
+  }
   return out;
 }
 

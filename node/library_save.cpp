@@ -290,8 +290,14 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   record.ops = std::move(operations.ops);
   if (!it.rights_.allows(policy->version(), record.device, record)) {
     const std::string reason = policy->may_write(record.device, it.id_) ? it.rights_.decide(policy->version(), record).reason : "this node may not write there";
+    const auto live = it.context_.realm.live();
+    if (live != policy && live->decide(request_of(record)).allowed)
+      return fail(Fault::denied, "the unit's administrators allow that, and headquarters has not listed it yet: it counts from the next publication on");
     return fail(Fault::denied, reason);
   }
+  // Whom the unit has taken something from since writes no more here, also before headquarters says so.
+  if (const auto live = it.context_.realm.live(); live != policy && !live->decide(request_of(record)).allowed)
+    return fail(Fault::denied, "the unit's administrators have ended that: " + live->decide(request_of(record)).reason);
   FixedBytes<32, struct store::BlindTag> blind;
   crypto::random_bytes(blind.bytes);
   const store::SignedRecord made = TRY(store::sign(record, capacity.certificate, *capacity.key, blind));

@@ -6,7 +6,7 @@
 namespace dozo::node::local {
 
 using archive::capped;
-inline constexpr std::size_t path_most = 8192, text_most = 4096, name_most = 1024, rows_most = 16'384;
+inline constexpr std::size_t path_most = 8192, text_most = 4096, name_most = 1024, rows_most = 16'384, unit_bytes_most = 6U << 20;
 
 template <class A>
 void serialize(A&, StatusRequest&) {}
@@ -142,6 +142,11 @@ void serialize(A& a, SubjectsRequest& r) {
 template <class A>
 void serialize(A& a, HeadsRequest& r) {
   a(r.node, r.person);
+}
+
+template <class A>
+void serialize(A& a, UnitRequest& r) {
+  a(capped<name_most>(r.unit), capped<unit_bytes_most>(r.plain), capped<unit_bytes_most>(r.envelope));
 }
 
 template <class A>
@@ -284,6 +289,11 @@ void serialize(A& a, Subjects& r) {
 }
 template <class A>
 void serialize(A& a, Documents& r) {
+  blobs(a, r.envelopes);
+}
+template <class A>
+void serialize(A& a, Unit& r) {
+  a(capped<32>(r.keys), r.threshold, r.listed, capped<unit_bytes_most>(r.newest), capped<unit_bytes_most>(r.plain), capped<unit_bytes_most>(r.sealed));
   blobs(a, r.envelopes);
 }
 

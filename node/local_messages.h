@@ -14,10 +14,11 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "crypto/identity.h"
 
 namespace dozo::node::local {
 
-inline constexpr std::uint16_t protocol_version = 6;
+inline constexpr std::uint16_t protocol_version = 7;
 inline constexpr std::size_t read_bytes_most = 1U << 20;      ///< of one Read
 inline constexpr std::size_t message_bytes_most = 40U << 20;  ///< of one request or answer
 
@@ -132,10 +133,17 @@ struct HeadsRequest {
 };
 /// The documents held, newest of each, for taking elsewhere.
 struct DocumentsRequest {};
+/// For a unit's administrators, who sign what is sealed with keys of the node. `plain`: a document to be judged and sealed; `envelope`: one to be opened and
+/// judged; neither: what there is. Without a unit: what units have signed that no policy lists yet.
+struct UnitRequest {
+  std::string unit;
+  Bytes plain, envelope;
+};
 
-using Request = std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
-                             ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest,
-                             DocumentsRequest, EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest, TagRequest, WhoCanRequest, SubjectsRequest>;
+using Request =
+    std::variant<StatusRequest, PeersRequest, LibrariesRequest, ReplicasRequest, ListRequest, LogRequest, PutRequest, MoveRequest, RemoveRequest,
+                 ConflictsRequest, ResolveRequest, StatRequest, ReadRequest, OfferRequest, SessionRequest, ExplainRequest, HeadsRequest, DocumentsRequest,
+                 EndSessionRequest, CommitRequest, DiffRequest, RestoreRequest, TagRequest, WhoCanRequest, SubjectsRequest, UnitRequest>;
 
 // ---- answers ---------------------------------------------------------------------------------------------------------
 struct Refusal {
@@ -296,9 +304,18 @@ struct Heads {
 struct Documents {
   std::vector<Bytes> envelopes;
 };
+struct Unit {
+  std::vector<crypto::VerifyKey> keys;  ///< that sign for it
+  std::uint32_t threshold{};
+  std::uint64_t listed{};        ///< the version that the policy in force lists; 0: none
+  Bytes newest;                  ///< the newest that is known, plain; empty: none
+  Bytes plain;                   ///< of the one that was to be opened
+  Bytes sealed;                  ///< payload to be signed, of the one that was to be sealed
+  std::vector<Bytes> envelopes;  ///< without a unit
+};
 
 using Answer = std::variant<Done, Refusal, Status, Peers, Libraries, Replicas, Listing, Log, Progress, Saved, Conflicts, Stat, Data, Offered, Explained, Heads,
-                            Documents, Differences, Able, Subjects>;
+                            Documents, Differences, Able, Subjects, Unit>;
 
 Bytes encode_request(const Request& request);
 Result<Request> decode_request(ByteView bytes);

@@ -46,9 +46,7 @@ sync::DocumentVersions Objects::versions(Now) const {
   if (!versions_) {
     const policy::Trust& trust = realm_.trust();
     crypto::Sha256 suspensions;
-    for (const policy::Held& held : trust.documents()) {
-      if (held.type == policy::DocumentType::suspend) suspensions.update(held.sha256.view());
-    }
+    for (const policy::Held& held : trust.unlisted()) suspensions.update(held.sha256.view());
     versions_ = sync::DocumentVersions{trust.root().version, trust.version().value, trust.freshness() != nullptr ? trust.freshness()->header.version : 0,
                                        suspensions.finish()};
   }
@@ -82,9 +80,7 @@ std::optional<Bytes> Objects::document(const sync::DocumentWant& want) const {
 
 std::vector<Bytes> Objects::suspensions(Now) const {
   std::vector<Bytes> out;
-  for (policy::Held& held : realm_.trust().documents()) {
-    if (held.type == policy::DocumentType::suspend) out.push_back(std::move(held.envelope));
-  }
+  for (policy::Held& held : realm_.trust().unlisted()) out.push_back(std::move(held.envelope));
   return out;
 }
 

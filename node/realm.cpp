@@ -1,5 +1,7 @@
 #include "node/realm.h"
 
+#include "policy/delegation.h"
+
 #include <fmt/format.h>
 #include <algorithm>
 #include <array>
@@ -8,6 +10,13 @@
 
 namespace dozo::node {
 namespace {
+
+/// As far as the keys go: one that does not open is known by its mesh alone.
+std::shared_ptr<const policy::Policy> opened_policy(PolicyVersion version, const policy::Mesh& mesh, const policy::SealedDirectory& directory,
+                                                    const std::map<std::string, policy::SealedOrg>& orgs, const policy::KeyRing& keys) {
+  if (auto opened = policy::open_policy(version, mesh, directory, orgs, keys)) return std::make_shared<policy::Policy>(std::move(*opened));
+  return std::make_shared<policy::Policy>(version, mesh, std::nullopt);
+}
 
 store::DocumentKey document_key(const policy::Held& held) { return {std::string(policy::name_of(held.type)), held.name, held.version}; }
 
@@ -111,10 +120,9 @@ Result<void> Realm::judge(const policy::DocumentSet& set) {
     if (Result<policy::KeyRing> opened = policy::open_grants(node_keys_.seal, *set.grants, set.epochs)) out.granted = std::move(*opened);
   }
   const bool is_granted = out.granted.find(policy::directory_library, set.directory.generation) != nullptr;
-  Result<policy::Directory> directory = policy::open_directory(set.directory, is_granted ? out.granted : keys_);
-  if (!directory && directory.error().fault != Fault::not_found) return std::unexpected(std::move(directory.error()));
-  if (directory) {
-    out.policy = std::make_shared<policy::Policy>(set.version, set.mesh, std::move(*directory));
+  policy::Policy opened = TRY(policy::open_policy(set.version, set.mesh, set.directory, set.orgs, is_granted ? out.granted : keys_));
+  if (opened.directory() != nullptr) {
+    out.policy = std::make_shared<policy::Policy>(std::move(opened));
     const std::size_t failing = out.policy->failing_tests().size();
     if (failing != 0)
       return fail(Fault::denied, std::to_string(failing) + " of the policy's own tests fail here: HQ must look at it with \"dozo policy check\"");
@@ -123,10 +131,39 @@ Result<void> Realm::judge(const policy::DocumentSet& set) {
   return {};
 }
 
+Result<void> Realm::judge_org(const policy::SealedOrg& org) const {
+  const policy::DocumentSet* set = trust_.current();
+  if (set == nullptr) return {};
+  auto orgs = set->orgs;
+  orgs.insert_or_assign(policy::org_name(org.org), org);
+  TRY(policy::open_policy(set->version, set->mesh, set->directory, orgs, keys_));
+  return {};
+}
+
+std::shared_ptr<const policy::Policy> Realm::live() const {
+  const policy::DocumentSet* set = trust_.current();
+  if (live_ || set == nullptr) return live_ ? live_ : policies_.newest();
+  live_ = policies_.newest();
+  auto orgs = set->orgs;
+  for (auto& [name, org] : trust_.orgs_ahead()) {
+    const policy::Delegation* delegation = set->mesh.delegation(org.org);
+    if (delegation == nullptr || !std::ranges::binary_search(delegation->nodes, node_keys_.id)) continue;
+    auto with = orgs;
+    with.insert_or_assign(name, org);
+    // One that meets another unit's is headquarters' to settle.
+    if (auto opened = policy::open_policy(set->version, set->mesh, set->directory, with, keys_)) {
+      orgs = std::move(with);
+      live_ = std::make_shared<policy::Policy>(std::move(*opened));
+    }
+  }
+  return live_;
+}
+
 void Realm::believe(policy::Trust trust) {
   trust_ = std::move(trust);
   stops_at_.reset();
   trust_.set_check([this](const policy::DocumentSet& set) { return judge(set); });
+  trust_.set_check_org([this](const policy::SealedOrg& org) { return judge_org(org); });
   trust_.set_most_people([this](const policy::Stopped& whom) {
     const auto policy = policies_.newest();
     if (!policy || policy->directory() == nullptr) return false;
@@ -151,9 +188,7 @@ void Realm::take_in_force() {
   }
   std::shared_ptr<const policy::Policy> policy = judged ? judged->policy : nullptr;
   if (!policy) {
-    std::optional<policy::Directory> directory;
-    if (Result<policy::Directory> opened = policy::open_directory(set->directory, keys_)) directory = std::move(*opened);
-    policy = std::make_shared<policy::Policy>(set->version, set->mesh, std::move(directory));
+    policy = opened_policy(set->version, set->mesh, set->directory, set->orgs, keys_);
   }
   policies_.drop_above(set->version);
   const std::vector<PolicyVersion> known = policies_.versions();
@@ -163,6 +198,7 @@ void Realm::take_in_force() {
     std::copy_if(known.begin(), known.end(), std::inserter(needed_, needed_.end()), [&](PolicyVersion version) { return version < set->version; });
   }
   policies_.put(std::move(policy));
+  live_.reset();
   stops_at_.reset();  // who holds a post may be another now
   open_directories();
   take_past();
@@ -173,9 +209,9 @@ void Realm::open_directories() {
   for (const PolicyVersion version : policies_.versions()) {
     const auto policy = policies_.at(version);
     const auto known = policy->directory() == nullptr ? past_.at(version) : std::nullopt;
-    if (!known || known->directory == nullptr) continue;
-    Result<policy::Directory> opened = policy::open_directory(*known->directory, keys_);
-    if (opened) policies_.put(std::make_shared<policy::Policy>(version, policy->mesh(), std::move(*opened)));
+    if (!known) continue;
+    auto opened = opened_policy(version, *known->mesh, *known->directory, known->orgs, keys_);
+    if (opened->directory() != nullptr) policies_.put(std::move(opened));
   }
 }
 
@@ -183,12 +219,8 @@ void Realm::take_past() {
   for (auto it = needed_.begin(); it != needed_.end();) {
     const PolicyVersion version = *it;
     const auto old = past_.complete(version) && !policies_.at(version) ? past_.at(version) : std::nullopt;
-    if (old && old->mesh != nullptr) {
-      std::optional<policy::Directory> directory;
-      if (old->directory != nullptr) {
-        if (Result<policy::Directory> opened = policy::open_directory(*old->directory, keys_)) directory = std::move(*opened);
-      }
-      policies_.put(std::make_shared<policy::Policy>(version, *old->mesh, std::move(directory)));
+    if (old) {
+      policies_.put(opened_policy(version, *old->mesh, *old->directory, old->orgs, keys_));
     }
     it = policies_.at(version) ? needed_.erase(it) : std::next(it);
   }

@@ -45,6 +45,11 @@ class Realm {
   const policy::Trust& trust() const { return trust_; }
   std::shared_ptr<const policy::Policy> policy() const { return policies_.newest(); }                             ///< null before the first
   std::shared_ptr<const policy::Policy> policy_at(PolicyVersion version) const { return policies_.at(version); }  ///< null: not known here
+  /// What this node goes by for those who work at it: the policy in force, and what units of which it is a node have signed since. Only ever used to allow
+  /// less, or who begins a session: what is written is judged by the policy that it names. Null before the first policy.
+  std::shared_ptr<const policy::Policy> live() const;
+  /// That a unit stays within what is delegated to it, beside all that others say, as far as this node can read it. Faults: those of policy::open_policy.
+  Result<void> judge_org(const policy::SealedOrg& org) const;
   const policy::KeyRing& keys() const { return keys_; }
   /// With which a node signs: in the newest of the known policies that names it. Nothing: none does.
   std::optional<crypto::VerifyKey> key_of(const NodeId& node) const;
@@ -124,6 +129,7 @@ class Realm {
     std::optional<StoppedNow> stopped;
   };
   mutable std::optional<StopsAt> stops_at_;
+  mutable std::shared_ptr<const policy::Policy> live_;  ///< null: to be made anew
   const std::vector<policy::Stop>& stops_at(std::int64_t wall_ms) const;
   std::optional<std::int64_t> wall_ms_;
   std::int64_t issued_ms_ = 0;

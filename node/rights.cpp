@@ -16,14 +16,18 @@ bool PolicyRights::knows(PolicyVersion version) const {
 }
 
 policy::Decision PolicyRights::decide(PolicyVersion version, const store::Record& record) const {
-  policy::Request request;
-  request.person = record.person;
-  request.role = record.role;
-  request.node = record.device;
-  request.action = policy::Action::write;
-  request.library = record.library;
-  request.time_ms = store::time_ms(record.hlc);
-  return realm_.policy_at(version)->decide(request);
+  return realm_.policy_at(version)->decide(request_of(record));
+}
+
+policy::Request request_of(const store::Record& record) {
+  policy::Request out;
+  out.person = record.person;
+  out.role = record.role;
+  out.node = record.device;
+  out.action = policy::Action::write;
+  out.library = record.library;
+  out.time_ms = store::time_ms(record.hlc);
+  return out;
 }
 
 bool PolicyRights::allows(PolicyVersion version, const NodeId& sequencer, const store::Record& record) const {

@@ -22,6 +22,9 @@ class PolicyRights final : public store::Rights {
   const Realm& realm_;
 };
 
+/// What is asked of a policy about a record.
+policy::Request request_of(const store::Record& record);
+
 /// Under which name a record of this person (zero: of the node itself) stands in names and history: as people know the person, cut between characters, or
 /// the node's name. Empty: the policy names neither.
 std::string who_of(const policy::Policy& policy, const PersonId& person, const NodeId& device);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
-#include "policy/policy.h"
+#include "policy/delegation.h"
 
 namespace dozo::policy {
 namespace {
@@ -28,6 +28,7 @@ Result<Bytes> checked(DocumentType type, std::string_view name, Bytes payload) {
     case DocumentType::snapshot: TRY(parse_snapshot(payload)); break;
     case DocumentType::freshness: TRY(parse_freshness(payload)); break;
     case DocumentType::suspend: TRY(parse_suspend(payload)); break;
+    case DocumentType::org: TRY(parse_sealed_org(payload)); break;
   }
   return unsigned_envelope(type, name, payload);
 }
@@ -69,13 +70,18 @@ class Drafting {
     mesh_ = compiled_.mesh;
     TRY(epochs());
     TRY(mesh());
+    TRY(orgs());
     TRY(directory());
     TRY(grants());
     constexpr std::size_t listing_bytes = 320;  // as it stands in a snapshot
     TRY(check_size(DocumentType::snapshot, "snapshot", out_.documents.size() * listing_bytes, count(out_.documents.size(), "documents")));
     const Epoch generation = epochs_.find(directory_library)->epochs.back().epoch;
-    for (const Epoch it : {generation, before_ ? before_->directory.generation : generation})
-      out_.directory_keys.put(directory_library, it, keys_.find(directory_library, it)->copy());
+    std::set<Epoch> generations{generation, before_ ? before_->directory.generation : generation};
+    for (const Publication* from : {previous_, static_cast<const Publication*>(&out_.documents)})
+      if (from != nullptr)
+        for (const auto& [name, bytes] : *from)
+          if (is_org_name(name)) generations.insert(TRY(parse_sealed_org(TRY(read_envelope(bytes)).payload)).generation);
+    for (const Epoch it : generations) out_.directory_keys.put(directory_library, it, keys_.find(directory_library, it)->copy());
     return std::move(out_);
   }
 
@@ -238,11 +244,43 @@ class Drafting {
     return put(DocumentType::mesh, "mesh", TRY(mesh_payload(mesh_)), "");
   }
 
+  // ---- what units sign -----------------------------------------------------------------------------------------------
+  /// The newest of each that its delegation vouches for. What cannot be listed beside the rest ends the draft: who it is about decides.
+  Result<void> orgs() {
+    Directory directory = compiled_.directory;
+    for (const Delegation& delegation : mesh_.delegations) {
+      const std::string name = org_name(delegation.org);
+      std::optional<SealedOrg> newest;
+      std::vector<const Bytes*> offered;
+      if (previous_ != nullptr && previous_->contains(name)) offered.push_back(&previous_->at(name));
+      for (const Bytes& it : changes_.orgs) offered.push_back(&it);
+      for (const Bytes* bytes : offered) {
+        const Envelope envelope = TRY(read_envelope(*bytes));
+        if (envelope.name != name) continue;
+        if (!verify(envelope, delegation.keys)) {
+          out_.notes.push_back(name + ": one is left out, as it is not signed by the keys that this unit has now");
+          continue;
+        }
+        SealedOrg it = TRY(parse_sealed_org(envelope.payload));
+        if (it.header.realm != realm_ || it.org != delegation.org) return fail(Fault::not_authentic, name + ": of another realm or unit");
+        if (newest && it.header.version <= newest->header.version) continue;
+        newest = std::move(it);
+        out_.documents[name] = *bytes;
+      }
+      if (newest) orgs_.push_back(TRY(open_org(*newest, keys_)));
+    }
+    Mesh mesh = mesh_;
+    return join(mesh, directory, orgs_);
+  }
+
   // ---- directory -----------------------------------------------------------------------------------------------------
   Result<void> directory() {
     const Epoch generation = epochs_.find(directory_library)->epochs.back().epoch;
     Directory next = compiled_.directory;
-    const auto failing = Policy(out_.version, mesh_, next).failing_tests();
+    Mesh with_desks = mesh_;
+    Directory with_people = next;
+    TRY(join(with_desks, with_people, orgs_));
+    const auto failing = Policy(out_.version, std::move(with_desks), std::move(with_people)).failing_tests();
     if (!failing.empty()) return fail(Fault::denied, failing.front().text);
     if (before_ && before_->directory.generation == generation && still_good("directory", before_->directory.header)) {
       next.header = before_->directory.header;
@@ -303,6 +341,7 @@ class Drafting {
   KeyRing keys_;
   Mesh mesh_;
   Epochs epochs_;
+  std::vector<OrgDocument> orgs_;
   bool epochs_changed_ = false;
   Draft out_;
 };
@@ -316,6 +355,7 @@ Result<std::uint64_t> version_of(const Envelope& it) {
     case DocumentType::epochs: return TRY(parse_epochs(it.payload)).header.version;
     case DocumentType::grants: return TRY(parse_grants(it.payload)).header.version;
     case DocumentType::snapshot: return TRY(parse_snapshot(it.payload)).header.version;
+    case DocumentType::org: return TRY(parse_sealed_org(it.payload)).header.version;
     default: return fail(Fault::malformed, it.name + ": stands in no snapshot");
   }
 }
@@ -326,6 +366,13 @@ Result<Bytes> draft_root(const RootPlan& plan, const Root* previous, const std::
   Root root{plan.name, realm, previous == nullptr ? 1 : previous->version + 1, plan.issued_s, plan.expires_s, plan.roles, plan.admission, plan.recovery};
   for (auto& [role, keys] : root.roles) std::sort(keys.keys.begin(), keys.keys.end());
   return checked(DocumentType::root, "root", format(root));
+}
+
+Result<RoleKeys> signers_of(const Root& root, const Mesh& mesh, DocumentType type, std::string_view name) {
+  if (type != DocumentType::org) return root.keys_of(signer_of(type));
+  const Delegation* delegation = is_org_name(name) ? mesh.delegation(name.substr(org_name("").size())) : nullptr;
+  if (delegation == nullptr) return fail(Fault::not_authentic, std::string(name) + ": nothing is delegated to this unit");
+  return delegation->keys;
 }
 
 Result<Bytes> sign_with(ByteView envelope, Signers keys) {
@@ -382,9 +429,10 @@ Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft
     const Envelope before = TRY(published(*previous, "snapshot"));
     out.previous = listing_of(TRY(version_of(before)), previous->at("snapshot"));
   }
+  const Mesh mesh = TRY(parse_mesh(TRY(published(draft.documents, "mesh")).payload));
   for (const auto& [name, bytes] : draft.documents) {
     const Envelope envelope = TRY(read_envelope(bytes));
-    TRY(verify(envelope, root.keys_of(signer_of(envelope.type))));
+    TRY(verify(envelope, TRY(signers_of(root, mesh, envelope.type, name))));
     out.documents[name] = listing_of(TRY(version_of(envelope)), bytes);
   }
   return checked(DocumentType::snapshot, "snapshot", format(out));

@@ -31,7 +31,7 @@ using Signers = std::span<const crypto::SigningKey* const>;
 /// All signatures added. Fault: those of add_signature.
 Result<Bytes> sign_with(ByteView envelope, Signers keys);
 
-/// What HQ has published: envelopes by name ("mesh", "directory", "epochs", "grants/...", "snapshot", "freshness").
+/// What HQ has published: envelopes by name ("mesh", "directory", "epochs", "grants/...", "org/...", "snapshot", "freshness").
 using Publication = std::map<std::string, Bytes>;
 
 struct Changes {
@@ -41,18 +41,20 @@ struct Changes {
   /// To be added to those of `previous`. Where `since` is 0, it becomes the version that is being made; those of a library that comes back have theirs.
   std::map<LibraryId, std::vector<Cut>> cuts;
   std::map<LibraryId, std::vector<Admit>> admits;  ///< to be added
+  std::vector<Bytes> orgs;  ///< what units have signed: of each, the newest that its delegation vouches for is listed, or that of `previous`
 };
 struct Draft {
   PolicyVersion version;  ///< that the snapshot will have
   Publication documents;  ///< unsigned where they are new; those that did not change are taken over as they are
   std::vector<std::string> to_sign;
   std::vector<std::string> notes;  ///< for people: "works: epoch 3, because sapporo left"
-  KeyRing directory_keys;          ///< of the directory that is sealed in it, and of the one before
+  KeyRing directory_keys;          ///< of the directory that is sealed in it, of the one before, and of units' documents
 };
 /// Documents for `compiled`, following `previous` (null: the first). Those that would say the same again and are good for another half of their time
 /// keep version and signatures. `admission` opens the keys of the epochs that there are: root's, or with `new_sealing` the one before; cuts and admits of
 /// `previous` stay. Faults: stale (root has expired: no new grants), not_authentic (`admission` is another one, or `previous` does not open), denied (one of
-/// the policy's own tests fails: no node would take it), malformed, over_limit (a document would be larger than nodes take: which, and what makes it so).
+/// the policy's own tests fails, or a unit reaches beyond what is delegated to it: no node would take it), malformed, over_limit (a document would be larger
+/// than nodes take: which, and what makes it so).
 Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
                     const crypto::SealKey& admission, std::int64_t now_s);
 
@@ -67,6 +69,9 @@ Result<Bytes> mesh_payload(const Mesh& mesh);
 Result<Bytes> draft_snapshot(const Root& root, const RealmId& realm, const Draft& draft, const Publication* previous, std::uint32_t days, std::int64_t now_s);
 /// Freshness for a signed snapshot, signed. What HQ's node does every hour. `last_version`: of the newest freshness known.
 Result<Bytes> refresh(const RealmId& realm, ByteView snapshot_envelope, std::uint64_t last_version, std::uint32_t hours, Signers keys, std::int64_t now_s);
+
+/// Who signs this document: the keys of its role, or those that the mesh delegates its unit to. Fault: not_authentic (nothing is delegated).
+Result<RoleKeys> signers_of(const Root& root, const Mesh& mesh, DocumentType type, std::string_view name);
 
 /// Keys at hand, by role.
 using RoleSigners = std::map<SigningRole, std::vector<const crypto::SigningKey*>>;

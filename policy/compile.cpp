@@ -41,6 +41,7 @@ class Compiler {
       to.until_s = from.until_s;
       to.reason = from.reason;
     });
+    delegations();
     TRY(admits());
     std::sort(out_.absent.begin(), out_.absent.end());
     out_.absent.erase(std::unique(out_.absent.begin(), out_.absent.end()), out_.absent.end());
@@ -189,6 +190,19 @@ class Compiler {
       out_.admits[names_.libraries.at(it.library)].push_back(std::move(admit));
     }
     return {};
+  }
+
+  void delegations() {
+    for (const SourceDelegation& it : source_.delegations) {
+      Delegation delegation{it.org, {it.keys, it.threshold}, it.roles, {}};
+      for (const std::string& name : it.nodes)
+        if (const auto* keys = node(name)) delegation.nodes.push_back(keys->id);
+      std::sort(delegation.keys.keys.begin(), delegation.keys.keys.end());
+      std::sort(delegation.roles.begin(), delegation.roles.end());
+      std::sort(delegation.nodes.begin(), delegation.nodes.end());
+      out_.mesh.delegations.push_back(std::move(delegation));
+    }
+    std::sort(out_.mesh.delegations.begin(), out_.mesh.delegations.end(), [](const auto& a, const auto& b) { return a.org < b.org; });
   }
 
   /// Who is not admitted needs no stopping.

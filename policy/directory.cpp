@@ -131,6 +131,11 @@ Json write_test(const PolicyTest& it) {
   return out;
 }
 
+}  // namespace
+
+Post read_post(ObjectReader& from) { return {from.name("id"), from.text("title", 1, 256), from.name("org"), read_names(from, "roles")}; }
+Json write_post(const Post& it) { return Json::Object{{"id", it.id}, {"title", it.title}, {"org", it.org}, {"roles", texts(it.roles)}}; }
+
 Person read_person(ObjectReader& from) {
   Person out;
   out.id = from.id<PersonId>("id");
@@ -160,12 +165,7 @@ Json write_person(const Person& it) {
                                                                                                })}};
 }
 
-template <class T, class Key>
-void want_distinct(ObjectReader& from, std::string_view where, const std::vector<T>& list, Key&& key) {
-  std::set<std::decay_t<decltype(key(list.front()))>> seen;
-  for (const T& it : list)
-    if (!seen.insert(key(it)).second) return from.wrong(where, "one is there twice");
-}
+namespace {
 
 /// Units above units: they are there, and none is above itself. Empty: so it is.
 std::string wrong_tree(const Directory& it) {
@@ -245,8 +245,7 @@ Result<Directory> parse_directory(ByteView plain) {
       if (it.has("parent")) one.parent = it.name("parent");
       if (it.has("class")) one.kind = it.name("class");
     });
-    from.each_object("posts", 100'000,
-                     [&](ObjectReader& it) { out.posts.push_back({it.name("id"), it.text("title", 1, 256), it.name("org"), read_names(it, "roles")}); });
+    from.each_object("posts", 100'000, [&](ObjectReader& it) { out.posts.push_back(read_post(it)); });
     from.each_object("people", 100'000, [&](ObjectReader& it) { out.people.push_back(read_person(it)); });
     from.each_object("permits", 10'000, [&](ObjectReader& it) { out.permits.push_back(read_rule(it)); });
     from.each_object("forbids", 10'000, [&](ObjectReader& it) { out.forbids.push_back(read_rule(it)); });
@@ -273,13 +272,63 @@ Bytes format(const Directory& it) {
                      if (!one.kind.empty()) row.emplace_back("class", one.kind);
                      return Json(std::move(row));
                    }));
-  out.emplace_back("posts", list_of(it.posts, [](const Post& one) {
-                     return Json::Object{{"id", one.id}, {"title", one.title}, {"org", one.org}, {"roles", texts(one.roles)}};
-                   }));
+  out.emplace_back("posts", list_of(it.posts, write_post));
   out.emplace_back("people", list_of(it.people, write_person));
   out.emplace_back("permits", list_of(it.permits, write_rule));
   out.emplace_back("forbids", list_of(it.forbids, write_rule));
   out.emplace_back("tests", list_of(it.tests, write_test));
+  return write_json(std::move(out));
+}
+
+// ---- org -------------------------------------------------------------------------------------------------------------
+Result<SealedOrg> parse_sealed_org(ByteView payload) {
+  return read_document<SealedOrg>(DocumentType::org, payload, [](ObjectReader& from) {
+    SealedOrg out;
+    out.header = read_header(from);
+    out.org = from.name("org");
+    out.generation.value = static_cast<std::uint32_t>(from.number("generation", 1, UINT32_MAX));
+    out.sealed = from.base64("sealed", 1, payload_bytes_most(DocumentType::org));
+    return out;
+  });
+}
+
+Bytes format(const SealedOrg& it) {
+  Json::Object out;
+  write_header(out, it.header);
+  out.emplace_back("org", it.org);
+  out.emplace_back("generation", it.generation.value);
+  out.emplace_back("sealed", to_base64(it.sealed));
+  return write_json(std::move(out));
+}
+
+Result<OrgDocument> parse_org(ByteView plain) {
+  return read_document<OrgDocument>(DocumentType::org, plain, [](ObjectReader& from) {
+    OrgDocument out;
+    out.header = read_header(from);
+    out.org = from.name("org");
+    from.each_object("posts", 10'000, [&](ObjectReader& it) { out.posts.push_back(read_post(it)); });
+    from.each_object("people", 10'000, [&](ObjectReader& it) { out.people.push_back(read_person(it)); });
+    from.each_object("desks", 10'000, [&](ObjectReader& it) {
+      out.desks.push_back(read_mesh_node(it));
+      if (!out.desks.back().served_by) it.wrong("kind", "not a desk");
+    });
+    want_distinct(from, "posts", out.posts, [](const auto& it) { return it.id; });
+    want_ascending(from, "people", out.people, [](const auto& it) { return it.id; });
+    want_distinct(from, "people", out.people, [](const auto& it) { return it.name; });
+    want_distinct(from, "people", out.people, [](const auto& it) { return it.key; });
+    want_ascending(from, "desks", out.desks, [](const auto& it) { return it.keys.id; });
+    want_distinct(from, "desks", out.desks, [](const auto& it) { return it.name; });
+    return out;
+  });
+}
+
+Bytes format(const OrgDocument& it) {
+  Json::Object out;
+  write_header(out, it.header);
+  out.emplace_back("org", it.org);
+  out.emplace_back("posts", list_of(it.posts, write_post));
+  out.emplace_back("people", list_of(it.people, write_person));
+  out.emplace_back("desks", list_of(it.desks, write_mesh_node));
   return write_json(std::move(out));
 }
 

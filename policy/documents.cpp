@@ -8,12 +8,11 @@
 namespace dozo::policy {
 namespace {
 
-constexpr std::array<std::string_view, 8> type_names{"root", "mesh", "directory", "epochs", "grants", "snapshot", "freshness", "suspend"};
+constexpr std::array<std::string_view, 9> type_names{"root", "mesh", "directory", "epochs", "grants", "snapshot", "freshness", "suspend", "org"};
 constexpr std::array<std::string_view, signing_role_count> role_names{"root", "policy", "key-authority", "snapshot", "freshness", "emergency"};
 constexpr std::size_t kib = 1024;
-constexpr std::array<std::size_t, 8> payload_most{64 * kib,       16 * 1024 * kib, 24 * 1024 * kib, 16 * 1024 * kib,
-                                                  4 * 1024 * kib, 4 * 1024 * kib,  16 * kib,        64 * kib};
-constexpr std::size_t role_keys_most = 32;
+constexpr std::array<std::size_t, 9> payload_most{64 * kib,       16 * 1024 * kib, 24 * 1024 * kib, 16 * 1024 * kib, 4 * 1024 * kib,
+                                                  4 * 1024 * kib, 16 * kib,        64 * kib,        4 * 1024 * kib};
 constexpr std::size_t sealed_key_most = 512;
 
 template <std::size_t size>
@@ -23,7 +22,10 @@ std::optional<std::size_t> place_of(const std::array<std::string_view, size>& na
   return static_cast<std::size_t>(at - names.begin());
 }
 
-RoleKeys read_role(ObjectReader& from) {
+}  // namespace
+
+RoleKeys read_keys(ObjectReader& from) {
+  constexpr std::size_t role_keys_most = 32;
   RoleKeys out;
   from.each_text("keys", role_keys_most, [&](const std::string& hex) {
     const auto key = crypto::VerifyKey::parse(hex);
@@ -36,13 +38,20 @@ RoleKeys read_role(ObjectReader& from) {
   return out;
 }
 
+void write_keys(Json::Object& to, const RoleKeys& keys) {
+  to.emplace_back("keys", list_of(keys.keys, [](const auto& key) { return hex_of(key); }));
+  to.emplace_back("threshold", keys.threshold);
+}
+
+namespace {
+
 void check_times(ObjectReader& from, std::int64_t issued_s, std::int64_t expires_s) {
   if (expires_s <= issued_s) from.wrong("expires", "not after it was issued");
 }
 
 bool is_document_name(std::string_view name) {
   if (name == "mesh" || name == "directory" || name == "epochs") return true;
-  return name.starts_with("grants/") && NodeId::parse(name.substr(7)).has_value();
+  return is_org_name(name) || (name.starts_with("grants/") && NodeId::parse(name.substr(7)).has_value());
 }
 
 }  // namespace
@@ -67,11 +76,14 @@ SigningRole signer_of(DocumentType type) {
     case DocumentType::snapshot: return SigningRole::snapshot;
     case DocumentType::freshness: return SigningRole::freshness;
     case DocumentType::suspend: return SigningRole::emergency;
+    case DocumentType::org: break;
   }
   return SigningRole::root;
 }
 
 std::string grants_name(const NodeId& node) { return "grants/" + node.hex(); }
+std::string org_name(std::string_view org) { return "org/" + std::string(org); }
+bool is_org_name(std::string_view name) { return name.starts_with("org/") && name.size() <= 4 + delegated_org_bytes_most && is_name(name.substr(4)); }
 
 const LibraryEpochs* Epochs::find(const LibraryId& library) const {
   const auto at = std::lower_bound(libraries.begin(), libraries.end(), library, [](const LibraryEpochs& it, const LibraryId& id) { return it.library < id; });
@@ -176,7 +188,7 @@ Result<Root> parse_root(ByteView payload) {
     ObjectReader roles = from.object("roles");
     for (std::size_t i = 0; i < signing_role_count; ++i) {
       ObjectReader role = roles.object(role_names[i]);
-      out.roles[static_cast<SigningRole>(i)] = read_role(role);
+      out.roles[static_cast<SigningRole>(i)] = read_keys(role);
       role.done();
     }
     roles.done();
@@ -188,9 +200,11 @@ Result<Root> parse_root(ByteView payload) {
 
 Bytes format(const Root& it) {
   Json::Object roles;
-  for (const auto& [role, keys] : it.roles)
-    roles.emplace_back(std::string(name_of(role)),
-                       Json::Object{{"keys", list_of(keys.keys, [](const auto& key) { return hex_of(key); })}, {"threshold", keys.threshold}});
+  for (const auto& [role, keys] : it.roles) {
+    Json::Object one;
+    write_keys(one, keys);
+    roles.emplace_back(std::string(name_of(role)), std::move(one));
+  }
   Json::Object out{{"format", std::uint64_t{1}}, {"name", it.name}, {"version", it.version}};
   if (it.realm) out.emplace_back("realm", hex_of(*it.realm));
   out.emplace_back("issued", it.issued_s);

@@ -16,18 +16,18 @@
 
 namespace dozo::policy {
 
-enum class DocumentType : std::uint8_t { root, mesh, directory, epochs, grants, snapshot, freshness, suspend };
+enum class DocumentType : std::uint8_t { root, mesh, directory, epochs, grants, snapshot, freshness, suspend, org };
 std::string_view name_of(DocumentType type);
 std::optional<DocumentType> document_type(std::string_view name);
 /// The most bytes that a payload, and a whole envelope, of this type may have.
 std::size_t payload_bytes_most(DocumentType type);
 std::size_t envelope_bytes_most(DocumentType type);
 
-/// HQ's signing roles. Each document has the one that signs it.
+/// HQ's signing roles. Each document has the one that signs it, but for `org`: that is signed by the keys which the mesh delegates to.
 enum class SigningRole : std::uint8_t { root, policy, key_authority, snapshot, freshness, emergency };
 inline constexpr std::size_t signing_role_count = 6;
 std::string_view name_of(SigningRole role);
-SigningRole signer_of(DocumentType type);
+SigningRole signer_of(DocumentType type);  ///< not of an org
 
 /// The pseudo-library under whose epochs the directory is sealed.
 inline constexpr LibraryId directory_library{};
@@ -181,6 +181,16 @@ struct Closure {
   std::vector<std::string> except_roles;
   bool operator==(const Closure&) const = default;
 };
+/// Of the id of a unit to which something is delegated: its document's name has at most 64.
+inline constexpr std::size_t delegated_org_bytes_most = 60;
+/// A unit whose own administrators sign its posts, people and desks (OrgDocument).
+struct Delegation {
+  std::string org;
+  RoleKeys keys;
+  std::vector<std::string> roles;  ///< that its posts may have, ascending
+  std::vector<NodeId> nodes;       ///< ascending: at which what it signs is honoured before HQ lists it, and which may serve its desks
+  bool operator==(const Delegation&) const = default;
+};
 struct Mesh {
   Header header;
   std::int64_t hq_time_most_s{};       ///< a later hq_time in freshness is ignored
@@ -191,6 +201,8 @@ struct Mesh {
   std::vector<Lift> lifts;  ///< ascending by officer
   std::vector<Hours> hours;
   std::vector<Closure> closures;
+  std::vector<Delegation> delegations;                       ///< ascending by org
+  const Delegation* delegation(std::string_view org) const;  ///< null: none
   bool operator==(const Mesh&) const = default;
 };
 
@@ -286,6 +298,25 @@ struct SealedDirectory {
   bool operator==(const SealedDirectory&) const = default;
 };
 
+// ---- org -------------------------------------------------------------------------------------------------------------
+/// What a unit's administrators say, and nothing else: posts in it and in units below it, people who hold these, and desks.
+struct OrgDocument {
+  Header header;
+  std::string org;
+  std::vector<Post> posts;
+  std::vector<Person> people;   ///< ascending by id
+  std::vector<MeshNode> desks;  ///< ascending by id
+  bool operator==(const OrgDocument&) const = default;
+};
+/// As it travels: readable by whoever can read the directory.
+struct SealedOrg {
+  Header header;
+  std::string org;
+  Epoch generation;  ///< epoch of directory_library
+  Bytes sealed;
+  bool operator==(const SealedOrg&) const = default;
+};
+
 // ---- epochs, grants --------------------------------------------------------------------------------------------------
 struct EpochEntry {
   Epoch epoch;
@@ -355,6 +386,8 @@ Result<Grants> parse_grants(ByteView payload);
 Result<Snapshot> parse_snapshot(ByteView payload);
 Result<Freshness> parse_freshness(ByteView payload);
 Result<Suspend> parse_suspend(ByteView payload);
+Result<SealedOrg> parse_sealed_org(ByteView payload);
+Result<OrgDocument> parse_org(ByteView plain);
 
 /// Writing. What the value says is not judged: parse what comes out to know that it can be read.
 Bytes format(const Root& it);
@@ -366,8 +399,12 @@ Bytes format(const Grants& it);
 Bytes format(const Snapshot& it);
 Bytes format(const Freshness& it);
 Bytes format(const Suspend& it);
+Bytes format(const SealedOrg& it);
+Bytes format(const OrgDocument& it);
 
-/// The document's name in a snapshot and an envelope: that of its type; for grants "grants/" and the node's id.
+/// The document's name in a snapshot and an envelope: that of its type; for grants "grants/" and the node's id; for an org "org/" and the unit's.
 std::string grants_name(const NodeId& node);
+std::string org_name(std::string_view org);
+bool is_org_name(std::string_view name);
 
 }  // namespace dozo::policy

@@ -1,5 +1,7 @@
 // What the readers and writers of the several documents share. Internal to the room.
 #pragma once
+#include <set>
+
 #include "policy/documents.h"
 #include "policy/json.h"
 
@@ -14,6 +16,18 @@ Json write_listing(const Listing& listing);
 /// Members that are empty are left out in writing, and may be missing in reading, but for `nodes` and `people`.
 Stopped read_stopped(ObjectReader& from);
 void write_stopped(Json::Object& to, const Stopped& it);
+
+/// Keys and threshold of who signs something.
+RoleKeys read_keys(ObjectReader& from);
+void write_keys(Json::Object& to, const RoleKeys& keys);
+
+/// Parts that the directory and a unit's document share.
+MeshNode read_mesh_node(ObjectReader& from);
+Json write_mesh_node(const MeshNode& it);
+Post read_post(ObjectReader& from);
+Json write_post(const Post& it);
+Person read_person(ObjectReader& from);
+Json write_person(const Person& it);
 
 template <class Id>
 Json hex_of(const Id& id) {
@@ -38,6 +52,14 @@ Result<T> read_document(DocumentType type, ByteView payload, Read&& read) {
   reader.done();
   if (problem.any()) return fail(Fault::malformed, what + ": " + problem.text);
   return out;
+}
+
+/// Refuses lists in which `key(element)` is there twice.
+template <class T, class Key>
+void want_distinct(ObjectReader& reader, std::string_view where, const std::vector<T>& list, Key&& key) {
+  std::set<std::decay_t<decltype(key(list.front()))>> seen;
+  for (const T& it : list)
+    if (!seen.insert(key(it)).second) return reader.wrong(where, "one is there twice");
 }
 
 /// Refuses lists that are not in ascending order of `key(element)`, each once.

@@ -28,11 +28,11 @@ Result<KeyRing> open_all(const crypto::SealKey& key, const Epochs& epochs, Bytes
   return out;
 }
 
-crypto::LocalKey directory_key(const crypto::EpochKey& key, const RealmId& realm, Epoch generation) {
+/// `use`: "dozo directory 1" or "dozo org 1".
+crypto::LocalKey directory_key(std::string_view use, const crypto::EpochKey& key, const RealmId& realm, Epoch generation) {
   std::array<std::uint8_t, 4> number{};
   put_u32(number.data(), generation.value);
-  return crypto::LocalKey(
-      crypto::LocalKey::Root::made_by([&](auto out) { crypto::hkdf_expand(key.reveal(), {view_of("dozo directory 1"), realm.view(), number}, out); }));
+  return crypto::LocalKey(crypto::LocalKey::Root::made_by([&](auto out) { crypto::hkdf_expand(key.reveal(), {view_of(use), realm.view(), number}, out); }));
 }
 
 Bytes directory_associated(const Header& header, Epoch generation) {
@@ -41,6 +41,19 @@ Bytes directory_associated(const Header& header, Epoch generation) {
   put_u64(numbers.data(), header.version);
   put_u32(numbers.data() + 8, generation.value);
   append(out, numbers);
+  return out;
+}
+
+constexpr std::string_view directory_use = "dozo directory 1", org_use = "dozo org 1";
+
+Bytes padded(Bytes plain) {
+  plain.resize((plain.size() + directory_grain_bytes - 1) / directory_grain_bytes * directory_grain_bytes, ' ');
+  return plain;
+}
+
+Bytes org_associated(const Header& header, Epoch generation, std::string_view org) {
+  Bytes out = directory_associated(header, generation);
+  append(out, view_of(org));
   return out;
 }
 
@@ -79,18 +92,36 @@ Result<KeyRing> open_epochs_with_admission(const crypto::SealKey& admission, con
 }
 
 SealedDirectory seal_directory(const Directory& directory, Epoch generation, const crypto::EpochKey& key) {
-  Bytes plain = format(directory);
-  plain.resize((plain.size() + directory_grain_bytes - 1) / directory_grain_bytes * directory_grain_bytes, ' ');
-  return {directory.header, generation, directory_key(key, directory.header.realm, generation).seal(plain, directory_associated(directory.header, generation))};
+  return {directory.header, generation,
+          directory_key(directory_use, key, directory.header.realm, generation)
+              .seal(padded(format(directory)), directory_associated(directory.header, generation))};
 }
 
 Result<Directory> open_directory(const SealedDirectory& sealed, const KeyRing& keys) {
   const crypto::EpochKey* key = keys.find(directory_library, sealed.generation);
   if (key == nullptr) return fail(Fault::not_found, "directory: no key of generation " + std::to_string(sealed.generation.value));
-  const auto plain = directory_key(*key, sealed.header.realm, sealed.generation).open(sealed.sealed, directory_associated(sealed.header, sealed.generation));
+  const auto plain =
+      directory_key(directory_use, *key, sealed.header.realm, sealed.generation).open(sealed.sealed, directory_associated(sealed.header, sealed.generation));
   if (!plain) return fail(Fault::not_authentic, "directory: does not open under the key of its generation");
   Directory out = TRY(parse_directory(*plain));
   if (out.header != sealed.header) return fail(Fault::malformed, "directory: inside and outside disagree");
+  return out;
+}
+
+SealedOrg seal_org(const OrgDocument& it, Epoch generation, const crypto::EpochKey& key) {
+  return {it.header, it.org, generation,
+          directory_key(org_use, key, it.header.realm, generation).seal(padded(format(it)), org_associated(it.header, generation, it.org))};
+}
+
+Result<OrgDocument> open_org(const SealedOrg& sealed, const KeyRing& keys) {
+  const std::string name = org_name(sealed.org);
+  const crypto::EpochKey* key = keys.find(directory_library, sealed.generation);
+  if (key == nullptr) return fail(Fault::not_found, name + ": no key of generation " + std::to_string(sealed.generation.value));
+  const auto plain =
+      directory_key(org_use, *key, sealed.header.realm, sealed.generation).open(sealed.sealed, org_associated(sealed.header, sealed.generation, sealed.org));
+  if (!plain) return fail(Fault::not_authentic, name + ": does not open under the key of its generation");
+  OrgDocument out = TRY(parse_org(*plain));
+  if (out.header != sealed.header || out.org != sealed.org) return fail(Fault::malformed, name + ": inside and outside disagree");
   return out;
 }
 

@@ -35,4 +35,8 @@ SealedDirectory seal_directory(const Directory& directory, Epoch generation, con
 /// Faults: not_found (the ring has no such key), not_authentic, malformed (also where what is inside names another version than the outside).
 Result<Directory> open_directory(const SealedDirectory& sealed, const KeyRing& keys);
 
+/// A unit's document, likewise. Faults as there.
+SealedOrg seal_org(const OrgDocument& org, Epoch generation, const crypto::EpochKey& key);
+Result<OrgDocument> open_org(const SealedOrg& sealed, const KeyRing& keys);
+
 }  // namespace dozo::policy

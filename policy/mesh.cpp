@@ -26,7 +26,9 @@ std::uint32_t small(ObjectReader& from, std::string_view key, std::uint32_t leas
   return static_cast<std::uint32_t>(from.number(key, least, UINT32_MAX));
 }
 
-MeshNode read_node(ObjectReader& from) {
+}  // namespace
+
+MeshNode read_mesh_node(ObjectReader& from) {
   MeshNode out;
   out.keys.id = from.id<NodeId>("id");
   out.keys.sign = from.id<crypto::VerifyKey>("sign");
@@ -46,7 +48,7 @@ MeshNode read_node(ObjectReader& from) {
   return out;
 }
 
-Json write_node(const MeshNode& it) {
+Json write_mesh_node(const MeshNode& it) {
   Json::Object out{{"id", hex_of(it.keys.id)},
                    {"name", it.name},
                    {"kind", name_of(it.kind)},
@@ -58,6 +60,8 @@ Json write_node(const MeshNode& it) {
   if (it.served_by) out.emplace_back("served_by", hex_of(*it.served_by));
   return out;
 }
+
+namespace {
 
 FeedPoint read_point(ObjectReader& from) {
   FeedPoint out;
@@ -243,6 +247,33 @@ Json write_closure(const Closure& it) {
   return out;
 }
 
+Delegation read_delegation(ObjectReader& from) {
+  Delegation out;
+  out.org = from.name("org");
+  if (out.org.size() > delegated_org_bytes_most) from.wrong("org", "too long");
+  out.keys = read_keys(from);
+  const auto itself = [](const auto& it) { return it; };
+  from.each_text("roles", 1000, [&](const std::string& name) {
+    if (!is_name(name)) return from.wrong("roles", "not a name");
+    out.roles.push_back(name);
+  });
+  want_ascending(from, "roles", out.roles, itself);
+  from.each_text("nodes", 10'000, [&](const std::string& hex) {
+    const auto id = NodeId::parse(hex);
+    if (!id) return from.wrong("nodes", "not an id");
+    out.nodes.push_back(*id);
+  });
+  want_ascending(from, "nodes", out.nodes, itself);
+  return out;
+}
+Json write_delegation(const Delegation& it) {
+  Json::Object out{{"org", it.org}};
+  write_keys(out, it.keys);
+  out.emplace_back("roles", list_of(it.roles, [](const std::string& name) { return Json(name); }));
+  out.emplace_back("nodes", list_of(it.nodes, [](const NodeId& id) { return hex_of(id); }));
+  return out;
+}
+
 /// What must hold between the parts: keys and names are nobody else's, and libraries and desks name nodes that are there.
 void check_together(ObjectReader& from, const Mesh& mesh) {
   std::map<NodeId, const MeshNode*> nodes;
@@ -276,6 +307,12 @@ void check_together(ObjectReader& from, const Mesh& mesh) {
     }
     if (!home) from.wrong("libraries", "the home node is no full, writing member");
   }
+  for (const Delegation& delegation : mesh.delegations)
+    for (const NodeId& id : delegation.nodes) {
+      const auto node = nodes.find(id);
+      if (node == nodes.end() || node->second->kind == NodeKind::desk || node->second->kind == NodeKind::vault)
+        from.wrong("delegations", "a node that is no bureau");
+    }
 }
 
 }  // namespace
@@ -284,13 +321,18 @@ std::string_view name_of(NodeKind kind) { return kind_names[static_cast<std::siz
 std::string_view name_of(Holding holding) { return holding_names[static_cast<std::size_t>(holding)]; }
 std::string_view name_of(NameRules rules) { return rules_names[static_cast<std::size_t>(rules)]; }
 
+const Delegation* Mesh::delegation(std::string_view org) const {
+  const auto at = std::ranges::find(delegations, org, &Delegation::org);
+  return at == delegations.end() ? nullptr : &*at;
+}
+
 Result<Mesh> parse_mesh(ByteView payload) {
   return read_document<Mesh>(DocumentType::mesh, payload, [](ObjectReader& from) {
     Mesh out;
     out.header = read_header(from);
     out.hq_time_most_s = static_cast<std::int64_t>(from.number("hq_time_most", 0, json_integer_most / 1000));
     out.locked_after_s = small(from, "locked_after");
-    from.each_object("nodes", 20'000, [&](ObjectReader& it) { out.nodes.push_back(read_node(it)); });
+    from.each_object("nodes", 20'000, [&](ObjectReader& it) { out.nodes.push_back(read_mesh_node(it)); });
     want_ascending(from, "nodes", out.nodes, [](const auto& it) { return it.keys.id; });
     from.each_object("libraries", 10'000, [&](ObjectReader& it) { out.libraries.push_back(read_library(it)); });
     want_ascending(from, "libraries", out.libraries, [](const auto& it) { return it.id; });
@@ -310,6 +352,10 @@ Result<Mesh> parse_mesh(ByteView payload) {
     }
     if (from.has("hours")) from.each_object("hours", 1000, [&](ObjectReader& it) { out.hours.push_back(read_hours(it)); });
     if (from.has("closures")) from.each_object("closures", 1000, [&](ObjectReader& it) { out.closures.push_back(read_closure(it)); });
+    if (from.has("delegations")) {
+      from.each_object("delegations", 1000, [&](ObjectReader& it) { out.delegations.push_back(read_delegation(it)); });
+      want_ascending(from, "delegations", out.delegations, [](const auto& it) { return it.org; });
+    }
     if (!from.failed()) check_together(from, out);
     return out;
   });
@@ -320,7 +366,7 @@ Bytes format(const Mesh& it) {
   write_header(out, it.header);
   out.emplace_back("hq_time_most", it.hq_time_most_s);
   out.emplace_back("locked_after", it.locked_after_s);
-  out.emplace_back("nodes", list_of(it.nodes, write_node));
+  out.emplace_back("nodes", list_of(it.nodes, write_mesh_node));
   out.emplace_back("libraries", list_of(it.libraries, write_library));
   if (!it.stops.empty())
     out.emplace_back("stops", list_of(it.stops, [](const MeshStop& stop) {
@@ -335,6 +381,7 @@ Bytes format(const Mesh& it) {
     out.emplace_back("lifts", list_of(it.lifts, [](const Lift& lift) { return Json(Json::Object{{"officer", hex_of(lift.officer)}, {"up_to", lift.up_to}}); }));
   if (!it.hours.empty()) out.emplace_back("hours", list_of(it.hours, write_hours));
   if (!it.closures.empty()) out.emplace_back("closures", list_of(it.closures, write_closure));
+  if (!it.delegations.empty()) out.emplace_back("delegations", list_of(it.delegations, write_delegation));
   return write_json(std::move(out));
 }
 

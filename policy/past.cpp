@@ -24,6 +24,7 @@ void Past::anchor(const DocumentSet& set) {
   if (previous) named_[previous->version] = previous->sha256;
   meshes_[set.snapshot.documents.at("mesh").sha256] = set.mesh;
   directories_[set.snapshot.documents.at("directory").sha256] = set.directory;
+  for (const auto& [name, org] : set.orgs) orgs_[set.snapshot.documents.at(name).sha256] = org;
 }
 
 Result<Offer> Past::offer(ByteView bytes) {
@@ -59,8 +60,10 @@ Result<Offer> Past::offer(ByteView bytes) {
       meshes_[held.sha256] = TRY(parse_mesh(envelope.payload));
     } else if (envelope.type == DocumentType::directory) {
       directories_[held.sha256] = TRY(parse_sealed_directory(envelope.payload));
+    } else if (envelope.type == DocumentType::org) {
+      orgs_[held.sha256] = TRY(parse_sealed_org(envelope.payload));
     } else {
-      return fail(Fault::unsupported, envelope.name + ": of older versions only mesh and directory are kept");
+      return fail(Fault::unsupported, envelope.name + ": of older versions only mesh, directory and units' documents are kept");
     }
     held_[held.sha256] = held;
     return outcome(Outcome::advanced);
@@ -72,11 +75,15 @@ std::vector<Want> Past::wants(PolicyVersion version) const {
   std::vector<Want> out;
   const auto known = snapshots_.find(version.value);
   if (known != snapshots_.end()) {
-    for (const char* name : {"mesh", "directory"}) {
-      const Listing& listing = known->second.second.documents.at(name);
-      const bool here = std::string_view(name) == "mesh" ? meshes_.contains(listing.sha256) : directories_.contains(listing.sha256);
-      if (!here) out.push_back({name, listing.version, listing.sha256, true});
-    }
+    const auto& documents = known->second.second.documents;
+    const auto want = [&](const std::string& name, const auto& here) {
+      const Listing& listing = documents.at(name);
+      if (!here.contains(listing.sha256)) out.push_back({name, listing.version, listing.sha256, true});
+    };
+    want("mesh", meshes_);
+    want("directory", directories_);
+    for (const auto& [name, listing] : documents)
+      if (is_org_name(name)) want(name, orgs_);
     return out;
   }
   // The oldest gap above it is where the chain goes on downwards.
@@ -93,7 +100,14 @@ std::optional<Past::Version> Past::at(PolicyVersion version) const {
   const auto mesh = meshes_.find(known->second.second.documents.at("mesh").sha256);
   const auto directory = directories_.find(known->second.second.documents.at("directory").sha256);
   if (mesh == meshes_.end() || directory == directories_.end()) return std::nullopt;
-  return Version{known->second.first, &mesh->second, &directory->second};
+  Version out{known->second.first, &mesh->second, &directory->second, {}};
+  for (const auto& [name, listing] : known->second.second.documents) {
+    if (!is_org_name(name)) continue;
+    const auto org = orgs_.find(listing.sha256);
+    if (org == orgs_.end()) return std::nullopt;
+    out.orgs.emplace(name, org->second);
+  }
+  return out;
 }
 
 std::vector<Held> Past::documents() const {

@@ -16,16 +16,18 @@ class Past {
   /// For each set that comes into force, in that order (after a restart the one in force; then offer() what documents() gave). What is above it is
   /// forgotten, and all snapshots before it where keys of the snapshot role were dropped: until the new chain names them.
   void anchor(const DocumentSet& set);
-  /// Takes a snapshot, mesh, directory or epochs whose hash a known snapshot names. Faults: over_limit, malformed, not_found (no known
+  /// Takes a snapshot, mesh, directory or unit's document whose hash a known snapshot names. Faults: over_limit, malformed, not_found (no known
   /// snapshot names it), denied (the chain contradicts what was in force here: a fork).
   Result<Offer> offer(ByteView envelope);
-  /// What is missing to know `version`: the snapshot to fetch next, or its mesh and directory. Nothing: it is complete, or above all that is known.
+  /// What is missing to know `version`: the snapshot to fetch next, or its mesh, directory and units' documents. Nothing: it is complete, or above all that is
+  /// known.
   std::vector<Want> wants(PolicyVersion version) const;
   bool complete(PolicyVersion version) const;
   struct Version {
     Digest snapshot_sha256;
     const Mesh* mesh{};
     const SealedDirectory* directory{};
+    std::map<std::string, SealedOrg> orgs;  ///< by document name
   };
   std::optional<Version> at(PolicyVersion version) const;  ///< valid until the next anchor() or offer()
   std::vector<Held> documents() const;                     ///< taken by offer(), for keeping and for peers
@@ -35,6 +37,7 @@ class Past {
   std::map<std::uint64_t, Digest> named_;  ///< by a known later snapshot
   std::map<Digest, Mesh> meshes_;
   std::map<Digest, SealedDirectory> directories_;
+  std::map<Digest, SealedOrg> orgs_;
   std::map<Digest, Held> held_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "crypto/hash.h"
 #include "policy/compare.h"
+#include "policy/delegation.h"
 #include "policy/documents_json.h"
 #include "policy/envelope.h"
 
@@ -14,7 +15,7 @@ namespace dozo::policy {
 namespace {
 
 constexpr std::string_view draft_format = "dozo draft 1", signatures_format = "dozo signatures 1";
-constexpr std::size_t draft_values_most = 200'000, roots_most = 10'000, documents_most = 20'010;
+constexpr std::size_t draft_values_most = 200'000, roots_most = 10'000, documents_most = 20'010, directory_keys_most = 1000;
 
 /// One of the two files: `read` takes what it says after its format.
 template <class T, class Read>
@@ -67,7 +68,12 @@ struct Wanted {
   std::string role;
   RoleKeys keys;
 };
-Result<std::vector<Wanted>> wanted(const Envelope& document, const Root& root) {
+Result<std::vector<Wanted>> wanted(const DraftFile& draft, const Envelope& document, const Root& root) {
+  if (document.type == DocumentType::org) {
+    if (!draft.documents.contains("mesh")) return fail(Fault::malformed, "the draft has no mesh");
+    const Mesh mesh = TRY(parse_mesh(TRY(read_envelope(draft.documents.at("mesh"))).payload));
+    return std::vector<Wanted>{{"its unit", TRY(signers_of(root, mesh, document.type, document.name))}};
+  }
   if (document.type != DocumentType::root) return std::vector<Wanted>{{std::string(name_of(signer_of(document.type))), root.keys_of(signer_of(document.type))}};
   const Root next = TRY(parse_root(document.payload));
   return std::vector<Wanted>{{"root before", root.keys_of(SigningRole::root)}, {"root", next.keys_of(SigningRole::root)}};
@@ -199,12 +205,33 @@ Result<std::vector<std::string>> describe_root(const Root& before, const Root& n
 struct Whole {
   Mesh mesh;
   Directory directory;
+  std::map<std::string, OrgDocument> orgs;  ///< signed as the mesh delegates
+  Result<Policy> policy(PolicyVersion version) const {
+    Mesh with_desks = mesh;
+    Directory with_people = directory;
+    std::vector<OrgDocument> all;
+    for (const auto& [name, org] : orgs) all.push_back(org);
+    TRY(join(with_desks, with_people, all));
+    return Policy(version, std::move(with_desks), std::move(with_people));
+  }
 };
 Result<Whole> open(const Publication& documents, const KeyRing& keys) {
   for (const char* name : {"mesh", "directory"})
     if (!documents.contains(name)) return fail(Fault::malformed, std::string("the draft has no ") + name);
-  return Whole{TRY(parse_mesh(TRY(read_envelope(documents.at("mesh"))).payload)),
-               TRY(open_directory(TRY(parse_sealed_directory(TRY(read_envelope(documents.at("directory"))).payload)), keys))};
+  Whole out{TRY(parse_mesh(TRY(read_envelope(documents.at("mesh"))).payload)),
+            TRY(open_directory(TRY(parse_sealed_directory(TRY(read_envelope(documents.at("directory"))).payload)), keys)),
+            {}};
+  for (const auto& [name, bytes] : documents) {
+    if (!is_org_name(name)) continue;
+    const Envelope envelope = TRY(read_envelope(bytes));
+    const SealedOrg sealed = TRY(parse_sealed_org(envelope.payload));
+    const Delegation* delegation = out.mesh.delegation(sealed.org);
+    if (delegation == nullptr || org_name(sealed.org) != name || sealed.header.realm != out.mesh.header.realm)
+      return fail(Fault::not_authentic, name + ": nothing is delegated to this unit");
+    TRY(verify(envelope, delegation->keys));
+    out.orgs.emplace(name, TRY(open_org(sealed, keys)));
+  }
+  return out;
 }
 
 /// That this is the one which the draft follows: signed, and of the version before, or the same. Says of which version and date both are, and who vouches.
@@ -329,7 +356,7 @@ std::vector<std::string> describe_cuts(const Policy& before, const Policy& after
 
 Result<std::vector<std::string>> describe_publication(const DraftFile& draft, const std::vector<Root>& roots, std::int64_t now_ms) {
   Whole next = TRY(within("the draft", open(draft.documents, draft.directory_keys)));
-  Whole old{{}, {}};
+  Whole old{{}, {}, {}};
   std::vector<std::string> out, changes;
   if (!draft.before.empty()) {
     old = TRY(within("what is in force", open(draft.before, draft.directory_keys)));
@@ -337,6 +364,16 @@ Result<std::vector<std::string>> describe_publication(const DraftFile& draft, co
     TRY(check_before(draft, roots, "directory", old.directory.header, next.directory.header, now_ms, out));
     changes = TRY(changes_of(old.mesh, next.mesh));
     for (std::string& it : TRY(changes_of(old.directory, next.directory))) changes.push_back(std::move(it));
+    for (const auto& [name, org] : next.orgs) {
+      const auto before = old.orgs.find(name);
+      if (before != old.orgs.end() && before->second == org) continue;
+      out.push_back(name + " " + std::to_string(org.header.version) + ", as its unit has signed it");
+      OrgDocument nothing;
+      nothing.header = org.header, nothing.org = org.org;
+      for (std::string& it : TRY(changes_in(DocumentType::org, before == old.orgs.end() ? nothing : before->second, org))) changes.push_back(std::move(it));
+    }
+    for (const auto& [name, org] : old.orgs)
+      if (!next.orgs.contains(name)) out.push_back(name + " is gone, with " + plural(org.people.size(), "person"));
   } else if (next.mesh.header.version != 1 || next.directory.header.version != 1 || draft.version.value != 1) {
     return fail(Fault::not_authentic, "the draft does not have what it follows");
   }
@@ -348,13 +385,12 @@ Result<std::vector<std::string>> describe_publication(const DraftFile& draft, co
   if (next.mesh.hq_time_most_s > next.mesh.header.expires_s + usual_hq_time_s)
     out.push_back("beware: HQ's machine is believed about the time until " + day_of(next.mesh.hq_time_most_s));
   TRY(check_grants(draft, next.mesh));
-  const Policy before({draft.version.value - 1}, std::move(old.mesh), std::move(old.directory)),
-      after(draft.version, std::move(next.mesh), std::move(next.directory));
+  const Policy before = TRY(old.policy({draft.version.value - 1})), after = TRY(next.policy(draft.version));
   TRY(check_epochs(draft, roots, after, now_ms, out));
   std::size_t grants = 0;
   for (const auto& [name, bytes] : draft.documents) {
     const Envelope document = TRY(read_envelope(bytes));
-    if (verify(document, roots.back().keys_of(signer_of(document.type)))) continue;
+    if (document.type == DocumentType::org || verify(document, roots.back().keys_of(signer_of(document.type)))) continue;
     if (name.starts_with("grants/")) {
       ++grants;
     } else {
@@ -382,9 +418,9 @@ Result<DraftFile> read_draft_file(ByteView text) {
     to.snapshot_days = static_cast<std::uint32_t>(from.number("snapshot_days", 0, 3650));
     to.freshness_hours = static_cast<std::uint32_t>(from.number("freshness_hours", 0, 8760));
     using enum DocumentType;
-    read_documents(from, "documents", {root, mesh, directory, epochs, grants}, to.documents);
-    read_documents(from, "before", {mesh, directory, epochs}, to.before);
-    from.each_object("directory_keys", 2, [&](ObjectReader& it) {
+    read_documents(from, "documents", {root, mesh, directory, epochs, grants, org}, to.documents);
+    read_documents(from, "before", {mesh, directory, epochs, org}, to.before);
+    from.each_object("directory_keys", directory_keys_most, [&](ObjectReader& it) {
       const Epoch generation{static_cast<std::uint32_t>(it.number("generation", 1, UINT32_MAX))};
       auto key = crypto::EpochKey::from(it.base64("key", crypto::EpochKey::size, crypto::EpochKey::size));
       if (key) to.directory_keys.put(directory_library, generation, std::move(*key));
@@ -417,6 +453,8 @@ Bytes write_draft_file(const DraftFile& it) {
 Result<std::vector<std::string>> changes_of(const Mesh& before, const Mesh& after) { return changes_in(DocumentType::mesh, before, after); }
 Result<std::vector<std::string>> changes_of(const Directory& before, const Directory& after) { return changes_in(DocumentType::directory, before, after); }
 
+Result<std::vector<std::string>> changes_of(const OrgDocument& before, const OrgDocument& after) { return changes_in(DocumentType::org, before, after); }
+
 Result<Root> root_of(const DraftFile& draft) { return TRY(chain_of(draft)).back(); }
 
 Result<std::vector<Lack>> lacking(const DraftFile& draft) {
@@ -424,7 +462,7 @@ Result<std::vector<Lack>> lacking(const DraftFile& draft) {
   std::vector<Lack> out;
   for (const auto& [name, bytes] : draft.documents) {
     const Envelope document = TRY(read_envelope(bytes));
-    for (const Wanted& it : TRY(wanted(document, root)))
+    for (const Wanted& it : TRY(wanted(draft, document, root)))
       if (!verify(document, it.keys)) out.push_back({name, it.role, signed_by(document, it.keys), it.keys.threshold});
   }
   return out;
@@ -469,7 +507,7 @@ Result<SignaturesFile> sign_draft(const DraftFile& draft, const crypto::SigningK
   SignaturesFile out{draft.realm, {}};
   for (const auto& [name, bytes] : draft.documents) {
     const Envelope document = TRY(read_envelope(bytes));
-    const auto sets = TRY(wanted(document, root));
+    const auto sets = TRY(wanted(draft, document, root));
     const auto counts = [&](const Wanted& it) { return std::ranges::find(it.keys.keys, key.public_key()) != it.keys.keys.end() && !verify(document, it.keys); };
     if (std::ranges::none_of(sets, counts)) continue;
     const Envelope with = TRY(read_envelope(TRY(add_signature(bytes, key))));
@@ -490,7 +528,7 @@ Result<std::size_t> add_signatures(DraftFile& draft, const SignaturesFile& from)
     if (at == documents.end()) return fail(Fault::denied, it.document + ": is not in this draft; another one was signed");
     Envelope document = TRY(read_envelope(at->second));
     if (crypto::sha256(document.payload) != it.payload_sha256) return fail(Fault::denied, it.document + ": another draft was signed than the one that is here");
-    const auto sets = TRY(wanted(document, root));
+    const auto sets = TRY(wanted(draft, document, root));
     if (std::ranges::none_of(sets, [&](const Wanted& set) { return std::ranges::find(set.keys.keys, it.signature.key) != set.keys.keys.end(); }))
       return fail(Fault::not_authentic, it.document + ": the key " + it.signature.key.hex() + " has no role that signs it");
     std::erase_if(document.signatures, [&](const EnvelopeSignature& one) { return one.key == it.signature.key; });

@@ -19,9 +19,9 @@ inline constexpr std::size_t draft_bytes_most = std::size_t{256} << 20, signatur
 struct DraftFile {
   RealmId realm;
   std::vector<Bytes> roots;  ///< from the first to the newest: envelopes
-  Publication documents;     ///< "root" alone; or mesh, directory, epochs and grants, signed as far as they are
-  Publication before;        ///< mesh and directory that are in force; none in a realm's first publication, nor with a root
-  KeyRing directory_keys;    ///< those that open the directories of both
+  Publication documents;     ///< "root" alone; or mesh, directory, epochs, grants and what units signed, signed as far as they are
+  Publication before;        ///< mesh, directory, epochs and units' documents that are in force; none in a realm's first publication, nor with a root
+  KeyRing directory_keys;    ///< those that open the directories and units' documents of both
   PolicyVersion version;     ///< that the snapshot will have; 0 with a root
   std::uint32_t snapshot_days{}, freshness_hours{};
   bool is_root() const { return documents.contains("root"); }
@@ -49,6 +49,7 @@ Result<std::vector<std::string>> describe(const DraftFile& draft, std::int64_t n
 /// A line for each member of the document that is new, gone or other than before; not of its version and dates. Fault: over_limit.
 Result<std::vector<std::string>> changes_of(const Mesh& before, const Mesh& after);
 Result<std::vector<std::string>> changes_of(const Directory& before, const Directory& after);
+Result<std::vector<std::string>> changes_of(const OrgDocument& before, const OrgDocument& after);
 
 /// One signature over one of the documents.
 struct MadeSignature {

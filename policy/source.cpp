@@ -124,6 +124,28 @@ class TableReader {
       wrong(*table_.get(key), "\"" + std::string(key) + "\" must be " + std::to_string(2 * Id::size) + " characters of lower-case hex");
     return parsed.value_or(Id{});
   }
+  template <class Id>
+  std::vector<Id> ids(std::string_view key) {
+    std::vector<Id> out;
+    const toml::node* it = find(key);
+    const toml::array* list = it == nullptr ? nullptr : it->as_array();
+    if (list == nullptr || list->empty()) {
+      wrong(it == nullptr ? static_cast<const toml::node&>(table_) : *it, "\"" + std::string(key) + "\" must be a list, with one at least");
+      return out;
+    }
+    for (const toml::node& one : *list) {
+      const auto value = one.value_exact<std::string>();
+      const auto parsed = Id::parse(value.value_or(""));
+      if (!parsed) {
+        wrong(one, "must be " + std::to_string(2 * Id::size) + " characters of lower-case hex");
+      } else if (std::find(out.begin(), out.end(), *parsed) != out.end()) {
+        wrong(one, "is there twice");
+      } else {
+        out.push_back(*parsed);
+      }
+    }
+    return out;
+  }
   template <class T, std::size_t size>
   T word(std::string_view key, const std::array<std::pair<std::string_view, T>, size>& words, bool needed = true) {
     const std::string value = text(key, needed);
@@ -380,6 +402,26 @@ SourceRole read_role(TableReader& from) {
   return out;
 }
 
+SourceDelegation read_delegation(TableReader& from) {
+  SourceDelegation out;
+  out.line = from.line();
+  out.org = from.name("org");
+  out.keys = from.ids<crypto::VerifyKey>("keys");
+  out.threshold = from.number("threshold", 1, 1, 32);
+  out.roles = from.names("roles");
+  out.nodes = from.names("nodes");
+  return out;
+}
+
+SourcePerson read_person(TableReader& from) {
+  SourcePerson out;
+  out.line = from.line();
+  out.name = from.name("name");
+  out.shown = from.text("shown");
+  from.each_table("posts", [&](TableReader& held) { out.tenures.push_back({held.name("post"), held.time("from"), held.time("until")}); });
+  return out;
+}
+
 void read_all(TableReader& from, Source& out) {
   out.realm = from.text("realm");
   out.mesh_days = from.number("mesh_days", out.mesh_days, 1, 3650);
@@ -400,6 +442,7 @@ void read_all(TableReader& from, Source& out) {
   from.each_table("role", [&](TableReader& it) { out.roles.push_back(read_role(it)); });
   from.each_table("hours", [&](TableReader& it) { out.hours.push_back(read_hours(it)); });
   from.each_table("closure", [&](TableReader& it) { out.closures.push_back(read_closure(it)); });
+  from.each_table("delegation", [&](TableReader& it) { out.delegations.push_back(read_delegation(it)); });
   from.each_table("admit", [&](TableReader& it) { out.admits.push_back(read_admit(it)); });
   from.each_table("org", [&](TableReader& it) {
     out.orgs.push_back({it.name("id"), it.text("title"), it.name("parent", false), it.name("class", false)});
@@ -409,13 +452,7 @@ void read_all(TableReader& from, Source& out) {
     out.posts.push_back({it.name("id"), it.text("title"), it.name("org"), it.names("roles")});
     out.lines[{"post", out.posts.back().id}] = it.line();
   });
-  from.each_table("person", [&](TableReader& it) {
-    SourcePerson& person = out.people.emplace_back();
-    person.line = it.line();
-    person.name = it.name("name");
-    person.shown = it.text("shown");
-    it.each_table("posts", [&](TableReader& held) { person.tenures.push_back({held.name("post"), held.time("from"), held.time("until")}); });
-  });
+  from.each_table("person", [&](TableReader& it) { out.people.push_back(read_person(it)); });
   from.each_table("permit", [&](TableReader& it) { out.permits.push_back(read_rule(it)); });
   from.each_table("forbid", [&](TableReader& it) { out.forbids.push_back(read_rule(it)); });
   from.each_table("stop", [&](TableReader& it) { out.stops.push_back(read_stop(it)); });
@@ -451,23 +488,66 @@ std::string nearest(std::string_view name, std::span<const std::string> known) {
   return out;
 }
 
+namespace {
+
+/// The whole of a file, by `read`; what is wrong goes to `mistakes`.
+template <class Read>
+void read_toml(std::string_view text, std::string_view file, std::vector<Mistake>& mistakes, Read&& read) {
+  if (text.size() > source_bytes_most) return mistakes.push_back({std::string(file), 1, 1, "too large", {}});
+  try {
+    const toml::table table = toml::parse(text, file);
+    TableReader reader(table, file, mistakes);
+    read(reader);
+  } catch (const toml::parse_error& error) {
+    mistakes.push_back({std::string(file), error.source().begin.line, error.source().begin.column, std::string(error.description()), {}});
+  }
+}
+
+void sort_by_place(std::vector<Mistake>& mistakes) {
+  std::stable_sort(mistakes.begin(), mistakes.end(),
+                   [](const Mistake& a, const Mistake& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
+}
+
+}  // namespace
+
 Reading read_source(std::string_view text, std::string_view file) {
   Reading out;
   out.source.file = file;
-  if (text.size() > source_bytes_most) {
-    out.mistakes.push_back({std::string(file), 1, 1, "too large", {}});
-    return out;
-  }
-  try {
-    const toml::table table = toml::parse(text, file);
-    TableReader reader(table, file, out.mistakes);
-    read_all(reader, out.source);
-  } catch (const toml::parse_error& error) {
-    out.mistakes.push_back({std::string(file), error.source().begin.line, error.source().begin.column, std::string(error.description()), {}});
-  }
+  read_toml(text, file, out.mistakes, [&](TableReader& reader) { read_all(reader, out.source); });
   if (out.good()) check_source(out.source, out.mistakes, out.warnings);
-  std::stable_sort(out.mistakes.begin(), out.mistakes.end(),
-                   [](const Mistake& a, const Mistake& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
+  sort_by_place(out.mistakes);
+  return out;
+}
+
+UnitSource read_unit_source(std::string_view text, std::string_view file) {
+  UnitSource out;
+  read_toml(text, file, out.mistakes, [&](TableReader& from) {
+    out.unit = from.name("unit");
+    out.days = from.number("days", out.days, 1, 3650);
+    from.each_table("post", [&](TableReader& it) {
+      Post post{it.name("id"), it.text("title"), it.name("org", false), it.names("roles")};
+      if (post.org.empty()) post.org = out.unit;
+      if (!post.id.starts_with(out.unit + "-")) it.wrong("the post \"" + post.id + "\" must begin with \"" + out.unit + "-\"");
+      if (std::any_of(out.posts.begin(), out.posts.end(), [&](const Post& other) { return other.id == post.id; }))
+        it.wrong("there are two of the post \"" + post.id + "\"");
+      out.posts.push_back(std::move(post));
+    });
+    from.each_table("person", [&](TableReader& it) {
+      UnitSource::UnitPerson& one = out.people.emplace_back(UnitSource::UnitPerson{read_person(it), it.text("request")});
+      const SourcePerson& who = one.person;
+      if (!who.name.starts_with(out.unit + "-")) it.wrong("the person \"" + who.name + "\" must begin with \"" + out.unit + "-\"");
+      if (who.tenures.empty()) it.wrong("the person \"" + who.name + "\" holds no post");
+      for (const Tenure& held : who.tenures) {
+        if (held.until_s != 0 && held.until_s <= held.from_s) it.wrong("the post \"" + held.post + "\" ends before it begins");
+        if (std::none_of(out.posts.begin(), out.posts.end(), [&](const Post& post) { return post.id == held.post; }))
+          it.wrong("there is no post \"" + held.post + "\" in this file");
+      }
+      const auto same = std::count_if(out.people.begin(), out.people.end(), [&](const auto& other) { return other.person.name == who.name; });
+      if (same > 1) it.wrong("there are two of the person \"" + who.name + "\"");
+    });
+    from.done();
+  });
+  sort_by_place(out.mistakes);
   return out;
 }
 

@@ -75,6 +75,14 @@ struct SourceAdmit {
   FeedPoint up_to;
   std::uint32_t line{};
 };
+/// A unit whose own administrators sign its posts, people and desks.
+struct SourceDelegation {
+  std::string org;
+  std::vector<crypto::VerifyKey> keys;
+  std::uint32_t threshold{1};
+  std::vector<std::string> roles, nodes;
+  std::uint32_t line{};
+};
 struct SourcePerson {
   std::string name, shown;
   std::vector<Tenure> tenures;
@@ -127,6 +135,7 @@ struct Source {
   std::vector<SourceHours> hours;
   std::vector<SourceClosure> closures;
   std::vector<SourceAdmit> admits;
+  std::vector<SourceDelegation> delegations;
   std::map<std::pair<std::string, std::string>, std::uint32_t> lines;  ///< of a (last) unit, post or label by kind and name
 };
 
@@ -139,6 +148,20 @@ struct Reading {
   bool good() const { return mistakes.empty(); }
 };
 Reading read_source(std::string_view toml, std::string_view file);
+
+/// What a unit's administrators write (docs/policy.md, section 10): its posts, and who holds them.
+struct UnitSource {
+  std::string unit;
+  std::uint32_t days{90};
+  std::vector<Post> posts;
+  struct UnitPerson {
+    SourcePerson person;
+    std::string request;  ///< the file in which the person's key is
+  };
+  std::vector<UnitPerson> people;
+  std::vector<Mistake> mistakes;  ///< none: it may be used
+};
+UnitSource read_unit_source(std::string_view toml, std::string_view file);
 
 /// Who stands behind the names: admitted nodes and persons with their keys, and the ids of libraries.
 struct Names {

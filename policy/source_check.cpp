@@ -28,6 +28,9 @@ class Checker {
         if (!has(roles_, role)) roles_.push_back(role);
       }
     }
+    for (const SourceDelegation& it : source_.delegations)
+      for (const std::string& role : it.roles)
+        if (!has(roles_, role)) roles_.push_back(role);
     roles_.emplace_back(service_role);
     check_roles();
     for (const SourcePerson& it : source_.people) {
@@ -43,6 +46,7 @@ class Checker {
       if (!numbers.insert(it.number).second) wrong(line("label", it.name), "two labels have the number " + std::to_string(it.number));
     }
     check_nodes();
+    check_delegations();
     for (const SourceLibrary& it : source_.libraries) check_library(it);
     for (const SourceRule& it : source_.permits) {
       check_rule(it);
@@ -176,6 +180,44 @@ class Checker {
         if (role != service_role) want(declared, role, "role", line("post", post.id));
   }
 
+  /// What a unit signs by itself is not in the source: what it could do there that the source rules out is a mistake here.
+  void check_delegations() {
+    Known seen;
+    for (const SourceDelegation& it : source_.delegations) {
+      add(seen, it.org, "delegation of the unit", it.line);
+      want(orgs_, it.org, "unit", it.line);
+      if (it.org.size() > delegated_org_bytes_most)
+        wrong(it.line, "the id of a unit that signs by itself has at most " + std::to_string(delegated_org_bytes_most) + " characters");
+      if (it.threshold > it.keys.size())
+        wrong(it.line, "\"threshold\" is " + std::to_string(it.threshold) + ", and there are " + std::to_string(it.keys.size()) + " keys");
+      for (const crypto::VerifyKey& key : it.keys)
+        if (!crypto::is_valid(key)) wrong(it.line, "not a public key: " + key.hex());
+      if (it.roles.empty()) wrong(it.line, "\"roles\" is missing: those that the unit's posts may have");
+      for (const std::string& role : it.roles) {
+        const auto declared = std::find_if(source_.roles.begin(), source_.roles.end(), [&](const SourceRole& one) { return one.id == role; });
+        if (role == service_role) wrong(it.line, "the role \"service\" belongs to nodes");
+        if (!source_.roles.empty() && role != service_role && declared == source_.roles.end()) wrong(it.line, "there is no role \"" + role + "\"");
+        if (declared == source_.roles.end()) continue;
+        if (declared->most != 0) wrong(it.line, "the role " + role + " may be held by so many persons only: its posts are headquarters' to give");
+        if (!declared->classes.empty()) wrong(it.line, "the role " + role + " is for some classes of units only: its posts are headquarters' to give");
+        if (!declared->orgs.empty() && !is_within(it.org, declared->orgs)) wrong(it.line, "the role " + role + " cannot be held in " + it.org);
+      }
+      for (const std::string& name : it.nodes) {
+        if (!want(nodes_, name, "node", it.line)) continue;
+        const NodeKind kind = node(name)->kind;
+        if (kind == NodeKind::desk || kind == NodeKind::vault) wrong(it.line, "\"" + name + "\" is no bureau");
+      }
+      for (const SourceDelegation& other : source_.delegations)
+        if (other.org != it.org && is_within(other.org, {it.org}))
+          wrong(other.line, "the unit \"" + other.org + "\" is below \"" + it.org + "\", to which something is delegated already: one signs for both");
+      const auto is_taken = [&](const std::string& name) { return name.starts_with(it.org + "-"); };
+      for (const Post& post : source_.posts)
+        if (is_taken(post.id)) wrong(line("post", post.id), "the post \"" + post.id + "\": what begins with \"" + it.org + "-\" is for the unit to name");
+      for (const SourcePerson& who : source_.people)
+        if (is_taken(who.name)) wrong(who.line, "the person \"" + who.name + "\": what begins with \"" + it.org + "-\" is for the unit to name");
+    }
+  }
+
   /// Two posts of one person are one holder: it is about persons.
   void check_holders(const SourceRole& role) {
     std::set<std::string> posts;
@@ -287,6 +329,12 @@ class Checker {
     const auto in = [](const std::vector<std::string>& list, const std::string& name) { return list.empty() || has(list, name); };
     const bool personal = !it.people.empty() || !it.posts.empty() || !it.orgs.empty() || !it.classes.empty();
     if (!personal && in(it.roles, std::string(service_role))) return false;
+    // Posts that a unit signs by itself are not known here.
+    for (const SourceDelegation& delegation : source_.delegations) {
+      const bool has_role =
+          it.roles.empty() || std::any_of(delegation.roles.begin(), delegation.roles.end(), [&](const std::string& role) { return has(it.roles, role); });
+      if (has_role && it.people.empty() && it.posts.empty()) return false;
+    }
     for (const Post& post : source_.posts) {
       const Org* unit = org(post.org);
       if (!in(it.posts, post.id) || (!it.orgs.empty() && !is_within(post.org, it.orgs)) ||

@@ -47,6 +47,7 @@ Result<Trust> Trust::begin(ByteView first_root_envelope, std::optional<NodeId> s
 }
 
 void Trust::set_check(Check check) { state_->check = std::move(check); }
+void Trust::set_check_org(CheckOrg check) { state_->check_org = std::move(check); }
 void Trust::set_most_people(MostPeople ask) { state_->most_people = std::move(ask); }
 
 Result<Offer> Trust::offer(ByteView bytes, std::int64_t wall_ms) {
@@ -56,6 +57,7 @@ Result<Offer> Trust::offer(ByteView bytes, std::int64_t wall_ms) {
     case DocumentType::root: return state_->take_root(envelope, std::move(held));
     case DocumentType::freshness: return state_->take_freshness(envelope, std::move(held), wall_ms);
     case DocumentType::snapshot: return state_->take_snapshot(envelope, std::move(held), wall_ms);
+    case DocumentType::org: return state_->take_org(envelope, std::move(held), wall_ms);
     case DocumentType::suspend: return state_->take_suspend(envelope, std::move(held), wall_ms);
     default: return state_->take_document(envelope, std::move(held), wall_ms);
   }
@@ -187,6 +189,11 @@ Result<ParsedDocument> parse(const Envelope& envelope) {
       if (grants_name(grants.node) != envelope.name) return fail(Fault::malformed, "grants: for another node than the name says");
       return ParsedDocument(std::move(grants));
     }
+    case DocumentType::org: {
+      SealedOrg org = TRY(parse_sealed_org(envelope.payload));
+      if (org_name(org.org) != envelope.name) return fail(Fault::malformed, envelope.name + ": of another unit than the name says");
+      return ParsedDocument(std::move(org));
+    }
     default: return fail(Fault::unsupported, "no such document");
   }
 }
@@ -223,6 +230,51 @@ Result<Offer> Trust::State::take_document(const Envelope& envelope, Held offered
   if (needs(offered.name)) parsed.insert_or_assign(offered.sha256, std::move(document));
   stage(std::move(offered));
   return commit_if_complete(std::move(out), wall_ms);
+}
+
+Result<Offer> Trust::State::take_org(const Envelope& envelope, Held offered, std::int64_t wall_ms) {
+  const std::string name = offered.name;
+  const auto ours = held.find(name);
+  if (ours != held.end() && ours->second.sha256 == offered.sha256) return offer_of(Outcome::known, ours->second, name + " is in force");
+  const auto ahead = orgs_ahead.find(name);
+  if (ahead != orgs_ahead.end() && ahead->second.first.sha256 == offered.sha256) return offer_of(Outcome::known, ahead->second.first, name + " is known");
+  // One that a staged snapshot hashes is taken by that hash: its keys are judged with the set, by the mesh that comes with it.
+  const bool is_listed = std::any_of(staged_snapshots.begin(), staged_snapshots.end(), [&](const auto& it) {
+    const auto listing = it.second.documents.find(name);
+    return listing != it.second.documents.end() && listing->second.sha256 == offered.sha256;
+  });
+  const Delegation* delegation = set ? set->mesh.delegation(std::string_view(name).substr(4)) : nullptr;
+  if (!is_listed) {
+    if (delegation == nullptr) return fail(Fault::stale, name + ": nothing is delegated to this unit here");
+    // Not a lie of whoever gave it: another policy, which that peer has, may delegate to those keys.
+    if (!verify(envelope, delegation->keys)) return fail(Fault::stale, name + ": not signed by keys that something is delegated to here");
+  }
+  SealedOrg it = std::get<SealedOrg>(TRY(parse(envelope)));
+  if (it.header.realm != realm) return fail(Fault::not_authentic, name + ": of another realm");
+  offered.version = it.header.version;
+  if (is_listed) {
+    Offer out = offer_of(staged_or_known(offered), offered, name + " " + number(offered.version) + " waits for its set");
+    parsed.insert_or_assign(offered.sha256, std::move(it));
+    stage(std::move(offered));
+    return commit_if_complete(std::move(out), wall_ms);
+  }
+  const auto is_newer = [&](const Held& than) -> Result<std::optional<Offer>> {
+    if (offered.version > than.version) return std::nullopt;
+    if (offered.version < than.version) return fail(Fault::stale, name + ": version " + number(offered.version) + " is older than " + number(than.version));
+    if (TRY(read_envelope(than.envelope)).payload == envelope.payload) return offer_of(Outcome::known, than, name + " is known");
+    return fork(than, offered, "two of " + name + " of version " + number(offered.version));
+  };
+  if (ours != held.end())
+    if (auto settled = TRY(is_newer(ours->second))) return std::move(*settled);
+  if (ahead != orgs_ahead.end())
+    if (auto settled = TRY(is_newer(ahead->second.first))) return std::move(*settled);
+  const std::int64_t now = now_s(wall_ms);
+  if (it.header.expires_s <= now) return fail(Fault::stale, name + ": it has expired");
+  if (it.header.issued_s > now + day_s) return fail(Fault::stale, name + ": it is dated ahead of the time here");
+  if (check_org) TRY(check_org(it));
+  Offer out = offer_of(Outcome::advanced, offered, name + " " + number(offered.version) + " is taken in; headquarters will list it");
+  orgs_ahead.insert_or_assign(name, std::pair(std::move(offered), std::move(it)));
+  return out;
 }
 
 const crypto::VerifyKey* Trust::State::officer_of(const Envelope& suspension) const {

@@ -10,6 +10,7 @@
 // Threads: one owner. Pure but for its own state; time is a parameter.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,8 +61,9 @@ struct DocumentSet {
   Mesh mesh;
   SealedDirectory directory;
   Epochs epochs;
-  std::optional<Grants> grants;  ///< this node's; none where the snapshot names none
-  bool begins_chain{};           ///< the first under new keys of the snapshot role: what the old keys vouched for may be another chain
+  std::optional<Grants> grants;           ///< this node's; none where the snapshot names none
+  std::map<std::string, SealedOrg> orgs;  ///< by document name
+  bool begins_chain{};                    ///< the first under new keys of the snapshot role: what the old keys vouched for may be another chain
 };
 
 /// How old the word from HQ is. Only ever narrows, and expiry alone stops neither reading nor writing nor sync between entitled nodes.
@@ -118,6 +120,9 @@ class Trust {
   /// Whether these people, units and roles are most of the realm's people: asked where a directory is open. An officer stops so many for hours only.
   using MostPeople = std::function<bool(const Stopped&)>;
   void set_most_people(MostPeople ask);
+  /// Judges what a unit's administrators signed, before it is honoured ahead of headquarters (orgs_ahead).
+  using CheckOrg = std::function<Result<void>(const SealedOrg&)>;
+  void set_check_org(CheckOrg check);
   /// Takes one document. Unless the outcome is `advanced`, `committed` or `suspended`, nothing in force has changed and nothing need be persisted.
   /// Faults: over_limit, malformed, not_authentic (below the threshold, wrong realm, wrong hash), stale (older than what is held, or a first
   /// policy that has expired), denied (the set was complete but its check failed; it is dropped), unsupported.
@@ -143,9 +148,14 @@ class Trust {
   /// When the next of them begins or ends. Nothing: none does.
   std::optional<std::int64_t> stops_change_ms(std::int64_t wall_ms) const;
   const std::vector<Fork>& forks() const;
+  /// What units have signed since the policy in force was made, by document name. Their own nodes go by it (delegation.h); all pass it on, so that
+  /// headquarters lists it.
+  std::map<std::string, SealedOrg> orgs_ahead() const;
 
-  /// All that is in force, for keeping and for peers: roots ascending, then freshness, snapshot and what it names, then suspensions.
+  /// All that is in force, for keeping and for peers: roots ascending, then freshness, snapshot and what it names, then what units signed
+  /// since, then suspensions.
   std::vector<Held> documents() const;
+  std::vector<Held> unlisted() const;                         ///< what no snapshot lists: suspensions, then what units signed since
   std::optional<Held> document(std::string_view name) const;  ///< newest in force; "root" the newest root
   std::optional<Held> root_at(std::uint64_t version) const;
   /// Time floor, versions and hashes: small. To be written in one transaction with documents().

@@ -10,7 +10,7 @@ std::int64_t Trust::State::now_s(std::int64_t wall_ms) const { return std::max(w
 
 std::uint64_t Trust::State::floor_of(const std::string& name) const {
   const auto type = document_type(name.substr(0, name.find('/')));
-  if (!set || !type || changed.contains(signer_of(*type))) return 0;
+  if (!set || !type || *type == DocumentType::org || changed.contains(signer_of(*type))) return 0;
   const auto listed = set->snapshot.documents.find(name);
   return listed == set->snapshot.documents.end() ? 0 : listed->second.version;
 }
@@ -23,6 +23,7 @@ void Trust::State::believe_time(const Freshness& it, const Mesh& mesh) {
 const Held* Trust::State::find(const std::string& name, const Digest& sha256) const {
   if (const auto names = staged.find(name); names != staged.end())
     if (const auto at = names->second.find(sha256); at != names->second.end()) return &at->second;
+  if (const auto ahead = orgs_ahead.find(name); ahead != orgs_ahead.end() && ahead->second.first.sha256 == sha256) return &ahead->second.first;
   const auto ours = held.find(name);
   return ours != held.end() && ours->second.sha256 == sha256 ? &ours->second : nullptr;
 }
@@ -83,13 +84,17 @@ struct Into {
   void operator()(SealedDirectory&& it) const { set.directory = std::move(it); }
   void operator()(Epochs&& it) const { set.epochs = std::move(it); }
   void operator()(Grants&& it) const { set.grants = std::move(it); }
+  void operator()(SealedOrg&& it) const {
+    std::string name = org_name(it.org);
+    set.orgs.insert_or_assign(std::move(name), std::move(it));
+  }
 };
 
 }  // namespace
 
 Result<DocumentSet> Trust::State::assemble(const Digest& sha256, const Snapshot& snapshot) {
-  DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}, set && changed.contains(SigningRole::snapshot)};
-  for (const auto& [name, listing] : snapshot.documents) {
+  DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}, {}, set && changed.contains(SigningRole::snapshot)};
+  for (const auto& [name, listing] : snapshot.documents) {  // by name: the mesh before what it delegates
     if (!needs(name)) continue;
     const Held& it = *find(name, listing.sha256);
     if (it.version != listing.version || it.envelope.size() != listing.length) return fail(Fault::not_authentic, name + ": version or length is not as listed");
@@ -98,7 +103,14 @@ Result<DocumentSet> Trust::State::assemble(const Digest& sha256, const Snapshot&
     const bool is_staged = staged_at != staged.end() && staged_at->second.contains(listing.sha256);
     auto known = is_staged ? parsed.extract(listing.sha256) : decltype(parsed)::node_type();
     const Envelope envelope = known ? Envelope() : TRY(read_envelope(it.envelope));
-    if (!known) TRY(verify(envelope, root.keys_of(signer_of(envelope.type))));
+    if (is_org_name(name)) {
+      // Whenever it was taken, and by whose keys: it counts by the delegation that stands beside it.
+      const Delegation* delegation = out.mesh.delegation(std::string_view(name).substr(4));
+      if (delegation == nullptr) return fail(Fault::not_authentic, name + ": nothing is delegated to this unit");
+      TRY(verify(known ? TRY(read_envelope(it.envelope)) : envelope, delegation->keys));
+    } else if (!known) {
+      TRY(verify(envelope, root.keys_of(signer_of(envelope.type))));
+    }
     ParsedDocument document = known ? std::move(known.mapped()) : TRY(parse(envelope));
     std::visit(Into{out}, std::move(document));
   }
@@ -113,6 +125,7 @@ Result<void> Trust::State::check_set(const DocumentSet& next) const {
   for (const MeshLibrary& library : next.mesh.libraries)
     if (last_epoch(library.id) != library.epoch.value) return fail(Fault::not_authentic, "mesh and epochs do not belong together");
   if (next.directory.generation.value > last_epoch(directory_library)) return fail(Fault::not_authentic, "directory and epochs do not belong together");
+  TRY(check_orgs(next));
   if (next.grants)
     for (const Grant& grant : next.grants->grants)
       if (grant.epoch.value > last_epoch(grant.library)) return fail(Fault::not_authentic, "grants and epochs do not belong together");
@@ -125,6 +138,41 @@ Result<void> Trust::State::check_set(const DocumentSet& next) const {
         if (ours.epochs[i].commitment != theirs->epochs[i].commitment) return fail(Fault::not_authentic, "epochs: another key for an epoch that is in force");
     }
   return {};
+}
+
+/// As long as a unit has the same keys, what it signed neither goes back nor disappears. With others it begins anew: who stole the old ones may have run its
+/// numbers up.
+Result<void> Trust::State::check_orgs(const DocumentSet& next) const {
+  const LibraryEpochs* generations = next.epochs.find(directory_library);
+  for (const auto& [name, org] : next.orgs)
+    if (generations == nullptr || org.generation.value > generations->epochs.size())
+      return fail(Fault::not_authentic, name + " and epochs do not belong together");
+  if (!set) return {};
+  for (const auto& [name, ours] : set->orgs) {
+    const Delegation* then = set->mesh.delegation(ours.org);
+    const Delegation* now = next.mesh.delegation(ours.org);
+    if (then == nullptr || now == nullptr || then->keys != now->keys) continue;
+    const auto theirs = next.snapshot.documents.find(name);
+    if (theirs == next.snapshot.documents.end()) return fail(Fault::stale, name + " has disappeared");
+    const Listing& listed = set->snapshot.documents.at(name);
+    if (theirs->second.version < listed.version)
+      return fail(Fault::stale, name + " goes back from version " + std::to_string(listed.version) + " to " + std::to_string(theirs->second.version));
+    if (theirs->second.version == listed.version && theirs->second.sha256 != listed.sha256)
+      return fail(Fault::not_authentic, "another " + name + " of version " + std::to_string(listed.version) + " than the one in force");
+  }
+  return {};
+}
+
+void Trust::State::drop_orgs_ahead() {
+  std::erase_if(orgs_ahead, [&](const auto& it) {
+    const auto& [name, ahead] = it;
+    const Delegation* delegation = set->mesh.delegation(ahead.second.org);
+    if (delegation == nullptr) return true;
+    const auto envelope = read_envelope(ahead.first.envelope);
+    if (!envelope || !verify(*envelope, delegation->keys)) return true;
+    const auto listed = set->snapshot.documents.find(name);
+    return listed != set->snapshot.documents.end() && listed->second.version >= ahead.first.version;
+  });
 }
 
 Result<Offer> Trust::State::commit_if_complete(Offer offer, std::int64_t wall_ms) {
@@ -174,6 +222,7 @@ Result<Offer> Trust::State::commit_if_complete(Offer offer, std::int64_t wall_ms
     changed.clear();
     parsed.clear();
     drop_lifted();
+    drop_orgs_ahead();
     believe_time(fresh, set->mesh);
     std::erase_if(staged_freshness,
                   [&](const auto& it) { return it.first <= fresh.header.version || it.second.second.snapshot.version <= set->version.value; });
@@ -181,6 +230,7 @@ Result<Offer> Trust::State::commit_if_complete(Offer offer, std::int64_t wall_ms
     for (auto names = staged.begin(); names != staged.end();) {
       std::erase_if(names->second,
                     [&](const auto& it) { return it.second.version <= (names->first == "snapshot" ? set->version.value : floor_of(names->first)); });
+      if (is_org_name(names->first)) names->second.clear();
       names = names->second.empty() ? staged.erase(names) : std::next(names);
     }
     offer.outcome = Outcome::committed;

@@ -9,7 +9,7 @@ namespace dozo::policy {
 namespace {
 
 constexpr std::int64_t warning_s = 60 * day_s;
-constexpr std::uint8_t state_format = 2;  ///< 1 had no spans
+constexpr std::uint8_t state_format = 3;  ///< 1 had no spans, 2 no documents of units
 constexpr std::size_t state_bytes_most = 4U << 20;
 
 struct KeptDocument {
@@ -179,6 +179,12 @@ std::optional<std::int64_t> Trust::stops_change_ms(std::int64_t wall_ms) const {
   return out;
 }
 
+std::map<std::string, SealedOrg> Trust::orgs_ahead() const {
+  std::map<std::string, SealedOrg> out;
+  for (const auto& [name, it] : state_->orgs_ahead) out.emplace(name, it.second);
+  return out;
+}
+
 // ---- keeping ---------------------------------------------------------------------------------------------------------
 std::vector<Held> Trust::documents() const {
   std::vector<Held> out = state_->roots;
@@ -186,7 +192,15 @@ std::vector<Held> Trust::documents() const {
   if (const auto snapshot = state_->held.find("snapshot"); snapshot != state_->held.end()) out.push_back(snapshot->second);
   for (const auto& [name, it] : state_->held)
     if (name != "snapshot") out.push_back(it);
+  for (const auto& [name, it] : state_->orgs_ahead) out.push_back(it.first);
   for (const auto& [key, it] : state_->suspensions) out.push_back(it.first);
+  return out;
+}
+
+std::vector<Held> Trust::unlisted() const {
+  std::vector<Held> out;
+  for (const auto& [key, it] : state_->suspensions) out.push_back(it.first);
+  for (const auto& [name, it] : state_->orgs_ahead) out.push_back(it.first);
   return out;
 }
 
@@ -271,6 +285,14 @@ Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelop
       default: {
         if (!state.set) return fail(Fault::corrupt, "trust state: has no snapshot");
         const auto listed = state.set->snapshot.documents.find(it.name);
+        if (envelope.type == DocumentType::org) {
+          SealedOrg org = TRY(parse_sealed_org(envelope.payload));
+          if (listed == state.set->snapshot.documents.end() || listed->second.sha256 != it.sha256) {
+            state.orgs_ahead.insert_or_assign(it.name, std::pair(std::move(held), std::move(org)));
+            continue;
+          }
+          state.set->orgs.insert_or_assign(it.name, std::move(org));
+        }
         if (listed == state.set->snapshot.documents.end() || listed->second.sha256 != it.sha256) return damaged("is not the one of the snapshot");
         if (envelope.type == DocumentType::mesh) state.set->mesh = TRY(parse_mesh(envelope.payload));
         if (envelope.type == DocumentType::directory) state.set->directory = TRY(parse_sealed_directory(envelope.payload));

@@ -12,7 +12,7 @@ inline constexpr std::size_t staged_per_name_most = 8;
 inline constexpr std::size_t staged_bytes_most = 64U << 20;
 inline constexpr std::size_t forks_most = 16;
 
-using ParsedDocument = std::variant<Mesh, SealedDirectory, Epochs, Grants>;
+using ParsedDocument = std::variant<Mesh, SealedDirectory, Epochs, Grants, SealedOrg>;
 /// What a verified document that a snapshot names says.
 Result<ParsedDocument> parse(const Envelope& envelope);
 
@@ -20,6 +20,7 @@ struct Trust::State {
   std::optional<NodeId> self;
   Check check;
   MostPeople most_people;
+  CheckOrg check_org;
 
   // ---- in force
   RealmId realm;
@@ -30,6 +31,8 @@ struct Trust::State {
   std::optional<Freshness> freshness;
   std::optional<Held> freshness_held;
   std::map<crypto::VerifyKey, std::pair<Held, Suspend>> suspensions;
+  /// By document name: signed under the delegations of the policy in force, and newer than what it lists.
+  std::map<std::string, std::pair<Held, SealedOrg>> orgs_ahead;
   /// When an officer had most of the realm stopped here, or still has.
   struct Span {
     std::int64_t from_s{}, until_s{};
@@ -54,6 +57,11 @@ struct Trust::State {
   Result<Offer> take_freshness(const Envelope& envelope, Held held, std::int64_t wall_ms);
   Result<Offer> take_snapshot(const Envelope& envelope, Held held, std::int64_t wall_ms);
   Result<Offer> take_document(const Envelope& envelope, Held held, std::int64_t wall_ms);
+  /// What is signed by no role, but under a delegation of the mesh.
+  Result<Offer> take_org(const Envelope& envelope, Held held, std::int64_t wall_ms);
+  /// Of what units signed, what the policy in force makes superfluous or no longer delegates.
+  void drop_orgs_ahead();
+  Result<void> check_orgs(const DocumentSet& next) const;
   Result<Offer> take_suspend(const Envelope& envelope, Held held, std::int64_t wall_ms);
   bool is_wide(const Stopped& whom) const;
   /// Without what makes it wide.
@@ -78,7 +86,7 @@ struct Trust::State {
   Result<DocumentSet> assemble(const Digest& sha256, const Snapshot& snapshot);
   Result<void> check_set(const DocumentSet& next) const;
   Offer fork(const Held& ours, const Held& theirs, std::string text);
-  /// The version that a document may not go below; 0 when the keys of its role have changed.
+  /// The version that a document may not go below; 0 when the keys of its role have changed, and for those of units (check_orgs).
   std::uint64_t floor_of(const std::string& name) const;
   std::int64_t now_s(std::int64_t wall_ms) const;
   void believe_time(const Freshness& it, const Mesh& mesh);

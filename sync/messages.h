@@ -43,7 +43,7 @@ enum class Channel : std::uint8_t { control, bulk };
 /// How far the authority's documents are known.
 struct DocumentVersions {
   std::uint64_t root{}, policy{}, freshness{};
-  Digest suspensions;
+  Digest suspensions;  ///< over what no snapshot lists: suspensions, then documents of units (policy::Trust::unlisted)
   bool operator==(const DocumentVersions&) const = default;
 };
 
@@ -64,7 +64,7 @@ struct DocumentWant {
 };
 struct DocumentsWanted {
   std::vector<DocumentWant> wants;
-  bool suspensions{};
+  bool suspensions{};  ///< all that no snapshot lists
 };
 /// Of an envelope that is larger than document_bytes_most, and was asked for by its hash.
 struct DocumentPart {

@@ -26,7 +26,7 @@ class ObjectStore {
   virtual DocumentVersions versions(Now now) const = 0;
   virtual std::vector<DocumentWant> wants() const = 0;  ///< most urgent first
   virtual std::optional<Bytes> document(const DocumentWant& want) const = 0;
-  virtual std::vector<Bytes> suspensions(Now now) const = 0;
+  virtual std::vector<Bytes> suspensions(Now now) const = 0;  ///< all that no snapshot lists: suspensions first
   struct Offered {
     bool authentic{};  ///< validly signed, of this realm
     bool changed{};    ///< something came of it

@@ -675,8 +675,10 @@ TEST_CASE_FIXTURE(Fixture, "authority: what would be dated wrong is not signed")
       for (const auto& asked : server.receive()) {
         node::local::Status status;
         status.time_ms = (std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() + apart_s) * 1000;
-        const bool is_status = std::holds_alternative<node::local::StatusRequest>(asked.request);
-        (void)server.answer(asked.token, is_status ? node::local::Answer(status) : node::local::Answer(node::local::Done{}));
+        node::local::Answer answer = node::local::Done{};
+        if (std::holds_alternative<node::local::StatusRequest>(asked.request)) answer = status;
+        if (std::holds_alternative<node::local::UnitRequest>(asked.request)) answer = node::local::Unit{};
+        (void)server.answer(asked.token, answer);
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }

@@ -267,12 +267,12 @@ TEST_CASE("local socket: another version gets one clear line, on either side") {
     return std::get<local::Refusal>(*local::decode_answer(ByteView(answer).subspan(4)));
   };
   CHECK(ask_raw({0, 0, 0, 9, 0x7f, 0x01, 1, 2, 3}).fault == static_cast<std::uint8_t>(Fault::unsupported));
-  CHECK(ask_raw({0, 0, 0, 9, 0, 6, 0xff}).fault == static_cast<std::uint8_t>(Fault::malformed));
+  CHECK(ask_raw({0, 0, 0, 9, 0, 7, 0xff}).fault == static_cast<std::uint8_t>(Fault::malformed));
   // Frames that are not even a head, and messages of many parts, are passed over.
   REQUIRE(zmq_send(old, "x", 1, 0) == 1);
   REQUIRE(zmq_send(old, "two", 3, ZMQ_SNDMORE) == 3);
   REQUIRE(zmq_send(old, "parts", 5, 0) == 5);
-  CHECK(ask_raw({0, 0, 0, 9, 0, 6}).fault == static_cast<std::uint8_t>(Fault::malformed));
+  CHECK(ask_raw({0, 0, 0, 9, 0, 7}).fault == static_cast<std::uint8_t>(Fault::malformed));
   CHECK(daemon.asked() == 0);
   zmq_close(old);
   zmq_ctx_term(context);
@@ -359,13 +359,13 @@ TEST_CASE("local socket: the frame is that of the document") {
   zmq_setsockopt(raw, ZMQ_LINGER, &none, sizeof none);
   zmq_setsockopt(raw, ZMQ_RCVTIMEO, &patience, sizeof patience);
   REQUIRE(zmq_connect(raw, ("ipc://" + (home.path() / "run" / "socket").string()).c_str()) == 0);
-  const Bytes request = *from_hex("00000003000600");
+  const Bytes request = *from_hex("00000003000700");
   REQUIRE(zmq_send(raw, request.data(), request.size(), 0) >= 0);
   Bytes answer(256);
   const int size = zmq_recv(raw, answer.data(), answer.size(), 0);
   REQUIRE(size > 6);
   answer.resize(static_cast<std::size_t>(size));
-  CHECK(to_hex(ByteView(answer).first(6)) == "000000030006");
+  CHECK(to_hex(ByteView(answer).first(6)) == "000000030007");
   CHECK(std::get<local::Done>(*local::decode_answer(ByteView(answer).subspan(4))).text == "done");
   zmq_close(raw);
   zmq_ctx_term(context);

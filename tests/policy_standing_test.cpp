@@ -402,7 +402,7 @@ struct Kept {
 TEST_CASE_FIXTURE(StandingFixture, "keeping: the state of a version before suspensions had hours is taken") {
   Node node = settled();
   Kept kept(node.trust);
-  REQUIRE(kept.state[0] == 2);
+  REQUIRE(kept.state[0] == 3);
   kept.state[0] = 1;
   kept.state.resize(kept.state.size() - 8);  // two counts: none
   const auto again = kept.restored(hq.id("sapporo"));
@@ -506,7 +506,7 @@ TEST_CASE_FIXTURE(StandingFixture, "keeping: a damaged or incomplete state is re
   longer.state.push_back(0);
   CHECK_FALSE(longer.restored(self));
   Kept newer = kept;
-  newer.state[0] = 3;
+  newer.state[0] = 4;
   CHECK(newer.restored(self).error().fault == Fault::unsupported);
   Kept other = kept;
   other.state[5] ^= 1;  // the realm

@@ -3,12 +3,12 @@
 // timestamp is freshness; targets are mesh, directory and epochs; a target file is a node's grants, a document that is named and hashed by the snapshot. What
 // differs, on purpose: nothing comes into force by halves, so where the suite finds a newer timestamp or snapshot kept beside older targets, here all that was
 // in force stays so and the newer waits; and what has expired is taken by a node that has a policy already, and narrows what may be done (docs/policy.md,
-// sections 5 and 6), while for a node that has none it is refused. Not here yet, as there are no delegations: test_graph_traversal, test_targetfile_search,
-// test_cached_role_is_verified_against_current_delegator.
+// sections 5 and 6), while for a node that has none it is refused. Delegations go one step, from the mesh to a unit's own keys, so that there
+// is no search: of the suite's graphs those with more steps cannot be written down here, which is shown too.
 #include <filesystem>
 #include <fstream>
 
-#include "tests/policy_repository.h"
+#include "tests/policy_unit_fixture.h"
 
 using namespace dozo;
 using namespace dozo::policy_fixture;
@@ -664,6 +664,75 @@ TEST_CASE_FIXTURE(Repository, "tuf: test_delegation_not_in_snapshot") {
   REQUIRE(refresh(node));
   static_cast<void>(node.offer(served.at(name)).has_value());  // authentic, and nothing that is in force names it
   CHECK_FALSE(node.trust.document(name));
+}
+
+// ---- delegation graphs -----------------------------------------------------------------------------------------------
+TEST_CASE_FIXTURE(Repository, "tuf: test_graph_traversal") {
+  // Each unit of the mesh is asked for once, in the order of their names, and after the mesh that delegates to it.
+  Unit north("north"), south("south");
+  const std::string toml = with_units + south.table() + north.table();
+  publish(toml);
+  Changes changes;
+  changes.orgs = {south.signs(hq, south.says(hq, 1, {"abe"})), north.signs(hq, north.says(hq, 1, {"abe"}))};
+  publish(toml, changes);
+  Node node = client();
+  REQUIRE(refresh(node));
+  CHECK(std::vector<std::string>(asked.end() - 3, asked.end()) == std::vector<std::string>{"mesh", "org/north", "org/south"});
+  REQUIRE(refresh(node));
+  CHECK(asked.back() == "freshness");
+  // Further steps, circles and a role with two that delegate to it: one signs for a unit and all below it, each once.
+  CHECK_FALSE(check(toml + Unit("north-east").table(), "policy.toml", 0).mistakes.empty());
+  CHECK_FALSE(check(toml + Unit("north").table(), "policy.toml", 0).mistakes.empty());
+  Mesh mesh = mesh_of(served);
+  mesh.delegations.push_back(mesh.delegations.front());
+  CHECK(parse_mesh(format(mesh)).error().fault == Fault::malformed);
+  // What a unit signs has no member with which it could delegate.
+  const OrgDocument says = north.says(hq, 2, {"abe"});
+  CHECK(parse_org(bytes_of(replaced(std::string(text_of(format(says))), "\"posts\"", "\"delegations\":[],\"posts\""))).error().fault == Fault::malformed);
+}
+
+TEST_CASE_FIXTURE(Repository, "tuf: test_targetfile_search") {
+  // Who somebody is, is said by the document of the unit that the name begins with, or by headquarters: by nobody else, whatever it says.
+  Unit north("north"), south("south");
+  const std::string toml = with_units + south.table() + north.table();
+  publish(toml);
+  Changes changes;
+  changes.orgs = {south.signs(hq, south.says(hq, 1, {"baba"})), north.signs(hq, north.says(hq, 1, {"abe"}))};
+  publish(toml, changes);
+  Node node = client();
+  REQUIRE(refresh(node));
+  const Policy policy = *opened(hq, node);
+  CHECK(policy.person_by_name("sato")->key == hq.people.at("sato").public_key());
+  CHECK(policy.person_by_name("north-abe")->key == north.people.at("abe").public_key());
+  CHECK(policy.person_by_name("south-baba")->key == south.people.at("baba").public_key());
+  for (const char* name : {"abe", "north-baba", "south-abe", "NORTH-abe", "north"}) CHECK(policy.person_by_name(name) == nullptr);
+  OrgDocument liar = south.says(hq, 2, {"baba"});
+  liar.people.front().name = "north-abe";
+  CHECK(check_org(node.trust.current()->mesh, *policy.directory(), liar).error().fault == Fault::denied);
+}
+
+TEST_CASE_FIXTURE(Repository, "tuf: test_cached_role_is_verified_against_current_delegator") {
+  // What a node holds of a unit counts by the keys in the mesh that stands beside it, not by those under which it was taken.
+  Unit north("north"), renewed("north");
+  publish(with_units + north.table());
+  const Bytes document = north.signs(hq, north.says(hq, 1, {"abe"}));
+  Changes changes;
+  changes.orgs = {document};
+  publish(with_units + north.table(), changes);
+  Node node = client();
+  REQUIRE(refresh(node));
+  REQUIRE(node.trust.document("org/north"));
+  const std::uint64_t version = node.version();
+  const Publication next = hq.would_publish(with_units + renewed.table()).documents;
+  REQUIRE_FALSE(next.contains("org/north"));
+  Publication with = next;
+  with["org/north"] = document;  // listed all the same
+  node.hear(hq.listed(with, version + 1, freshness_of(served).header.version + 1));
+  CHECK(node.version() == version);
+  // And a node that never saw it before.
+  Node fresh = client();
+  fresh.hear(hq.listed(with, version + 1, freshness_of(served).header.version + 1));
+  CHECK(fresh.version() == 0);
 }
 
 // ---- key rotations ---------------------------------------------------------------------------------------------------

@@ -386,20 +386,22 @@ Result<std::vector<crypto::SigningKey>> AuthorityDirectory::signing_keys(Signing
   return out;
 }
 
-Result<crypto::VerifyKey> make_signing_key_file(const fs::path& path, SigningRole role, const crypto::Unlocking& unlocking) {
+Result<crypto::VerifyKey> make_signing_key_file(const fs::path& path, std::string_view use, const crypto::Unlocking& unlocking) {
   const crypto::SigningKey key = crypto::SigningKey::generate();
-  TRY(keep_key(path, key.reveal_seed(), public_text(file_name(role), key.public_key().hex()), unlocking));
+  TRY(keep_key(path, key.reveal_seed(), public_text(std::string(use), key.public_key().hex()), unlocking));
   return key.public_key();
 }
 
-Result<crypto::SigningKey> open_signing_key_file(const fs::path& path, const SecretOptions& secret) {
+Result<crypto::SigningKey> open_signing_key_file(const fs::path& path, const SecretOptions& secret, std::string_view use) {
   const std::string text(text_of(TRY(node::read_file(path, crypto::key_file_bytes_most, Secrecy::secret))));
   const crypto::KeyFile file = TRY(within(path.string(), crypto::read_key_file(text)));
   const std::string_view says = text_of(file.public_part);
   const std::size_t space = says.find(' ');
-  bool is_role = false;
-  for (std::size_t i = 0; i < policy::signing_role_count; ++i) is_role = is_role || says.substr(0, space) == policy::name_of(static_cast<SigningRole>(i));
-  if (space == std::string_view::npos || !is_role) return fail(Fault::malformed, path.string() + " holds no signing key of the authority");
+  bool is_role = !use.empty() && says.substr(0, space) == use;
+  for (std::size_t i = 0; use.empty() && i < policy::signing_role_count; ++i)
+    is_role = is_role || says.substr(0, space) == policy::name_of(static_cast<SigningRole>(i));
+  if (space == std::string_view::npos || !is_role)
+    return fail(Fault::malformed, path.string() + " holds no signing key of " + (use.empty() ? "the authority" : "a unit's administrator"));
   const crypto::Unlocking with = TRY(secret_for(file.protection, secret, path.string()));
   crypto::SigningKey key = TRY(crypto::SigningKey::from_seed(TRY(within(path.string(), crypto::unlock(text, with))).reveal()));
   if (key.public_key().hex() != says.substr(space + 1)) return fail(Fault::not_authentic, path.string() + " holds another key than it says");

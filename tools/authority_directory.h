@@ -113,9 +113,11 @@ class AuthorityDirectory {
 /// Where the recovery key comes from on the worst day: that of one of these roots. Faults: those of crypto::combine; not_authentic (of another realm).
 Result<crypto::SealKey> recovery_key(const std::vector<std::string>& share_files, const std::vector<policy::Root>& roots);
 
-/// A key file with a signing key of that role, as all are made. Faults: exists, those of writing.
-Result<crypto::VerifyKey> make_signing_key_file(const std::filesystem::path& path, policy::SigningRole role, const crypto::Unlocking& unlocking);
-/// The signing key of one key file. Faults: those of reading and unlocking; malformed (it holds another kind of key).
-Result<crypto::SigningKey> open_signing_key_file(const std::filesystem::path& path, const SecretOptions& secret);
+/// What a key file of a unit's administrators says that it is, as those of roles say the role's name.
+inline constexpr std::string_view unit_key_use = "unit";
+/// A key file with a signing key, as all are made. `use`: the name of a role, or unit_key_use. Faults: exists, those of writing.
+Result<crypto::VerifyKey> make_signing_key_file(const std::filesystem::path& path, std::string_view use, const crypto::Unlocking& unlocking);
+/// The signing key of one key file, of a role or (`use`) of that alone. Faults: those of reading and unlocking; malformed (it holds another kind of key).
+Result<crypto::SigningKey> open_signing_key_file(const std::filesystem::path& path, const SecretOptions& secret, std::string_view use = {});
 
 }  // namespace dozo::tools

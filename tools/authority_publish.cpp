@@ -4,6 +4,7 @@
 
 #include "crypto/random.h"
 #include "policy/compare.h"
+#include "policy/delegation.h"
 #include "policy/keys.h"
 #include "policy/trust.h"
 
@@ -236,7 +237,22 @@ Result<Signers> open_signers(const AuthorityDirectory& directory, std::initializ
 
 }  // namespace
 
-Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, const SecretOptions& secret, std::int64_t now_s) {
+namespace {
+
+/// With what units say in this publication.
+Result<policy::Policy> with_units(const policy::Policy& policy, const policy::Publication& documents, const policy::KeyRing& keys) {
+  policy::Mesh mesh = policy.mesh();
+  policy::Directory directory = *policy.directory();
+  std::vector<policy::OrgDocument> orgs;
+  for (const auto& [name, bytes] : documents)
+    if (policy::is_org_name(name)) orgs.push_back(TRY(policy::open_org(TRY(policy::parse_sealed_org(TRY(policy::read_envelope(bytes)).payload)), keys)));
+  TRY(policy::join(mesh, directory, orgs));
+  return policy::Policy(policy.version(), std::move(mesh), std::move(directory));
+}
+
+}  // namespace
+
+Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, std::vector<Bytes> orgs, const SecretOptions& secret, std::int64_t now_s) {
   now_s = std::max(now_s, directory.root().issued_s);  // by their dates it is told what was sealed before the root and what after it
   const std::optional<policy::Root> sealed_under = TRY(directory.sealed_under());
   const crypto::SealKey admission = TRY(directory.admission_key(sealed_under.value_or(directory.root()).admission, secret));
@@ -260,6 +276,7 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, 
   }
   const std::optional<policy::Publication> previous = TRY(directory.newest());
   const PolicyVersion newest = TRY(directory.newest_version());
+  // Cuts are made of whom headquarters itself takes something from: a unit's people come and go without.
   const policy::Policy after({newest.value + 1}, compiled.mesh, compiled.directory);
   policy::Policy before(newest, {}, policy::Directory{});
   policy::Changes changes;
@@ -277,17 +294,20 @@ Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, 
     out.cuts = std::move(cuts.lines);
   }
   changes.new_sealing = sealed_under.has_value();
+  changes.orgs = std::move(orgs);
   for (auto& [library, admits] : compiled.admits) {
     auto& to = changes.admits[library];
     to.insert(to.end(), admits.begin(), admits.end());
   }
-  out.rights = policy::compare_rights(before, after, now_s * 1000);
   policy::Draft draft = TRY(policy::draft(directory.root(), directory.realm().realm, compiled, previous ? &*previous : nullptr, changes, admission, now_s));
   out.notes = std::move(draft.notes);
+  out.rights = policy::compare_rights(TRY(with_units(before, previous ? *previous : policy::Publication(), draft.directory_keys)),
+                                      TRY(with_units(after, draft.documents, draft.directory_keys)), now_s * 1000);
   out.draft = {directory.realm().realm,         directory.roots(), std::move(draft.documents), {},
                std::move(draft.directory_keys), draft.version,     compiled.snapshot_days,     compiled.freshness_hours};
   if (previous)
-    for (const char* name : {"mesh", "directory", "epochs"}) out.draft.before[name] = previous->at(name);
+    for (const auto& [name, bytes] : *previous)
+      if (name == "mesh" || name == "directory" || name == "epochs" || policy::is_org_name(name)) out.draft.before[name] = bytes;
   return out;
 }
 
@@ -295,6 +315,7 @@ Result<void> sign_at_hand(const AuthorityDirectory& directory, policy::DraftFile
   std::map<SigningRole, std::vector<crypto::SigningKey>> keys;
   for (auto& [name, bytes] : draft.documents) {
     const policy::Envelope document = TRY(policy::read_envelope(bytes));
+    if (document.type == policy::DocumentType::org) continue;  // listed only where its unit has signed it
     const SigningRole role = policy::signer_of(document.type);
     if (policy::verify(document, directory.root().keys_of(role))) continue;
     const auto [at, is_new] = keys.try_emplace(role);

@@ -36,7 +36,8 @@ struct Prepared {
 };
 /// What policy.toml says now, as the next version. Faults: malformed (mistakes of the source, one a line), not_found (a home node that is not admitted), those
 /// of the keys and of cuts_for.
-Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, const SecretOptions& secret, std::int64_t now_s);
+/// `orgs`: what units have signed, as HQ's node knows it.
+Result<Prepared> prepare(AuthorityDirectory& directory, const Cutting& cutting, std::vector<Bytes> orgs, const SecretOptions& secret, std::int64_t now_s);
 
 /// Signs what the draft lacks with keys that are at hand. `folders`: where else they lie. Faults: not_found (too few keys), those of opening them.
 Result<void> sign_at_hand(const AuthorityDirectory& directory, policy::DraftFile& draft, const std::vector<std::string>& folders, const SecretOptions& secret);

@@ -47,7 +47,7 @@ struct KeyOptions {
 
 Result<void> make_key(const Common& common, const KeyOptions& options) {
   const SigningRole role = role_named(options.role);
-  const crypto::VerifyKey key = TRY(make_signing_key_file(options.file, role, TRY(new_secret(options.secret, "the key in " + options.file))));
+  const crypto::VerifyKey key = TRY(make_signing_key_file(options.file, policy::name_of(role), TRY(new_secret(options.secret, "the key in " + options.file))));
   const std::string text = std::string(policy::name_of(role)) + ":" + key.hex();
   if (common.json) {
     print({{"key", text}});

@@ -127,7 +127,7 @@ Result<void> revoke_one(const Common& common, const RevokeOptions& options) {
 // ---- publish, offer, install -----------------------------------------------------------------------------------------
 struct PublishOptions {
   std::string directory;
-  std::vector<std::string> keys;
+  std::vector<std::string> keys, units;
   bool yes = false, without_key_authority = false, no_cut = false, cut_all = false;
   SecretOptions secret;
 };
@@ -167,7 +167,9 @@ Result<std::uint64_t> hand_over(const Common& common, const AuthorityDirectory& 
   const std::vector<PolicyVersion> versions = directory.versions();
   for (std::size_t i = versions.size(); i-- > 1;) {
     const policy::Publication older = TRY(directory.publication(versions[i - 1]));
-    for (const char* name : {"snapshot", "mesh", "directory"}) TRY(ask_for<local::Offered>(common, local::OfferRequest{{older.at(name)}}));
+    TRY(ask_for<local::Offered>(common, local::OfferRequest{{older.at("snapshot")}}));
+    for (const auto& [name, envelope] : older)
+      if (name == "mesh" || name == "directory" || policy::is_org_name(name)) TRY(ask_for<local::Offered>(common, local::OfferRequest{{envelope}}));
   }
   return offered.policy;
 }
@@ -178,6 +180,20 @@ Result<bool> confirmed(PolicyVersion version) {
   std::string answer;
   std::getline(std::cin, answer);
   return answer == "yes";
+}
+
+/// What units have signed: in these files, and as the node of --home knows it.
+Result<std::vector<Bytes>> units_of(const Common& common, const std::vector<std::string>& files) {
+  std::vector<Bytes> out;
+  for (const std::string& file : files) {
+    Bytes bytes = TRY(node::read_file(file, policy::envelope_bytes_most(policy::DocumentType::org)));
+    const policy::Envelope envelope = TRY(within(file, policy::read_envelope(bytes)));
+    if (envelope.type != policy::DocumentType::org) return fail(Fault::malformed, file + ": not a unit's document");
+    out.push_back(std::move(bytes));
+  }
+  if (common.home.empty()) return out;
+  for (Bytes& it : TRY(ask_for<local::Unit>(common, local::UnitRequest{})).envelopes) out.push_back(std::move(it));
+  return out;
 }
 
 Result<void> hand_over_after(const Common& common, const AuthorityDirectory& directory) {
@@ -259,7 +275,7 @@ Result<void> publish(const Common& common, const PublishOptions& options) {
     return TRY(directory.newest_version()).value == 0 ? Result<void>() : hand_over_after(common, directory);
   }
   if (options.without_key_authority) return publish_mesh(common, options, directory);
-  Prepared prepared = TRY(prepare(directory, cutting_of(common, options), options.secret, now_s()));
+  Prepared prepared = TRY(prepare(directory, cutting_of(common, options), TRY(units_of(common, options.units)), options.secret, now_s()));
   if (!common.json) print_prepared(prepared);
   if (!options.yes && !TRY(confirmed(prepared.draft.version))) return fail(Fault::denied, "nothing was signed");
   TRY(sign_at_hand(directory, prepared.draft, options.keys, options.secret));
@@ -285,7 +301,7 @@ Result<void> draft(const Common& common, const DraftOptions& options) {
   if (options.drop) return directory.drop_draft();
   if (TRY(directory.draft())) return fail(Fault::exists, "a draft waits for its signatures already: publish it, or drop it with --drop");
   TRY(check_clock(common));
-  const Prepared prepared = TRY(prepare(directory, cutting_of(common, options.of), options.of.secret, now_s()));
+  const Prepared prepared = TRY(prepare(directory, cutting_of(common, options.of), TRY(units_of(common, options.of.units)), options.of.secret, now_s()));
   if (!common.json) print_prepared(prepared);
   return keep_draft(common, directory, prepared.draft, options.output);
 }
@@ -378,6 +394,9 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb = authority->add_subcommand("publish", "check, sign and keep the policy; with --home, hand it to HQ's running node");
   verb->add_option("directory", publish_options->directory, "the authority's folder")->required()->type_name(takes::folder);
   verb->add_option("--keys", publish_options->keys, "another folder with key files (may be given again)")->type_name(takes::folder);
+  verb->add_option("--unit", publish_options->units,
+                   "a document that a unit has signed (may be given again); those that the node of --home knows are taken too")
+      ->type_name(takes::file);
   verb->add_flag("-y,--yes", publish_options->yes, "do not ask");
   verb->add_flag("--without-key-authority", publish_options->without_key_authority,
                  "its files are lost: publish nodes, members and cuts alone, without new keys and grants");
@@ -390,6 +409,9 @@ void add_authority_verbs(CLI::App& app, Common& common) {
   verb = authority->add_subcommand("draft", "write what publish would sign into a file, for custodians who sign on their own machines");
   verb->add_option("directory", draft_options->of.directory, "the authority's folder")->required()->type_name(takes::folder);
   verb->add_option("-o,--output", draft_options->output, "where to write it for them; it shows who is in the directory: keep it as secret")
+      ->type_name(takes::file);
+  verb->add_option("--unit", draft_options->of.units,
+                   "a document that a unit has signed (may be given again); those that the node of --home knows are taken too")
       ->type_name(takes::file);
   verb->add_flag("--drop", draft_options->drop, "forget the one that waits");
   auto* draft_no_cut = verb->add_flag("--no-cut", draft_options->of.no_cut, "all stays that those wrote who lose writing now");

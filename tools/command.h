@@ -112,6 +112,7 @@ void add_fsck_verb(CLI::App& app, Common& common);
 void add_authority_verbs(CLI::App& app, Common& common);
 void add_policy_verbs(CLI::App& app, Common& common);
 void add_person_verbs(CLI::App& app, Common& common);
+void add_unit_verbs(CLI::App& app, Common& common);
 void add_completion_verb(CLI::App& app);
 void add_manual_verb(CLI::App& app);
 

@@ -58,6 +58,7 @@ int run(int argc, char** argv) {
   tools::add_node_verbs(app, common);
   tools::add_fsck_verb(app, common);
   tools::add_person_verbs(app, common);
+  tools::add_unit_verbs(app, common);
   tools::add_authority_verbs(app, common);
   tools::add_policy_verbs(app, common);
   tools::add_completion_verb(app);

@@ -1,6 +1,7 @@
 #include <array>
 
 #include "base/invariant.h"
+#include "policy/delegation.h"
 #include "policy/enrolment.h"
 #include "policy/envelope.h"
 #include "policy/policy.h"
@@ -53,7 +54,19 @@ bool epochs(ByteView bytes) { return reads_again(parse_epochs(bytes), parse_epoc
 bool grants(ByteView bytes) { return reads_again(parse_grants(bytes), parse_grants); }
 bool snapshot(ByteView bytes) { return reads_again(parse_snapshot(bytes), parse_snapshot); }
 bool freshness(ByteView bytes) { return reads_again(parse_freshness(bytes), parse_freshness); }
+bool sealed_org(ByteView bytes) { return reads_again(parse_sealed_org(bytes), parse_sealed_org); }
+bool org(ByteView bytes) {
+  const auto it = parse_org(bytes);
+  if (it) (void)check_org(Mesh{}, Directory{}, *it);
+  return reads_again(it, parse_org);
+}
 bool suspend(ByteView bytes) { return reads_again(parse_suspend(bytes), parse_suspend); }
+
+bool unit_source(ByteView bytes) {
+  const UnitSource source = read_unit_source(text_of(bytes), "fuzz.toml");
+  for (const Mistake& it : source.mistakes) INVARIANT(text_of(it).starts_with("fuzz.toml:"));
+  return source.mistakes.empty();
+}
 
 bool policy_source(ByteView bytes) {
   const Reading reading = read_source(text_of(bytes), "fuzz.toml");
@@ -106,6 +119,9 @@ constexpr std::array targets{Target{"envelope", envelope},
                              Target{"snapshot", snapshot},
                              Target{"freshness", freshness},
                              Target{"suspend", suspend},
+                             Target{"sealed_org", sealed_org},
+                             Target{"org", org},
+                             Target{"unit_source", unit_source},
                              Target{"request", request},
                              Target{"policy_source", policy_source},
                              Target{"realm_file", realm_file},

@@ -71,6 +71,27 @@ void add_policy(Seeds& to) {
   const auto sealed = policy::parse_sealed_directory(policy::read_envelope(documents.at("directory")).value().payload).value();
   to["directory"].push_back(policy::format(policy::open_directory(sealed, keys).value()));
 
+  policy::MeshNode desk{
+      crypto::NodePublic{counted<NodeId>(0x70), signing_key().public_key(), counted<crypto::SealPublicKey>(1), counted<crypto::TransportPublicKey>(2)},
+      "kinki-desk",
+      policy::NodeKind::desk,
+      "kinki",
+      {},
+      realm.nodes.at("osaka").id};
+  const policy::OrgDocument org{{realm.id, 1, policy::test::begin_s, policy::test::begin_s + 3600},
+                                "kinki",
+                                {{"kinki-clerk", "係員", "kinki", {"clerk"}}},
+                                {{counted<PersonId>(0xc1), "kinki-abe", "阿部", signing_key().public_key(), {{"kinki-clerk", 0, policy::test::begin_s}}}},
+                                {desk}};
+  to["org"].push_back(policy::format(org));
+  to["sealed_org"].push_back(policy::format(policy::seal_org(org, sealed.generation, *keys.find(policy::directory_library, sealed.generation))));
+  to["unit_source"].push_back(
+      bytes_of_text("unit = \"kinki\"\ndays = 30\n[[post]]\nid = \"kinki-clerk\"\ntitle = \"係員\"\nroles = [\"clerk\"]\n[[person]]\nname = "
+                    "\"kinki-abe\"\nshown = \"阿部\"\nrequest = \"abe.json\"\nposts = [{ post = \"kinki-clerk\", until = 2027-04-01 }]\n"));
+  policy::Mesh delegating = policy::parse_mesh(policy::read_envelope(documents.at("mesh")).value().payload).value();
+  delegating.delegations = {{"kinki", {{signing_key().public_key()}, 1}, {"clerk"}, {realm.nodes.at("osaka").id}}};
+  to["mesh"].push_back(policy::format(delegating));
+
   to["policy_source"].push_back(bytes_of_text(policy::test::small_source));
   std::ifstream in(std::string(DOZO_SOURCE_DIR) + "/configs/policy.example.toml", std::ios::binary);
   std::ostringstream example;
