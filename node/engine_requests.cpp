@@ -450,7 +450,8 @@ Result<local::Answer> Engine::Body::answer(const local::UnitRequest& request, No
   if (set == nullptr) return fail(Fault::unavailable, "this node has no policy yet");
   const policy::Delegation* delegation = set->mesh.delegation(request.unit);
   if (delegation == nullptr) return fail(Fault::not_found, "headquarters delegates nothing to a unit \"" + request.unit + "\"");
-  if (realm_->policy()->directory() == nullptr) return fail(Fault::denied, "this node cannot open the directory: it does not know units and people");
+  const crypto::EpochKey* key = realm_->keys().find(policy::directory_library, set->directory.generation);
+  if (key == nullptr) return fail(Fault::denied, "this node cannot open the directory: it does not know units and people");
   out.keys = delegation->keys.keys;
   out.threshold = delegation->keys.threshold;
   const std::string name = policy::org_name(request.unit);
@@ -463,8 +464,7 @@ Result<local::Answer> Engine::Body::answer(const local::UnitRequest& request, No
   if (!request.plain.empty()) {
     const policy::OrgDocument plain = TRY(policy::parse_org(request.plain));
     if (plain.header.realm != realm_->id() || plain.org != request.unit) return fail(Fault::denied, "the document is of another realm or unit");
-    const policy::SealedOrg sealed =
-        policy::seal_org(plain, set->directory.generation, *realm_->keys().find(policy::directory_library, set->directory.generation));
+    const policy::SealedOrg sealed = policy::seal_org(plain, set->directory.generation, *key);
     TRY(realm_->judge_org(sealed));
     out.sealed = policy::format(sealed);
   }

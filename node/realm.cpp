@@ -11,10 +11,13 @@
 namespace dozo::node {
 namespace {
 
+const policy::SealedSlice* slice_of(const policy::DocumentSet& set) { return set.slice ? &*set.slice : nullptr; }
+
 /// As far as the keys go: one that does not open is known by its mesh alone.
 std::shared_ptr<const policy::Policy> opened_policy(PolicyVersion version, const policy::Mesh& mesh, const policy::SealedDirectory& directory,
-                                                    const std::map<std::string, policy::SealedOrg>& orgs, const policy::KeyRing& keys) {
-  if (auto opened = policy::open_policy(version, mesh, directory, orgs, keys)) return std::make_shared<policy::Policy>(std::move(*opened));
+                                                    const std::map<std::string, policy::SealedOrg>& orgs, const policy::SealedSlice* slice,
+                                                    const policy::KeyRing& keys) {
+  if (auto opened = policy::open_policy(version, mesh, directory, orgs, slice, keys)) return std::make_shared<policy::Policy>(std::move(*opened));
   return std::make_shared<policy::Policy>(version, mesh, std::nullopt);
 }
 
@@ -119,8 +122,9 @@ Result<void> Realm::judge(const policy::DocumentSet& set) {
   if (set.grants) {
     if (Result<policy::KeyRing> opened = policy::open_grants(node_keys_.seal, *set.grants, set.epochs)) out.granted = std::move(*opened);
   }
-  const bool is_granted = out.granted.find(policy::directory_library, set.directory.generation) != nullptr;
-  policy::Policy opened = TRY(policy::open_policy(set.version, set.mesh, set.directory, set.orgs, is_granted ? out.granted : keys_));
+  const bool is_granted = out.granted.find(policy::directory_library, set.directory.generation) != nullptr ||
+                          (set.slice && out.granted.find(policy::slice_library(id(), set.slice->node), set.slice->generation) != nullptr);
+  policy::Policy opened = TRY(policy::open_policy(set.version, set.mesh, set.directory, set.orgs, slice_of(set), is_granted ? out.granted : keys_));
   if (opened.directory() != nullptr) {
     out.policy = std::make_shared<policy::Policy>(std::move(opened));
     const std::size_t failing = out.policy->failing_tests().size();
@@ -136,7 +140,7 @@ Result<void> Realm::judge_org(const policy::SealedOrg& org) const {
   if (set == nullptr) return {};
   auto orgs = set->orgs;
   orgs.insert_or_assign(policy::org_name(org.org), org);
-  TRY(policy::open_policy(set->version, set->mesh, set->directory, orgs, keys_));
+  TRY(policy::open_policy(set->version, set->mesh, set->directory, orgs, slice_of(*set), keys_));
   return {};
 }
 
@@ -151,7 +155,7 @@ std::shared_ptr<const policy::Policy> Realm::live() const {
     auto with = orgs;
     with.insert_or_assign(name, org);
     // One that meets another unit's is headquarters' to settle.
-    if (auto opened = policy::open_policy(set->version, set->mesh, set->directory, with, keys_)) {
+    if (auto opened = policy::open_policy(set->version, set->mesh, set->directory, with, slice_of(*set), keys_)) {
       orgs = std::move(with);
       live_ = std::make_shared<policy::Policy>(std::move(*opened));
     }
@@ -166,7 +170,8 @@ void Realm::believe(policy::Trust trust) {
   trust_.set_check_org([this](const policy::SealedOrg& org) { return judge_org(org); });
   trust_.set_most_people([this](const policy::Stopped& whom) {
     const auto policy = policies_.newest();
-    if (!policy || policy->directory() == nullptr) return false;
+    // Of a slice nobody can tell what part of the whole its people are: there an officer's word stands as long as it is dated.
+    if (!policy || policy->directory() == nullptr || trust_.current()->slice) return false;
     std::set<PersonId> people;
     add_people(whom, wall_ms_.value_or(0), people);
     std::erase_if(people, [&](const PersonId& it) { return policy->person(it) == nullptr; });
@@ -188,7 +193,7 @@ void Realm::take_in_force() {
   }
   std::shared_ptr<const policy::Policy> policy = judged ? judged->policy : nullptr;
   if (!policy) {
-    policy = opened_policy(set->version, set->mesh, set->directory, set->orgs, keys_);
+    policy = opened_policy(set->version, set->mesh, set->directory, set->orgs, slice_of(*set), keys_);
   }
   policies_.drop_above(set->version);
   const std::vector<PolicyVersion> known = policies_.versions();
@@ -210,7 +215,7 @@ void Realm::open_directories() {
     const auto policy = policies_.at(version);
     const auto known = policy->directory() == nullptr ? past_.at(version) : std::nullopt;
     if (!known) continue;
-    auto opened = opened_policy(version, *known->mesh, *known->directory, known->orgs, keys_);
+    auto opened = opened_policy(version, *known->mesh, *known->directory, known->orgs, known->slice, keys_);
     if (opened->directory() != nullptr) policies_.put(std::move(opened));
   }
 }
@@ -220,7 +225,7 @@ void Realm::take_past() {
     const PolicyVersion version = *it;
     const auto old = past_.complete(version) && !policies_.at(version) ? past_.at(version) : std::nullopt;
     if (old) {
-      policies_.put(opened_policy(version, *old->mesh, *old->directory, old->orgs, keys_));
+      policies_.put(opened_policy(version, *old->mesh, *old->directory, old->orgs, old->slice, keys_));
     }
     it = policies_.at(version) ? needed_.erase(it) : std::next(it);
   }

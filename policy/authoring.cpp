@@ -4,6 +4,7 @@
 
 #include "crypto/hash.h"
 #include "policy/delegation.h"
+#include "policy/slice.h"
 
 namespace dozo::policy {
 namespace {
@@ -29,6 +30,7 @@ Result<Bytes> checked(DocumentType type, std::string_view name, Bytes payload) {
     case DocumentType::freshness: TRY(parse_freshness(payload)); break;
     case DocumentType::suspend: TRY(parse_suspend(payload)); break;
     case DocumentType::org: TRY(parse_sealed_org(payload)); break;
+    case DocumentType::slice: TRY(parse_sealed_slice(payload)); break;
   }
   return unsigned_envelope(type, name, payload);
 }
@@ -72,6 +74,7 @@ class Drafting {
     TRY(mesh());
     TRY(orgs());
     TRY(directory());
+    TRY(slices());
     TRY(grants());
     constexpr std::size_t listing_bytes = 320;  // as it stands in a snapshot
     TRY(check_size(DocumentType::snapshot, "snapshot", out_.documents.size() * listing_bytes, count(out_.documents.size(), "documents")));
@@ -82,6 +85,12 @@ class Drafting {
         for (const auto& [name, bytes] : *from)
           if (is_org_name(name)) generations.insert(TRY(parse_sealed_org(TRY(read_envelope(bytes)).payload)).generation);
     for (const Epoch it : generations) out_.directory_keys.put(directory_library, it, keys_.find(directory_library, it)->copy());
+    for (const auto& [name, bytes] : out_.documents) {
+      if (!is_slice_name(name)) continue;
+      const SealedSlice slice = TRY(parse_sealed_slice(TRY(read_envelope(bytes)).payload));
+      const LibraryId under = slice_library(realm_, slice.node);
+      out_.directory_keys.put(under, slice.generation, keys_.find(under, slice.generation)->copy());
+    }
     return std::move(out_);
   }
 
@@ -116,10 +125,12 @@ class Drafting {
 
   // ---- who has keys, and new epochs where somebody lost them ---------------------------------------------------------
   using Holders = std::map<NodeId, crypto::SealPublicKey>;
-  static Holders holders(const Mesh& mesh, const LibraryId& library) {
+  Holders holders(const Mesh& mesh, const LibraryId& library) const {
     Holders out;
     for (const MeshNode& node : mesh.nodes) {
       if (node.kind == NodeKind::vault || node.kind == NodeKind::desk) continue;
+      if (node.is_sliced && library == slice_library(realm_, node.name) && !sliced_libraries(mesh, node.keys.id).empty()) out[node.keys.id] = node.keys.seal;
+      if (node.is_sliced && library == directory_library) continue;
       // The directory has the titles of all libraries and the names of all people: it is for HQ, and for whoever must judge what they do somewhere.
       if (library == directory_library && node.kind == NodeKind::hq) out[node.keys.id] = node.keys.seal;
       for (const MeshLibrary& it : mesh.libraries)
@@ -136,6 +147,8 @@ class Drafting {
   }
   std::string name_of_library(const LibraryId& id) const {
     if (id == directory_library) return "directory";
+    for (const MeshNode& it : mesh_.nodes)
+      if (it.is_sliced && id == slice_library(realm_, it.name)) return slice_name(it.name);
     for (const LibraryTitle& it : compiled_.directory.libraries)
       if (it.id == id) return it.name;
     return id.hex();
@@ -177,8 +190,12 @@ class Drafting {
     if (before_) epochs_ = before_->epochs;
     if (changes_.new_sealing) TRY(seal_anew());
     std::vector<LibraryId> wanted{directory_library};
+    for (const MeshNode& it : mesh_.nodes)
+      if (it.is_sliced && !sliced_libraries(mesh_, it.keys.id).empty()) wanted.push_back(slice_library(realm_, it.name));
+    const std::size_t pseudo = wanted.size();
     for (const MeshLibrary& it : mesh_.libraries) wanted.push_back(it.id);
     for (const LibraryId& id : wanted) {
+      const bool is_library = std::find(wanted.begin() + static_cast<std::ptrdiff_t>(pseudo), wanted.end(), id) != wanted.end();
       auto at = std::find_if(epochs_.libraries.begin(), epochs_.libraries.end(), [&](const LibraryEpochs& it) { return it.library == id; });
       if (at == epochs_.libraries.end()) {
         LibraryEpochs first{id, {}};
@@ -186,8 +203,8 @@ class Drafting {
         epochs_.libraries.push_back(std::move(first));
         continue;
       }
-      const bool is_back = id != directory_library &&
-                           std::none_of(before_->mesh.libraries.begin(), before_->mesh.libraries.end(), [&](const MeshLibrary& it) { return it.id == id; });
+      const bool is_back =
+          is_library && std::none_of(before_->mesh.libraries.begin(), before_->mesh.libraries.end(), [&](const MeshLibrary& it) { return it.id == id; });
       const Holders now = holders(mesh_, id);
       std::string left;
       for (const auto& [node, seal] : holders(before_->mesh, id)) {
@@ -292,6 +309,37 @@ class Drafting {
                "the people, posts and rules of policy.toml");
   }
 
+  // ---- slices --------------------------------------------------------------------------------------------------------
+  Result<void> slices() {
+    Mesh mesh = mesh_;
+    Directory directory = compiled_.directory;
+    TRY(join(mesh, directory, orgs_));
+    const Policy whole(out_.version, mesh, directory);
+    for (const MeshNode& node : mesh_.nodes) {
+      const std::vector<LibraryId> libraries = sliced_libraries(mesh_, node.keys.id);
+      if (!node.is_sliced || libraries.empty()) continue;
+      const std::string name = slice_name(node.name);
+      const LibraryId under = slice_library(realm_, node.name);
+      const Epoch generation = epochs_.find(under)->epochs.back().epoch;
+      Directory next = slice_of(directory, libraries);
+      std::uint64_t version = 1;
+      if (previous_ != nullptr && previous_->contains(name)) {
+        const SealedSlice old = TRY(parse_sealed_slice(TRY(published(*previous_, name)).payload));
+        next.header = old.header;
+        if (old.generation == generation && still_good(name, old.header) && TRY(open_slice(old, keys_)) == next) {
+          keep(name);
+          continue;
+        }
+        version = old.header.version + 1;
+      }
+      next.header = header(version);
+      TRY(within(name, check_slice(whole, Policy(out_.version, mesh, next), libraries)));
+      TRY(put(DocumentType::slice, name, format(seal_slice(next, node.name, generation, *keys_.find(under, generation))),
+              "the people, posts and rules of its libraries"));
+    }
+    return {};
+  }
+
   // ---- grants --------------------------------------------------------------------------------------------------------
   Result<void> grants() {
     std::map<NodeId, std::vector<std::pair<LibraryId, Epoch>>> wanted;
@@ -356,6 +404,7 @@ Result<std::uint64_t> version_of(const Envelope& it) {
     case DocumentType::grants: return TRY(parse_grants(it.payload)).header.version;
     case DocumentType::snapshot: return TRY(parse_snapshot(it.payload)).header.version;
     case DocumentType::org: return TRY(parse_sealed_org(it.payload)).header.version;
+    case DocumentType::slice: return TRY(parse_sealed_slice(it.payload)).header.version;
     default: return fail(Fault::malformed, it.name + ": stands in no snapshot");
   }
 }

@@ -31,7 +31,7 @@ using Signers = std::span<const crypto::SigningKey* const>;
 /// All signatures added. Fault: those of add_signature.
 Result<Bytes> sign_with(ByteView envelope, Signers keys);
 
-/// What HQ has published: envelopes by name ("mesh", "directory", "epochs", "grants/...", "org/...", "snapshot", "freshness").
+/// What HQ has published: envelopes by name ("mesh", "directory", "epochs", "grants/...", "org/...", "slice/...", "snapshot", "freshness").
 using Publication = std::map<std::string, Bytes>;
 
 struct Changes {
@@ -48,13 +48,13 @@ struct Draft {
   Publication documents;  ///< unsigned where they are new; those that did not change are taken over as they are
   std::vector<std::string> to_sign;
   std::vector<std::string> notes;  ///< for people: "works: epoch 3, because sapporo left"
-  KeyRing directory_keys;          ///< of the directory that is sealed in it, of the one before, and of units' documents
+  KeyRing directory_keys;          ///< of the directory that is sealed in it, of the one before, of units' documents, and of slices
 };
 /// Documents for `compiled`, following `previous` (null: the first). Those that would say the same again and are good for another half of their time
 /// keep version and signatures. `admission` opens the keys of the epochs that there are: root's, or with `new_sealing` the one before; cuts and admits of
 /// `previous` stay. Faults: stale (root has expired: no new grants), not_authentic (`admission` is another one, or `previous` does not open), denied (one of
-/// the policy's own tests fails, or a unit reaches beyond what is delegated to it: no node would take it), malformed, over_limit (a document would be larger
-/// than nodes take: which, and what makes it so).
+/// the policy's own tests fails, or a unit reaches beyond what is delegated to it: no node would take it; or a slice decides otherwise than the whole),
+/// malformed, over_limit (a document would be larger than nodes take: which, and what makes it so).
 Result<Draft> draft(const Root& root, const RealmId& realm, const Compiled& compiled, const Publication* previous, const Changes& changes,
                     const crypto::SealKey& admission, std::int64_t now_s);
 

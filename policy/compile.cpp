@@ -60,7 +60,7 @@ class Compiler {
     for (const SourceNode& it : source_.nodes) {
       const auto* keys = node(it.name);
       if (keys == nullptr) continue;
-      MeshNode next{*keys, it.name, it.kind, it.zone, it.addresses, {}};
+      MeshNode next{*keys, it.name, it.kind, it.zone, it.addresses, {}, it.is_sliced};
       if (!it.served_by.empty()) {
         const auto* bureau = node(it.served_by);
         if (bureau == nullptr) continue;

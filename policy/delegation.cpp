@@ -84,9 +84,13 @@ Result<void> join(Mesh& mesh, Directory& directory, std::span<const OrgDocument>
 }
 
 Result<Policy> open_policy(PolicyVersion version, const Mesh& mesh, const SealedDirectory& sealed, const std::map<std::string, SealedOrg>& orgs,
-                           const KeyRing& keys) {
+                           const SealedSlice* slice, const KeyRing& keys) {
   Result<Directory> directory = open_directory(sealed, keys);
-  if (!directory && directory.error().fault == Fault::not_found) return Policy(version, mesh, std::nullopt);
+  if (!directory && directory.error().fault == Fault::not_found) {
+    Result<Directory> part = slice != nullptr ? open_slice(*slice, keys) : std::move(directory);  // units are in it
+    if (!part && part.error().fault != Fault::not_found) return std::unexpected(std::move(part.error()));
+    return Policy(version, mesh, part ? std::optional(std::move(*part)) : std::nullopt);
+  }
   if (!directory) return std::unexpected(std::move(directory.error()));
   std::vector<OrgDocument> opened;
   for (const auto& [name, org] : orgs) opened.push_back(TRY(open_org(org, keys)));

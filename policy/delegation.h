@@ -18,9 +18,9 @@ Result<void> check_org(const Mesh& mesh, const Directory& directory, const OrgDo
 /// Adds what units say to what headquarters says, in the order of their names. Fault: denied, as above, also where two units meet.
 Result<void> join(Mesh& mesh, Directory& directory, std::span<const OrgDocument> orgs);
 
-/// One version of the policy as these keys open it: with a directory, and what its units say, or without both.
+/// One version of the policy as these keys open it: with a directory, and what its units say, or with the slice of it that there is, or without either.
 /// Faults: not_authentic and malformed (a directory or unit's document that is not what it should be), denied (join()).
 Result<Policy> open_policy(PolicyVersion version, const Mesh& mesh, const SealedDirectory& directory, const std::map<std::string, SealedOrg>& orgs,
-                           const KeyRing& keys);
+                           const SealedSlice* slice, const KeyRing& keys);
 
 }  // namespace dozo::policy

@@ -332,4 +332,25 @@ Bytes format(const OrgDocument& it) {
   return write_json(std::move(out));
 }
 
+// ---- slice -----------------------------------------------------------------------------------------------------------
+Result<SealedSlice> parse_sealed_slice(ByteView payload) {
+  return read_document<SealedSlice>(DocumentType::slice, payload, [](ObjectReader& from) {
+    SealedSlice out;
+    out.header = read_header(from);
+    out.node = from.name("node");
+    out.generation.value = static_cast<std::uint32_t>(from.number("generation", 1, UINT32_MAX));
+    out.sealed = from.base64("sealed", 1, payload_bytes_most(DocumentType::slice));
+    return out;
+  });
+}
+
+Bytes format(const SealedSlice& it) {
+  Json::Object out;
+  write_header(out, it.header);
+  out.emplace_back("node", it.node);
+  out.emplace_back("generation", it.generation.value);
+  out.emplace_back("sealed", to_base64(it.sealed));
+  return write_json(std::move(out));
+}
+
 }  // namespace dozo::policy

@@ -3,16 +3,17 @@
 #include <algorithm>
 #include <array>
 
+#include "crypto/hash.h"
 #include "policy/documents_json.h"
 
 namespace dozo::policy {
 namespace {
 
-constexpr std::array<std::string_view, 9> type_names{"root", "mesh", "directory", "epochs", "grants", "snapshot", "freshness", "suspend", "org"};
+constexpr std::array<std::string_view, 10> type_names{"root", "mesh", "directory", "epochs", "grants", "snapshot", "freshness", "suspend", "org", "slice"};
 constexpr std::array<std::string_view, signing_role_count> role_names{"root", "policy", "key-authority", "snapshot", "freshness", "emergency"};
 constexpr std::size_t kib = 1024;
-constexpr std::array<std::size_t, 9> payload_most{64 * kib,       16 * 1024 * kib, 24 * 1024 * kib, 16 * 1024 * kib, 4 * 1024 * kib,
-                                                  4 * 1024 * kib, 16 * kib,        64 * kib,        4 * 1024 * kib};
+constexpr std::array<std::size_t, 10> payload_most{64 * kib,       16 * 1024 * kib, 24 * 1024 * kib, 16 * 1024 * kib, 4 * 1024 * kib,
+                                                   4 * 1024 * kib, 16 * kib,        64 * kib,        4 * 1024 * kib,  24 * 1024 * kib};
 constexpr std::size_t sealed_key_most = 512;
 
 template <std::size_t size>
@@ -51,7 +52,7 @@ void check_times(ObjectReader& from, std::int64_t issued_s, std::int64_t expires
 
 bool is_document_name(std::string_view name) {
   if (name == "mesh" || name == "directory" || name == "epochs") return true;
-  return is_org_name(name) || (name.starts_with("grants/") && NodeId::parse(name.substr(7)).has_value());
+  return is_org_name(name) || is_slice_name(name) || (name.starts_with("grants/") && NodeId::parse(name.substr(7)).has_value());
 }
 
 }  // namespace
@@ -70,6 +71,7 @@ SigningRole signer_of(DocumentType type) {
   switch (type) {
     case DocumentType::root: return SigningRole::root;
     case DocumentType::mesh:
+    case DocumentType::slice:
     case DocumentType::directory: return SigningRole::policy;
     case DocumentType::epochs:
     case DocumentType::grants: return SigningRole::key_authority;
@@ -83,6 +85,12 @@ SigningRole signer_of(DocumentType type) {
 
 std::string grants_name(const NodeId& node) { return "grants/" + node.hex(); }
 std::string org_name(std::string_view org) { return "org/" + std::string(org); }
+std::string slice_name(std::string_view node) { return "slice/" + std::string(node); }
+bool is_slice_name(std::string_view name) { return name.starts_with("slice/") && name.size() <= 6 + sliced_node_bytes_most && is_name(name.substr(6)); }
+LibraryId slice_library(const RealmId& realm, std::string_view node) {
+  const Digest digest = crypto::sha256({view_of("dozo slice 1"), realm.view(), view_of(node)});
+  return *LibraryId::from(ByteView(digest.bytes).first(LibraryId::size));
+}
 bool is_org_name(std::string_view name) { return name.starts_with("org/") && name.size() <= 4 + delegated_org_bytes_most && is_name(name.substr(4)); }
 
 const LibraryEpochs* Epochs::find(const LibraryId& library) const {

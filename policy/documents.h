@@ -16,7 +16,7 @@
 
 namespace dozo::policy {
 
-enum class DocumentType : std::uint8_t { root, mesh, directory, epochs, grants, snapshot, freshness, suspend, org };
+enum class DocumentType : std::uint8_t { root, mesh, directory, epochs, grants, snapshot, freshness, suspend, org, slice };
 std::string_view name_of(DocumentType type);
 std::optional<DocumentType> document_type(std::string_view name);
 /// The most bytes that a payload, and a whole envelope, of this type may have.
@@ -84,6 +84,7 @@ struct MeshNode {
   std::string zone;
   Addresses addresses;
   std::optional<NodeId> served_by;  ///< desks only: its bureau
+  bool is_sliced{};                 ///< bureaus only: of the directory it gets what bears on its libraries (slice.h)
   bool operator==(const MeshNode&) const = default;
 };
 struct Member {
@@ -317,6 +318,19 @@ struct SealedOrg {
   bool operator==(const SealedOrg&) const = default;
 };
 
+/// What a contractor's node gets of the directory, as it travels. Inside is a directory.
+struct SealedSlice {
+  Header header;
+  std::string node;  ///< its name
+  Epoch generation;  ///< epoch of slice_library
+  Bytes sealed;
+  bool operator==(const SealedSlice&) const = default;
+};
+/// The pseudo-library under whose epochs that node's slice is sealed: the same when the node is replaced.
+LibraryId slice_library(const RealmId& realm, std::string_view node);
+/// Of the name of a node with a slice: its document's name has at most 64.
+inline constexpr std::size_t sliced_node_bytes_most = 58;
+
 // ---- epochs, grants --------------------------------------------------------------------------------------------------
 struct EpochEntry {
   Epoch epoch;
@@ -388,6 +402,7 @@ Result<Freshness> parse_freshness(ByteView payload);
 Result<Suspend> parse_suspend(ByteView payload);
 Result<SealedOrg> parse_sealed_org(ByteView payload);
 Result<OrgDocument> parse_org(ByteView plain);
+Result<SealedSlice> parse_sealed_slice(ByteView payload);
 
 /// Writing. What the value says is not judged: parse what comes out to know that it can be read.
 Bytes format(const Root& it);
@@ -401,10 +416,14 @@ Bytes format(const Freshness& it);
 Bytes format(const Suspend& it);
 Bytes format(const SealedOrg& it);
 Bytes format(const OrgDocument& it);
+Bytes format(const SealedSlice& it);
 
-/// The document's name in a snapshot and an envelope: that of its type; for grants "grants/" and the node's id; for an org "org/" and the unit's.
+/// The document's name in a snapshot and an envelope: that of its type; for grants "grants/" and the node's id; for an org "org/" and the unit's; for a slice
+/// "slice/" and the node's name.
 std::string grants_name(const NodeId& node);
 std::string org_name(std::string_view org);
 bool is_org_name(std::string_view name);
+std::string slice_name(std::string_view node);
+bool is_slice_name(std::string_view name);
 
 }  // namespace dozo::policy

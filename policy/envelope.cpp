@@ -23,6 +23,7 @@ Bytes message_of(const Envelope& envelope) {
 
 bool fits(DocumentType type, std::string_view name) {
   if (type == DocumentType::org) return is_org_name(name);
+  if (type == DocumentType::slice) return is_slice_name(name);
   if (type != DocumentType::grants) return name == name_of(type);
   return name.starts_with("grants/") && NodeId::parse(name.substr(7)).has_value();
 }

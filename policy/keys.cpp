@@ -28,7 +28,7 @@ Result<KeyRing> open_all(const crypto::SealKey& key, const Epochs& epochs, Bytes
   return out;
 }
 
-/// `use`: "dozo directory 1" or "dozo org 1".
+/// `use`: below.
 crypto::LocalKey directory_key(std::string_view use, const crypto::EpochKey& key, const RealmId& realm, Epoch generation) {
   std::array<std::uint8_t, 4> number{};
   put_u32(number.data(), generation.value);
@@ -44,16 +44,16 @@ Bytes directory_associated(const Header& header, Epoch generation) {
   return out;
 }
 
-constexpr std::string_view directory_use = "dozo directory 1", org_use = "dozo org 1";
+constexpr std::string_view directory_use = "dozo directory 1", org_use = "dozo org 1", slice_use = "dozo slice 1";
 
 Bytes padded(Bytes plain) {
   plain.resize((plain.size() + directory_grain_bytes - 1) / directory_grain_bytes * directory_grain_bytes, ' ');
   return plain;
 }
 
-Bytes org_associated(const Header& header, Epoch generation, std::string_view org) {
+Bytes named_associated(const Header& header, Epoch generation, std::string_view name) {
   Bytes out = directory_associated(header, generation);
-  append(out, view_of(org));
+  append(out, view_of(name));
   return out;
 }
 
@@ -110,7 +110,7 @@ Result<Directory> open_directory(const SealedDirectory& sealed, const KeyRing& k
 
 SealedOrg seal_org(const OrgDocument& it, Epoch generation, const crypto::EpochKey& key) {
   return {it.header, it.org, generation,
-          directory_key(org_use, key, it.header.realm, generation).seal(padded(format(it)), org_associated(it.header, generation, it.org))};
+          directory_key(org_use, key, it.header.realm, generation).seal(padded(format(it)), named_associated(it.header, generation, it.org))};
 }
 
 Result<OrgDocument> open_org(const SealedOrg& sealed, const KeyRing& keys) {
@@ -118,10 +118,27 @@ Result<OrgDocument> open_org(const SealedOrg& sealed, const KeyRing& keys) {
   const crypto::EpochKey* key = keys.find(directory_library, sealed.generation);
   if (key == nullptr) return fail(Fault::not_found, name + ": no key of generation " + std::to_string(sealed.generation.value));
   const auto plain =
-      directory_key(org_use, *key, sealed.header.realm, sealed.generation).open(sealed.sealed, org_associated(sealed.header, sealed.generation, sealed.org));
+      directory_key(org_use, *key, sealed.header.realm, sealed.generation).open(sealed.sealed, named_associated(sealed.header, sealed.generation, sealed.org));
   if (!plain) return fail(Fault::not_authentic, name + ": does not open under the key of its generation");
   OrgDocument out = TRY(parse_org(*plain));
   if (out.header != sealed.header || out.org != sealed.org) return fail(Fault::malformed, name + ": inside and outside disagree");
+  return out;
+}
+
+SealedSlice seal_slice(const Directory& slice, std::string_view node, Epoch generation, const crypto::EpochKey& key) {
+  return {slice.header, std::string(node), generation,
+          directory_key(slice_use, key, slice.header.realm, generation).seal(padded(format(slice)), named_associated(slice.header, generation, node))};
+}
+
+Result<Directory> open_slice(const SealedSlice& sealed, const KeyRing& keys) {
+  const std::string name = slice_name(sealed.node);
+  const crypto::EpochKey* key = keys.find(slice_library(sealed.header.realm, sealed.node), sealed.generation);
+  if (key == nullptr) return fail(Fault::not_found, name + ": no key of generation " + std::to_string(sealed.generation.value));
+  const auto plain = directory_key(slice_use, *key, sealed.header.realm, sealed.generation)
+                         .open(sealed.sealed, named_associated(sealed.header, sealed.generation, sealed.node));
+  if (!plain) return fail(Fault::not_authentic, name + ": does not open under the key of its generation");
+  Directory out = TRY(parse_directory(*plain));
+  if (out.header != sealed.header) return fail(Fault::malformed, name + ": inside and outside disagree");
   return out;
 }
 

@@ -35,6 +35,10 @@ SealedDirectory seal_directory(const Directory& directory, Epoch generation, con
 /// Faults: not_found (the ring has no such key), not_authentic, malformed (also where what is inside names another version than the outside).
 Result<Directory> open_directory(const SealedDirectory& sealed, const KeyRing& keys);
 
+/// A part of the directory for that node (its name), under the key of its slice_library. Faults as there.
+SealedSlice seal_slice(const Directory& slice, std::string_view node, Epoch generation, const crypto::EpochKey& key);
+Result<Directory> open_slice(const SealedSlice& sealed, const KeyRing& keys);
+
 /// A unit's document, likewise. Faults as there.
 SealedOrg seal_org(const OrgDocument& org, Epoch generation, const crypto::EpochKey& key);
 Result<OrgDocument> open_org(const SealedOrg& sealed, const KeyRing& keys);

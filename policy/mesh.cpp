@@ -44,6 +44,9 @@ MeshNode read_mesh_node(ObjectReader& from) {
   out.addresses.introduce = addresses.text("introduce", 0, 256);
   addresses.done();
   if (from.has("served_by")) out.served_by = from.id<NodeId>("served_by");
+  if (from.has("slice")) out.is_sliced = from.flag("slice");
+  if (out.is_sliced && (out.kind != NodeKind::bureau || out.name.size() > sliced_node_bytes_most))
+    from.wrong("slice", "only bureaus have one, of names that are not too long");
   if (out.served_by.has_value() != (out.kind == NodeKind::desk)) from.wrong("served_by", "desks have it, and only desks");
   return out;
 }
@@ -58,6 +61,7 @@ Json write_mesh_node(const MeshNode& it) {
                    {"transport", hex_of(it.keys.transport)},
                    {"addresses", Json::Object{{"control", it.addresses.control}, {"bulk", it.addresses.bulk}, {"introduce", it.addresses.introduce}}}};
   if (it.served_by) out.emplace_back("served_by", hex_of(*it.served_by));
+  if (it.is_sliced) out.emplace_back("slice", true);
   return out;
 }
 

@@ -24,6 +24,10 @@ void Past::anchor(const DocumentSet& set) {
   if (previous) named_[previous->version] = previous->sha256;
   meshes_[set.snapshot.documents.at("mesh").sha256] = set.mesh;
   directories_[set.snapshot.documents.at("directory").sha256] = set.directory;
+  if (set.slice) {
+    own_slice_ = slice_name(set.slice->node);
+    slices_[set.snapshot.documents.at(own_slice_).sha256] = *set.slice;
+  }
   for (const auto& [name, org] : set.orgs) orgs_[set.snapshot.documents.at(name).sha256] = org;
 }
 
@@ -62,8 +66,10 @@ Result<Offer> Past::offer(ByteView bytes) {
       directories_[held.sha256] = TRY(parse_sealed_directory(envelope.payload));
     } else if (envelope.type == DocumentType::org) {
       orgs_[held.sha256] = TRY(parse_sealed_org(envelope.payload));
+    } else if (envelope.name == own_slice_) {
+      slices_[held.sha256] = TRY(parse_sealed_slice(envelope.payload));
     } else {
-      return fail(Fault::unsupported, envelope.name + ": of older versions only mesh, directory and units' documents are kept");
+      return fail(Fault::unsupported, envelope.name + ": of older versions only mesh, directory, units' documents and the own slice are kept");
     }
     held_[held.sha256] = held;
     return outcome(Outcome::advanced);
@@ -84,6 +90,7 @@ std::vector<Want> Past::wants(PolicyVersion version) const {
     want("directory", directories_);
     for (const auto& [name, listing] : documents)
       if (is_org_name(name)) want(name, orgs_);
+    if (documents.contains(own_slice_)) want(own_slice_, slices_);
     return out;
   }
   // The oldest gap above it is where the chain goes on downwards.
@@ -100,7 +107,12 @@ std::optional<Past::Version> Past::at(PolicyVersion version) const {
   const auto mesh = meshes_.find(known->second.second.documents.at("mesh").sha256);
   const auto directory = directories_.find(known->second.second.documents.at("directory").sha256);
   if (mesh == meshes_.end() || directory == directories_.end()) return std::nullopt;
-  Version out{known->second.first, &mesh->second, &directory->second, {}};
+  Version out{known->second.first, &mesh->second, &directory->second, {}, nullptr};
+  if (const auto listing = known->second.second.documents.find(own_slice_); listing != known->second.second.documents.end()) {
+    const auto slice = slices_.find(listing->second.sha256);
+    if (slice == slices_.end()) return std::nullopt;
+    out.slice = &slice->second;
+  }
   for (const auto& [name, listing] : known->second.second.documents) {
     if (!is_org_name(name)) continue;
     const auto org = orgs_.find(listing.sha256);

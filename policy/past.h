@@ -16,7 +16,7 @@ class Past {
   /// For each set that comes into force, in that order (after a restart the one in force; then offer() what documents() gave). What is above it is
   /// forgotten, and all snapshots before it where keys of the snapshot role were dropped: until the new chain names them.
   void anchor(const DocumentSet& set);
-  /// Takes a snapshot, mesh, directory or unit's document whose hash a known snapshot names. Faults: over_limit, malformed, not_found (no known
+  /// Takes a snapshot, mesh, directory, unit's document or own slice whose hash a known snapshot names. Faults: over_limit, malformed, not_found (no known
   /// snapshot names it), denied (the chain contradicts what was in force here: a fork).
   Result<Offer> offer(ByteView envelope);
   /// What is missing to know `version`: the snapshot to fetch next, or its mesh, directory and units' documents. Nothing: it is complete, or above all that is
@@ -28,6 +28,7 @@ class Past {
     const Mesh* mesh{};
     const SealedDirectory* directory{};
     std::map<std::string, SealedOrg> orgs;  ///< by document name
+    const SealedSlice* slice{};             ///< this node's, by its name of today; null: it had none
   };
   std::optional<Version> at(PolicyVersion version) const;  ///< valid until the next anchor() or offer()
   std::vector<Held> documents() const;                     ///< taken by offer(), for keeping and for peers
@@ -38,6 +39,8 @@ class Past {
   std::map<Digest, Mesh> meshes_;
   std::map<Digest, SealedDirectory> directories_;
   std::map<Digest, SealedOrg> orgs_;
+  std::map<Digest, SealedSlice> slices_;
+  std::string own_slice_;  ///< document name; empty: this node has none
   std::map<Digest, Held> held_;
 };
 

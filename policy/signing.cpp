@@ -10,12 +10,13 @@
 #include "policy/delegation.h"
 #include "policy/documents_json.h"
 #include "policy/envelope.h"
+#include "policy/slice.h"
 
 namespace dozo::policy {
 namespace {
 
 constexpr std::string_view draft_format = "dozo draft 1", signatures_format = "dozo signatures 1";
-constexpr std::size_t draft_values_most = 200'000, roots_most = 10'000, documents_most = 20'010, directory_keys_most = 1000;
+constexpr std::size_t draft_values_most = 200'000, roots_most = 10'000, documents_most = 20'010, directory_keys_most = 20'000;
 
 /// One of the two files: `read` takes what it says after its format.
 template <class T, class Read>
@@ -296,10 +297,13 @@ Result<void> check_epochs(const DraftFile& draft, const std::vector<Root>& roots
       ++first;
     } else if (now.epochs.size() > old->epochs.size()) {
       const LibraryTitle* title = after.title(now.library);
-      lines.push_back("new epoch: " + (now.library == directory_library ? "the directory" : title == nullptr ? now.library.hex() : title->name));
+      std::string what = now.library == directory_library ? "the directory" : title == nullptr ? now.library.hex() : title->name;
+      for (const MeshNode& node : after.mesh().nodes)
+        if (node.is_sliced && now.library == slice_library(draft.realm, node.name)) what = slice_name(node.name);
+      lines.push_back("new epoch: " + what);
     }
   }
-  if (first > 0) lines.push_back("first epochs of " + std::to_string(first) + " libraries, the directory counted");
+  if (first > 0) lines.push_back("first epochs of " + std::to_string(first) + " libraries, the directory and slices counted");
   for (const auto& [library, generation] : draft.directory_keys.list()) {
     const LibraryEpochs* of = next.find(library);
     if (of == nullptr || generation.value > of->epochs.size() ||
@@ -318,10 +322,32 @@ Result<void> check_grants(const DraftFile& draft, const Mesh& mesh) {
       return fail(Fault::not_authentic, name + ": of another realm, or too high a version");
     const auto has_some = [&](const MeshLibrary& library) { return policy.has_keys(grants.node, library.id); };
     const MeshNode* node = policy.node(grants.node);
-    const bool may_open_directory = node != nullptr && (node->kind == NodeKind::hq || std::ranges::any_of(mesh.libraries, has_some));
+    const bool may_open_directory = node != nullptr && !node->is_sliced && (node->kind == NodeKind::hq || std::ranges::any_of(mesh.libraries, has_some));
+    const LibraryId own_slice = node != nullptr && node->is_sliced ? slice_library(draft.realm, node->name) : directory_library;
     for (const Grant& it : grants.grants)
-      if (it.library == directory_library ? !may_open_directory : !policy.has_keys(grants.node, it.library))
+      if (it.library == directory_library ? !may_open_directory : it.library != own_slice && !policy.has_keys(grants.node, it.library))
         return fail(Fault::not_authentic, name + ": a key of a library that the node may not have");
+  }
+  return {};
+}
+
+/// A slice is sealed, and says nothing by itself: that it is what follows from mesh, directory and units is found here.
+Result<void> check_slices(const DraftFile& draft, const Policy& whole) {
+  for (const MeshNode& node : whole.mesh().nodes) {
+    const std::vector<LibraryId> libraries = sliced_libraries(whole.mesh(), node.keys.id);
+    const auto at = draft.documents.find(slice_name(node.name));
+    if (!node.is_sliced || libraries.empty()) continue;
+    if (at == draft.documents.end()) return fail(Fault::malformed, "the draft has no " + slice_name(node.name));
+    const SealedSlice sealed = TRY(parse_sealed_slice(TRY(read_envelope(at->second)).payload));
+    Directory slice = slice_of(*whole.directory(), libraries);
+    slice.header = sealed.header;
+    if (sealed.node != node.name || sealed.header.realm != draft.realm || TRY(open_slice(sealed, draft.directory_keys)) != slice)
+      return fail(Fault::not_authentic, at->first + ": not what follows from the draft's directory");
+  }
+  for (const auto& [name, bytes] : draft.documents) {
+    const MeshNode* node = is_slice_name(name) ? whole.node_by_name(std::string_view(name).substr(slice_name("").size())) : nullptr;
+    if (is_slice_name(name) && (node == nullptr || !node->is_sliced || sliced_libraries(whole.mesh(), node->keys.id).empty()))
+      return fail(Fault::not_authentic, name + ": for a node that has none");
   }
   return {};
 }
@@ -386,6 +412,7 @@ Result<std::vector<std::string>> describe_publication(const DraftFile& draft, co
     out.push_back("beware: HQ's machine is believed about the time until " + day_of(next.mesh.hq_time_most_s));
   TRY(check_grants(draft, next.mesh));
   const Policy before = TRY(old.policy({draft.version.value - 1})), after = TRY(next.policy(draft.version));
+  TRY(check_slices(draft, after));
   TRY(check_epochs(draft, roots, after, now_ms, out));
   std::size_t grants = 0;
   for (const auto& [name, bytes] : draft.documents) {
@@ -418,12 +445,13 @@ Result<DraftFile> read_draft_file(ByteView text) {
     to.snapshot_days = static_cast<std::uint32_t>(from.number("snapshot_days", 0, 3650));
     to.freshness_hours = static_cast<std::uint32_t>(from.number("freshness_hours", 0, 8760));
     using enum DocumentType;
-    read_documents(from, "documents", {root, mesh, directory, epochs, grants, org}, to.documents);
+    read_documents(from, "documents", {root, mesh, directory, epochs, grants, org, slice}, to.documents);
     read_documents(from, "before", {mesh, directory, epochs, org}, to.before);
     from.each_object("directory_keys", directory_keys_most, [&](ObjectReader& it) {
+      const LibraryId library = it.has("library") ? it.id<LibraryId>("library") : directory_library;
       const Epoch generation{static_cast<std::uint32_t>(it.number("generation", 1, UINT32_MAX))};
       auto key = crypto::EpochKey::from(it.base64("key", crypto::EpochKey::size, crypto::EpochKey::size));
-      if (key) to.directory_keys.put(directory_library, generation, std::move(*key));
+      if (key) to.directory_keys.put(library, generation, std::move(*key));
     });
   }));
   if (out.documents.empty()) return fail(Fault::malformed, "a draft: there is nothing in it");
@@ -435,8 +463,13 @@ Result<DraftFile> read_draft_file(ByteView text) {
 Bytes write_draft_file(const DraftFile& it) {
   Json::Array roots, keys;
   for (const Bytes& root : it.roots) roots.push_back(Json::Object{{"envelope", to_base64(root)}});
-  for (const auto& [library, generation] : it.directory_keys.list())
-    keys.push_back(Json::Object{{"generation", generation.value}, {"key", to_base64(it.directory_keys.find(library, generation)->reveal())}});
+  for (const auto& [library, generation] : it.directory_keys.list()) {
+    Json::Object key;
+    if (library != directory_library) key.emplace_back("library", hex_of(library));
+    key.emplace_back("generation", generation.value);
+    key.emplace_back("key", to_base64(it.directory_keys.find(library, generation)->reveal()));
+    keys.push_back(std::move(key));
+  }
   Bytes out = write_json(Json::Object{{"format", draft_format},
                                       {"realm", hex_of(it.realm)},
                                       {"roots", std::move(roots)},

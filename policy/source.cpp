@@ -242,6 +242,7 @@ SourceNode read_node(TableReader& from) {
   out.zone = from.name("zone");
   out.addresses = {from.text("control", false), from.text("bulk", false), from.text("introduce", false)};
   out.served_by = from.name("served_by", false);
+  out.is_sliced = from.flag("slice");
   return out;
 }
 

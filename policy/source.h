@@ -27,6 +27,7 @@ struct SourceNode {
   std::string name, zone, served_by;
   NodeKind kind{};
   Addresses addresses;
+  bool is_sliced{};
   std::uint32_t line{};
 };
 struct SourceMember {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "policy/policy.h"
+#include "policy/slice.h"
 #include "policy/source_reader.h"
 
 namespace dozo::policy {
@@ -104,6 +105,10 @@ class Checker {
     bool hq = false;
     for (const SourceNode& it : source_.nodes) {
       hq = hq || it.kind == NodeKind::hq;
+      if (it.is_sliced && it.kind != NodeKind::bureau)
+        wrong(it.line, "\"slice\" is for bureaus: headquarters sees all, and vaults and desks nothing of their own");
+      if (it.is_sliced && it.name.size() > sliced_node_bytes_most)
+        wrong(it.line, "the name of a node with a slice has at most " + std::to_string(sliced_node_bytes_most) + " characters");
       if ((it.kind == NodeKind::desk) == it.served_by.empty()) wrong(it.line, "\"served_by\" names the bureau of a desk, and is for desks only");
       if (it.served_by.empty() || !want(nodes_, it.served_by, "node", it.line)) continue;
       const NodeKind kind = node(it.served_by)->kind;
@@ -402,6 +407,13 @@ Checked check(std::string_view toml, std::string_view file, std::int64_t now_s) 
     return out;
   }
   const Policy policy({1}, std::move(compiled->mesh), std::move(compiled->directory));
+  for (const SourceNode& it : reading.source.nodes) {
+    const MeshNode* node = policy.node_by_name(it.name);
+    if (!it.is_sliced || node == nullptr) continue;
+    const std::vector<LibraryId> libraries = sliced_libraries(policy.mesh(), node->keys.id);
+    const auto checked = check_slice(policy, Policy({1}, policy.mesh(), slice_of(*policy.directory(), libraries)), libraries);
+    if (!checked) wrong(it.line, checked.error().text);
+  }
   for (const auto& failed : policy.failing_tests()) {
     std::uint32_t line = 1;
     for (const SourceTest& it : reading.source.tests)

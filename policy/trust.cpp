@@ -194,6 +194,11 @@ Result<ParsedDocument> parse(const Envelope& envelope) {
       if (org_name(org.org) != envelope.name) return fail(Fault::malformed, envelope.name + ": of another unit than the name says");
       return ParsedDocument(std::move(org));
     }
+    case DocumentType::slice: {
+      SealedSlice slice = TRY(parse_sealed_slice(envelope.payload));
+      if (slice_name(slice.node) != envelope.name) return fail(Fault::malformed, envelope.name + ": for another node than the name says");
+      return ParsedDocument(std::move(slice));
+    }
     default: return fail(Fault::unsupported, "no such document");
   }
 }
@@ -227,7 +232,7 @@ Result<Offer> Trust::State::take_document(const Envelope& envelope, Held offered
   }
   Offer out = offer_of(staged_or_known(offered), offered, offered.name + " " + number(header.version) + " waits for its snapshot");
   if (parsed.size() >= 2 * staged_per_name_most) parsed.clear();
-  if (needs(offered.name)) parsed.insert_or_assign(offered.sha256, std::move(document));
+  if (needs(offered.name, offered.name)) parsed.insert_or_assign(offered.sha256, std::move(document));
   stage(std::move(offered));
   return commit_if_complete(std::move(out), wall_ms);
 }

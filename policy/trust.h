@@ -63,6 +63,7 @@ struct DocumentSet {
   Epochs epochs;
   std::optional<Grants> grants;           ///< this node's; none where the snapshot names none
   std::map<std::string, SealedOrg> orgs;  ///< by document name
+  std::optional<SealedSlice> slice;       ///< this node's, where the mesh says that it gets one
   bool begins_chain{};                    ///< the first under new keys of the snapshot role: what the old keys vouched for may be another chain
 };
 

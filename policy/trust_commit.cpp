@@ -61,6 +61,22 @@ void Trust::State::stage(Held offered) {
   }
 }
 
+std::string Trust::State::own_slice(const Mesh& mesh) const {
+  const auto at = self ? std::ranges::find(mesh.nodes, *self, [](const MeshNode& it) { return it.keys.id; }) : mesh.nodes.end();
+  return at != mesh.nodes.end() && at->is_sliced ? slice_name(at->name) : std::string();
+}
+
+std::string Trust::State::own_slice(const Snapshot& snapshot) const {
+  const Digest& sha256 = snapshot.documents.at("mesh").sha256;
+  if (set && set->snapshot.documents.at("mesh").sha256 == sha256) return own_slice(set->mesh);
+  const auto known = parsed.find(sha256);
+  if (known != parsed.end()) return own_slice(std::get<Mesh>(known->second));
+  const Held* mesh = find("mesh", sha256);
+  const auto envelope = mesh != nullptr ? read_envelope(mesh->envelope) : Result<Envelope>(fail(Fault::not_found, ""));
+  const auto read = envelope ? parse_mesh(envelope->payload) : Result<Mesh>(fail(Fault::not_found, ""));
+  return read ? own_slice(*read) : std::string();
+}
+
 Result<void> Trust::State::check_snapshot(const Snapshot& snapshot) const {
   if (!set) return {};
   for (const auto& [name, ours] : set->snapshot.documents) {
@@ -88,14 +104,15 @@ struct Into {
     std::string name = org_name(it.org);
     set.orgs.insert_or_assign(std::move(name), std::move(it));
   }
+  void operator()(SealedSlice&& it) const { set.slice = std::move(it); }
 };
 
 }  // namespace
 
 Result<DocumentSet> Trust::State::assemble(const Digest& sha256, const Snapshot& snapshot) {
-  DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}, {}, set && changed.contains(SigningRole::snapshot)};
+  DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}, {}, {}, set && changed.contains(SigningRole::snapshot)};
   for (const auto& [name, listing] : snapshot.documents) {  // by name: the mesh before what it delegates
-    if (!needs(name)) continue;
+    if (!needs(name, own_slice(out.mesh))) continue;
     const Held& it = *find(name, listing.sha256);
     if (it.version != listing.version || it.envelope.size() != listing.length) return fail(Fault::not_authentic, name + ": version or length is not as listed");
     // What is staged was verified under this root: a new one drops it. What is carried over may be signed by keys that a root has dropped.
@@ -124,6 +141,9 @@ Result<void> Trust::State::check_set(const DocumentSet& next) const {
   };
   for (const MeshLibrary& library : next.mesh.libraries)
     if (last_epoch(library.id) != library.epoch.value) return fail(Fault::not_authentic, "mesh and epochs do not belong together");
+  if (next.slice && next.slice->generation.value > last_epoch(slice_library(realm, next.slice->node)))
+    return fail(Fault::not_authentic, "slice and epochs do not belong together");
+  if (const std::string slice = own_slice(next.mesh); !slice.empty() && !next.slice) return fail(Fault::not_authentic, "snapshot: " + slice + " is missing");
   if (next.directory.generation.value > last_epoch(directory_library)) return fail(Fault::not_authentic, "directory and epochs do not belong together");
   TRY(check_orgs(next));
   if (next.grants)
@@ -183,8 +203,9 @@ Result<Offer> Trust::State::commit_if_complete(Offer offer, std::int64_t wall_ms
     const Snapshot snapshot = snapshot_at->second;
     const Held* snapshot_held = find("snapshot", fresh.snapshot.sha256);
     if (snapshot_held == nullptr) continue;
+    const std::string slice = own_slice(snapshot);
     const bool complete = std::all_of(snapshot.documents.begin(), snapshot.documents.end(),
-                                      [&](const auto& it) { return !needs(it.first) || find(it.first, it.second.sha256) != nullptr; });
+                                      [&](const auto& it) { return !needs(it.first, slice) || find(it.first, it.second.sha256) != nullptr; });
     if (!complete) continue;
 
     const auto drop = [&](Error error) -> Result<Offer> {
@@ -204,7 +225,7 @@ Result<Offer> Trust::State::commit_if_complete(Offer offer, std::int64_t wall_ms
       const std::int64_t now = now_s(wall_ms);
       for (const std::int64_t expires :
            {root.expires_s, fresh.header.expires_s, snapshot.header.expires_s, next->mesh.header.expires_s, next->directory.header.expires_s,
-            next->epochs.header.expires_s, next->grants ? next->grants->header.expires_s : INT64_MAX})
+            next->epochs.header.expires_s, next->grants ? next->grants->header.expires_s : INT64_MAX, next->slice ? next->slice->header.expires_s : INT64_MAX})
         if (expires <= now)
           return fail(Fault::stale, "policy " + std::to_string(snapshot.header.version) + ": has expired, and cannot be a node's first; ask HQ to sign anew");
     }
@@ -256,8 +277,9 @@ std::vector<Want> Trust::wants() const {
       if (needed) ask("snapshot", listing, true);
       const auto snapshot = it.staged_snapshots.find(listing.sha256);
       if (snapshot == it.staged_snapshots.end()) continue;
+      const std::string slice = it.own_slice(snapshot->second);
       for (const auto& [name, one] : snapshot->second.documents)
-        if (it.needs(name) == needed) ask(name, one, needed);
+        if (it.needs(name, slice) == needed) ask(name, one, needed);
     }
     if (!needed && it.set)
       for (const auto& [name, one] : it.set->snapshot.documents) ask(name, one, false);

@@ -263,7 +263,7 @@ Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelop
     const Envelope envelope = TRY(read_envelope(bytes));
     if (envelope.name != it.name) return damaged("is something else");
     Held held{envelope.type, it.name, it.version, it.sha256, bytes};
-    const bool own = state.needs(it.name);
+    const bool own = state.needs(it.name, it.name);
     switch (envelope.type) {
       case DocumentType::freshness:
         state.freshness = TRY(parse_freshness(envelope.payload));
@@ -297,6 +297,7 @@ Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelop
         if (envelope.type == DocumentType::mesh) state.set->mesh = TRY(parse_mesh(envelope.payload));
         if (envelope.type == DocumentType::directory) state.set->directory = TRY(parse_sealed_directory(envelope.payload));
         if (envelope.type == DocumentType::epochs) state.set->epochs = TRY(parse_epochs(envelope.payload));
+        if (envelope.type == DocumentType::slice && it.name == state.own_slice(state.set->mesh)) state.set->slice = TRY(parse_sealed_slice(envelope.payload));
         if (envelope.type == DocumentType::grants && own) state.set->grants = TRY(parse_grants(envelope.payload));
       }
     }
@@ -306,7 +307,8 @@ Result<Trust> Trust::restore(ByteView encoded, const std::vector<Bytes>& envelop
   State& state = *out->state_;
   if (state.set)
     for (const auto& [name, listing] : state.set->snapshot.documents)
-      if (state.needs(name) && !state.held.contains(name)) return fail(Fault::corrupt, "trust state: " + name + " is missing");
+      if (state.needs(name, state.own_slice(state.set->mesh)) && !state.held.contains(name))
+        return fail(Fault::corrupt, "trust state: " + name + " is missing");
   state.floor_s = kept.floor_s;
   for (const KeptSpan& it : kept.wide) state.wide[it.officer].push_back({it.from_s, it.until_s, it.number});
   for (const KeptStop& it : kept.before_wide) {

@@ -12,7 +12,7 @@ inline constexpr std::size_t staged_per_name_most = 8;
 inline constexpr std::size_t staged_bytes_most = 64U << 20;
 inline constexpr std::size_t forks_most = 16;
 
-using ParsedDocument = std::variant<Mesh, SealedDirectory, Epochs, Grants, SealedOrg>;
+using ParsedDocument = std::variant<Mesh, SealedDirectory, Epochs, Grants, SealedOrg, SealedSlice>;
 /// What a verified document that a snapshot names says.
 Result<ParsedDocument> parse(const Envelope& envelope);
 
@@ -78,7 +78,14 @@ struct Trust::State {
   Result<Offer> commit_if_complete(Offer offer, std::int64_t wall_ms);
   /// A staged or held document with this hash; null: missing.
   const Held* find(const std::string& name, const Digest& sha256) const;
-  bool needs(const std::string& name) const { return !name.starts_with("grants/") || (self && name == grants_name(*self)); }
+  /// Of what a snapshot names: all but other nodes' grants and slices. `own_slice`: below.
+  bool needs(const std::string& name, const std::string& own_slice) const {
+    if (is_slice_name(name)) return name == own_slice;
+    return !name.starts_with("grants/") || (self && name == grants_name(*self));
+  }
+  /// The document with this node's slice, by the mesh that the snapshot names; empty: it has none, or that mesh is not here yet.
+  std::string own_slice(const Snapshot& snapshot) const;
+  std::string own_slice(const Mesh& mesh) const;
   void stage(Held held);
   /// Of one that is to be staged: `known` where these very bytes are staged already.
   Outcome staged_or_known(const Held& offered) const;

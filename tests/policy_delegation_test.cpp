@@ -214,7 +214,7 @@ TEST_CASE_FIXTURE(Delegated, "delegation: of two units, one that takes the other
   Node node = client();
   REQUIRE(refresh(node));
   node.trust.set_check([&](const DocumentSet& set) -> Result<void> {
-    TRY(open_policy(set.version, set.mesh, set.directory, set.orgs, *open_epochs_with_admission(hq.admission, set.epochs)));
+    TRY(open_policy(set.version, set.mesh, set.directory, set.orgs, nullptr, *open_epochs_with_admission(hq.admission, set.epochs)));
     return {};
   });
   Publication next = hq.last;
@@ -243,7 +243,8 @@ TEST_CASE_FIXTURE(Delegated, "delegation: an older version of the policy is know
   REQUIRE(past.offer(then.at("org/north")));
   REQUIRE(past.complete(old));
   const auto version = past.at(old);
-  const Policy policy = *open_policy(old, *version->mesh, *version->directory, version->orgs, *open_epochs_with_admission(hq.admission, epochs_of(hq.last)));
+  const Policy policy =
+      *open_policy(old, *version->mesh, *version->directory, version->orgs, nullptr, *open_epochs_with_admission(hq.admission, epochs_of(hq.last)));
   CHECK(names_in(policy) == std::vector<std::string>{"north-abe", "sato"});
 }
 

@@ -231,6 +231,7 @@ struct Headquarters {
       case DocumentType::grants: return parse_grants(it.payload)->header.version;
       case DocumentType::snapshot: return parse_snapshot(it.payload)->header.version;
       case DocumentType::org: return parse_sealed_org(it.payload)->header.version;
+      case DocumentType::slice: return parse_sealed_slice(it.payload)->header.version;
       default: return parse_freshness(it.payload)->header.version;
     }
   }

@@ -47,7 +47,7 @@ inline const std::string with_units = country +
 /// The policy that a node has in force, opened with all keys.
 inline Result<Policy> opened(const Headquarters& hq, const Node& node) {
   const DocumentSet& set = *node.trust.current();
-  return open_policy(set.version, set.mesh, set.directory, set.orgs, *open_epochs_with_admission(hq.admission, set.epochs));
+  return open_policy(set.version, set.mesh, set.directory, set.orgs, nullptr, *open_epochs_with_admission(hq.admission, set.epochs));
 }
 inline std::vector<std::string> names_in(const Policy& policy) {
   std::vector<std::string> out;

@@ -54,6 +54,7 @@ bool epochs(ByteView bytes) { return reads_again(parse_epochs(bytes), parse_epoc
 bool grants(ByteView bytes) { return reads_again(parse_grants(bytes), parse_grants); }
 bool snapshot(ByteView bytes) { return reads_again(parse_snapshot(bytes), parse_snapshot); }
 bool freshness(ByteView bytes) { return reads_again(parse_freshness(bytes), parse_freshness); }
+bool sealed_slice(ByteView bytes) { return reads_again(parse_sealed_slice(bytes), parse_sealed_slice); }
 bool sealed_org(ByteView bytes) { return reads_again(parse_sealed_org(bytes), parse_sealed_org); }
 bool org(ByteView bytes) {
   const auto it = parse_org(bytes);
@@ -121,6 +122,7 @@ constexpr std::array targets{Target{"envelope", envelope},
                              Target{"suspend", suspend},
                              Target{"sealed_org", sealed_org},
                              Target{"org", org},
+                             Target{"sealed_slice", sealed_slice},
                              Target{"unit_source", unit_source},
                              Target{"request", request},
                              Target{"policy_source", policy_source},

@@ -85,6 +85,8 @@ void add_policy(Seeds& to) {
                                 {desk}};
   to["org"].push_back(policy::format(org));
   to["sealed_org"].push_back(policy::format(policy::seal_org(org, sealed.generation, *keys.find(policy::directory_library, sealed.generation))));
+  to["sealed_slice"].push_back(
+      policy::format(policy::seal_slice(policy::open_directory(sealed, keys).value(), "osaka", {1}, *keys.find(policy::directory_library, sealed.generation))));
   to["unit_source"].push_back(
       bytes_of_text("unit = \"kinki\"\ndays = 30\n[[post]]\nid = \"kinki-clerk\"\ntitle = \"係員\"\nroles = [\"clerk\"]\n[[person]]\nname = "
                     "\"kinki-abe\"\nshown = \"阿部\"\nrequest = \"abe.json\"\nposts = [{ post = \"kinki-clerk\", until = 2027-04-01 }]\n"));
