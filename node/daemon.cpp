@@ -92,6 +92,7 @@ bool Daemon::run(const StopRequest& stop) {
   log_.look(*engine_, transport_->counts(), read_clock());
   while (*stop.asked == 0) turn(items, 60'000);
   log_.info("stopping");
+  (void)log_.refusals(*engine_);
   saves_->stop();
   const std::int64_t until_ms = read_clock().steady_ms + stop_ms;
   while (!saves_->idle()) {

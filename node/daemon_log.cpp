@@ -41,7 +41,13 @@ void DaemonLog::error(std::string_view text) { log_->error("{}", one_line(text))
 void DaemonLog::peer_up(const Engine& engine, const NodeId& peer) { info("peer up: " + node_text(engine, peer)); }
 void DaemonLog::peer_down(const Engine& engine, const NodeId& peer) { info("peer down: " + node_text(engine, peer)); }
 
-void DaemonLog::look(const Engine& engine, const TransportCounts& counts, Now now) {
+bool DaemonLog::refusals(Engine& engine) {
+  const std::vector<std::string> lines = engine.take_refusals();
+  for (const std::string& it : lines) warning(it);
+  return !lines.empty();
+}
+
+void DaemonLog::look(Engine& engine, const TransportCounts& counts, Now now) {
   if (const auto policy = engine.realm().policy(); policy != nullptr && policy->version().value != policy_) {
     policy_ = policy->version().value;
     info("policy " + std::to_string(policy_) + " is in force");
@@ -55,6 +61,9 @@ void DaemonLog::look(const Engine& engine, const TransportCounts& counts, Now no
     for (const std::string& it : notices_)
       if (!notices.contains(it)) info("no longer: " + it);
     notices_ = std::move(notices);
+  }
+  if (now.steady_ms - refusals_at_ms_ >= notices_ms) {  // the first after a while at once
+    if (refusals(engine)) refusals_at_ms_ = now.steady_ms;
   }
   if (now.steady_ms - counts_at_ms_ < counts_ms) return;
   const auto line = [&](std::uint64_t before, std::uint64_t after, const char* what) {

@@ -32,7 +32,9 @@ class DaemonLog {
   void error(std::string_view text);
 
   /// Says what is new since the last time: policy, notices, and now and then what was refused.
-  void look(const Engine& engine, const TransportCounts& counts, Now now);
+  void look(Engine& engine, const TransportCounts& counts, Now now);
+  /// What the engine has refused since the last time; whether there was anything.
+  bool refusals(Engine& engine);
   void peer_up(const Engine& engine, const NodeId& peer);
   void peer_down(const Engine& engine, const NodeId& peer);
 
@@ -41,7 +43,7 @@ class DaemonLog {
   std::uint64_t policy_ = 0;
   std::set<std::string> notices_;
   TransportCounts counts_;
-  std::int64_t counts_at_ms_ = 0, notices_at_ms_ = 0;
+  std::int64_t counts_at_ms_ = 0, notices_at_ms_ = 0, refusals_at_ms_ = 0;
 };
 
 /// "sapporo (3f9a02c1)", or the id alone where nobody has named it.

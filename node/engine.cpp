@@ -32,14 +32,16 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineContext context, Now now) {
 Engine::Body::Body(EngineContext context, std::unique_ptr<Realm> realm, Now now)
     : context_(std::move(context)),
       realm_(std::move(realm)),
-      objects_(context_.truth, *realm_, libraries_, context_.node.id, context_.contacts),
+      objects_(context_.truth, *realm_, libraries_, context_.node.id, context_.contacts, refusals_),
       sync_(objects_, objects_),
       arrived_(context_.truth, std::move(context_.woken)),
       started_ms_(now.steady_ms) {
   objects_.set_now(now);
 }
 
-LibraryContext Engine::Body::library_context() { return {context_.truth, context_.derived, context_.local, context_.node, *realm_, context_.incarnation}; }
+LibraryContext Engine::Body::library_context() {
+  return {context_.truth, context_.derived, context_.local, context_.node, *realm_, context_.incarnation, &refusals_};
+}
 
 /// Those that the policy gives this node and that are not open yet.
 void Engine::Body::open_libraries() {
@@ -475,6 +477,8 @@ std::vector<std::string> Engine::Body::notices(Now now) const {
   return out;
 }
 
+std::vector<std::string> Engine::take_refusals() { return body_->refusals_.take(); }
+
 // ---- saving ----------------------------------------------------------------------------------------------------------
 Result<SaveKeys> Engine::begin_save(const std::string& library, Now now) { return body_->begin_save(library, now); }
 
@@ -492,11 +496,20 @@ Result<void> Engine::Body::check_open(const LibraryId& id, Now now) const {
   const policy::MeshLibrary* library = policy ? policy->library(id) : nullptr;
   if (library == nullptr) return fail(Fault::denied, "the policy does not name this library any more");
   if (library->locks && !realm_->trust().ladder(now.wall_ms).may_open_locking) {
+    refusals_.note_act("work", id, session_ ? session_->certificate.person : PersonId{}, context_.node.id, policy->version(),
+                       "locked, as there is no word from headquarters");
     return fail(Fault::denied, "the library is closed until there is word from headquarters: its policy says so");
   }
-  if (auto why = realm_->why_stopped(id, session_ ? session_->certificate.person : PersonId{}, now.wall_ms)) return fail(Fault::denied, std::move(*why));
-  if (auto why = realm_->why_closed(id, session_ ? std::string_view(session_->role) : policy::service_role, now.wall_ms))
+  const PersonId person = session_ ? session_->certificate.person : PersonId{};
+  const auto note = [&](std::string_view why) { refusals_.note_act("work", id, person, context_.node.id, policy->version(), why); };
+  if (auto why = realm_->why_stopped(id, person, now.wall_ms)) {
+    note("stopped by headquarters");
     return fail(Fault::denied, std::move(*why));
+  }
+  if (auto why = realm_->why_closed(id, session_ ? std::string_view(session_->role) : policy::service_role, now.wall_ms)) {
+    note("outside of the hours, or in an interruption that was announced");
+    return fail(Fault::denied, std::move(*why));
+  }
   return {};
 }
 

@@ -117,6 +117,8 @@ class Engine {
   /// By title, name or hexadecimal id.
   Result<Library*> library_named(const std::string& name);
   std::vector<std::string> notices(Now now) const;
+  /// What was refused by the policy since the last time, one line each, without names.
+  std::vector<std::string> take_refusals();
   /// How many other nodes have signed that they hold everything that is known here.
   std::uint32_t copies(const LibraryId& id) const;
 

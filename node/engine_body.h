@@ -99,6 +99,7 @@ class Engine::Body {
   std::unique_ptr<Realm> realm_;
   Libraries libraries_;
   std::map<LibraryId, Error> unopened_;  ///< those that the policy gives this node and that could not be opened, and why
+  mutable RefusalLog refusals_;
   Objects objects_;
   sync::Sync sync_;
   std::vector<Output> outputs_;

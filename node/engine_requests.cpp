@@ -317,8 +317,14 @@ Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request,
   if (!policy || policy->directory() == nullptr)
     return fail(Fault::unavailable, "this node cannot read who is who: it has no policy with a directory that it can open");
   const crypto::SessionCertificate claimed = TRY(crypto::read_certificate(request.certificate));
+  const auto note = [&](std::string_view why) {
+    refusals_.note("refused: a session of person " + claimed.person.hex() + ", policy " + std::to_string(policy->version().value) + ": " + std::string(why));
+  };
   const policy::Person* person = policy->person(claimed.person);
-  if (person == nullptr) return fail(Fault::denied, "the policy does not name this person");
+  if (person == nullptr) {
+    note("not in it");
+    return fail(Fault::denied, "the policy does not name this person");
+  }
   Session session{TRY(crypto::open_certificate(request.certificate, person->key)), request.certificate,
                   TRY(crypto::SigningKey::from_seed(request.session_seed)), request.role};
   if (session.key.public_key() != session.certificate.session) return fail(Fault::not_authentic, "the session's key is not the certificate's");
@@ -327,10 +333,14 @@ Result<local::Answer> Engine::Body::answer(const local::SessionRequest& request,
   const auto capacities = policy->capacities(person->id, now.wall_ms);
   if (std::ranges::none_of(capacities, [&](const auto& it) { return it.role == request.role; })) {
     std::string held;
+    note("holds no post with that role");
     for (const auto& it : capacities) held += (held.empty() ? "" : ", ") + it.role;
     return fail(Fault::denied, held.empty() ? "the person holds no post now" : "the person does not hold that role now, but: " + held);
   }
-  if (auto why = realm_->why_stopped({}, person->id, now.wall_ms)) return fail(Fault::denied, std::move(*why));
+  if (auto why = realm_->why_stopped({}, person->id, now.wall_ms)) {
+    note("stopped by headquarters");
+    return fail(Fault::denied, std::move(*why));
+  }
   session_ = std::move(session);
   lost_session_.reset();
   return local::Done{};

@@ -17,6 +17,7 @@
 
 #include "node/piece_index.h"
 #include "node/realm.h"
+#include "node/refusal_log.h"
 #include "store/accept.h"
 #include "store/acts.h"
 #include "store/entry.h"
@@ -33,7 +34,8 @@ struct LibraryContext {
   const crypto::LocalKey& local;
   const crypto::NodeKeys& node;
   Realm& realm;
-  IncarnationId incarnation;  ///< of this run: a feed of an earlier run is never written to again, as the disk may be an old image
+  IncarnationId incarnation;       ///< of this run: a feed of an earlier run is never written to again, as the disk may be an old image
+  RefusalLog* refusals = nullptr;  ///< null: nobody looks
 };
 
 /// In whose name a save is made.

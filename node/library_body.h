@@ -147,6 +147,11 @@ class Library::Body final : public store::RecordSource {
     bool committed_ = false;
   };
   Judging judging() const { return {context_.realm.trusted_now_ms(), {}}; }
+  void note_refused(std::string_view act, const store::Record& record, PolicyVersion policy, std::string_view why) const {
+    if (context_.refusals != nullptr) context_.refusals->note_act(act, id_, record.person, record.device, policy, why);
+  }
+  /// A record that others passed on, and that does not count from now on.
+  void note_refused(const RecordRow& row) const;
   std::optional<store::Refusal> refusal_of(const RecordRow& row, const Carrier& carrier, Judging& judging) const;
   Result<void> judge(RecordRow& row, Judging& judging) const;
   Result<void> settle(store::WriteTransaction& out, LibraryState& state, RecordNumber number, const RecordRow& row, const std::optional<RecordRow>& before,

@@ -344,11 +344,29 @@ Result<void> Library::Body::judge(RecordRow& row, Judging& judging) const {
   return {};
 }
 
+void Library::Body::note_refused(const RecordRow& row) const {
+  if (context_.refusals == nullptr || !row.refusal || !store::is_final(*row.refusal) || row.carriers.empty()) return;
+  const Carrier& carrier = row.carriers.front();
+  store::Record header;  // as in refusal_of
+  header.library = id_;
+  header.hlc = row.hlc;
+  header.device = row.device;
+  header.person = row.person;
+  header.role = row.role;
+  std::string why(store::name_of(*row.refusal));
+  if (*row.refusal == store::Refusal::no_right && rights_.knows(carrier.policy)) {
+    const policy::Decision decision = rights_.decide(carrier.policy, header);
+    why = decision.allowed ? "not signed by who it names, or through a node that may not" : RefusalLog::rules_of(decision);
+  }
+  note_refused("a record from elsewhere", header, carrier.policy, why);
+}
+
 /// A row that is new or judged anew, with what follows from it. The documents that it named and names no longer are put right by reset().
 Result<void> Library::Body::settle(store::WriteTransaction& out, LibraryState& state, RecordNumber number, const RecordRow& row,
                                    const std::optional<RecordRow>& before, std::set<DocumentId>& left) {
   TRY(rows_.put_record(out, number, row, before));
   const bool was = before && !before->refusal, is = !row.refusal;
+  if (row.refusal && (!before || before->refusal != row.refusal)) note_refused(row);
   if (was == is) return {};
   if (!state.history_dirty || row.stamp() < *state.history_dirty) state.history_dirty = row.stamp();
   if (is) return folder_->apply(out, number);

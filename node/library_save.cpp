@@ -289,15 +289,27 @@ Result<Prepared> Library::prepare(std::span<const Act> acts, const Capacity& cap
   record.text = std::move(text);
   record.ops = std::move(operations.ops);
   if (!it.rights_.allows(policy->version(), record.device, record)) {
-    const std::string reason = policy->may_write(record.device, it.id_) ? it.rights_.decide(policy->version(), record).reason : "this node may not write there";
+    const policy::Decision decision = it.rights_.decide(policy->version(), record);
+    const bool may_write = policy->may_write(record.device, it.id_);
+    const std::string reason = may_write ? decision.reason : "this node may not write there";
+    it.note_refused("write", record, policy->version(), may_write ? RefusalLog::rules_of(decision) : "the node is no writing member");
     const auto live = it.context_.realm.live();
     if (live != policy && live->decide(request_of(record)).allowed)
       return fail(Fault::denied, "the unit's administrators allow that, and headquarters has not listed it yet: it counts from the next publication on");
     return fail(Fault::denied, reason);
   }
+  // What begins or ends at a set time does so by headquarters' time too, where this machine's clock is behind it.
+  policy::Request at_headquarters = request_of(record);
+  at_headquarters.time_ms = std::max(at_headquarters.time_ms, it.context_.realm.trusted_ms(wall_ms));
+  if (const policy::Decision decision = policy->decide(at_headquarters); !decision.allowed) {
+    it.note_refused("write", record, policy->version(), RefusalLog::rules_of(decision));
+    return fail(Fault::denied, decision.reason + ", by headquarters' time, which this machine's clock is behind");
+  }
   // Whom the unit has taken something from since writes no more here, also before headquarters says so.
-  if (const auto live = it.context_.realm.live(); live != policy && !live->decide(request_of(record)).allowed)
+  if (const auto live = it.context_.realm.live(); live != policy && !live->decide(request_of(record)).allowed) {
+    it.note_refused("write", record, policy->version(), "by what its unit has signed since");
     return fail(Fault::denied, "the unit's administrators have ended that: " + live->decide(request_of(record)).reason);
+  }
   FixedBytes<32, struct store::BlindTag> blind;
   crypto::random_bytes(blind.bytes);
   const store::SignedRecord made = TRY(store::sign(record, capacity.certificate, *capacity.key, blind));

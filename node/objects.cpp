@@ -240,6 +240,14 @@ bool Objects::shares(const NodeId& peer, const LibraryId& library) const {
          !realm_.is_stopped(peer, library, now_.wall_ms);
 }
 
+void Objects::note_refused(const NodeId& peer, const LibraryId& library) {
+  const auto policy = realm_.policy();
+  if (!policy || policy->library(library) == nullptr) return;  // of what is no library here a peer may ask as it likes: not worth a line
+  const bool stopped = realm_.is_stopped(peer, library, now_.wall_ms);
+  refusals_.note("refused: library " + library.hex() + " to node " + peer.hex() + ", policy " + std::to_string(policy->version().value) + ": " +
+                 (stopped ? "stopped by headquarters" : "not a member, or not held here"));
+}
+
 std::vector<LibraryId> Objects::shared_libraries(const NodeId& peer) const {
   std::vector<LibraryId> out;
   for (const auto& [id, library] : libraries_) {

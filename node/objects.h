@@ -19,8 +19,8 @@ using Libraries = std::map<LibraryId, std::unique_ptr<Library>>;
 
 class Objects final : public sync::ObjectStore, public sync::Authoriser {
  public:
-  Objects(store::Truth& truth, Realm& realm, Libraries& libraries, const NodeId& self, const std::vector<policy::Contact>& contacts)
-      : truth_(truth), realm_(realm), libraries_(libraries), self_(self), contacts_(contacts) {}
+  Objects(store::Truth& truth, Realm& realm, Libraries& libraries, const NodeId& self, const std::vector<policy::Contact>& contacts, RefusalLog& refusals)
+      : truth_(truth), realm_(realm), libraries_(libraries), self_(self), contacts_(contacts), refusals_(refusals) {}
 
   /// The time for what policy says of now. Before each question of sync.
   void set_now(Now now) {
@@ -71,6 +71,7 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
   bool knows(const NodeId& peer) const override;
   bool shares(const NodeId& peer, const LibraryId& library) const override;
   std::vector<LibraryId> shared_libraries(const NodeId& peer) const override;
+  void note_refused(const NodeId& peer, const LibraryId& library) override;
 
  private:
   Library* find(const LibraryId& library) const;
@@ -82,6 +83,7 @@ class Objects final : public sync::ObjectStore, public sync::Authoriser {
   Libraries& libraries_;
   NodeId self_;
   const std::vector<policy::Contact>& contacts_;
+  RefusalLog& refusals_;
   Now now_;
   bool paused_ = false;
   Changes changes_;

@@ -167,6 +167,13 @@ Json write_person(const Person& it) {
 
 namespace {
 
+/// Nobody is there without a post that goes on when the document is made: who has left is forgotten in it otherwise.
+void want_posts(ObjectReader& from, const Header& header, const std::vector<Person>& people) {
+  for (const Person& it : people)
+    if (std::ranges::none_of(it.tenures, [&](const Tenure& held) { return held.until_s == 0 || held.until_s > header.issued_s; }))
+      return from.wrong("people", "one without a post, or whose last post was over when this was made");
+}
+
 /// Units above units: they are there, and none is above itself. Empty: so it is.
 std::string wrong_tree(const Directory& it) {
   std::map<std::string_view, const Org*> orgs;
@@ -195,6 +202,7 @@ void check_together(ObjectReader& from, const Directory& it) {
   want_ascending(from, "people", it.people, [](const auto& one) { return one.id; });
   want_distinct(from, "people", it.people, [](const auto& one) { return one.name; });
   want_distinct(from, "people", it.people, [](const auto& one) { return one.key; });
+  want_posts(from, it.header, it.people);
   std::set<std::string> rules;
   for (const auto* list : {&it.permits, &it.forbids})
     for (const Rule& rule : *list)
@@ -316,6 +324,7 @@ Result<OrgDocument> parse_org(ByteView plain) {
     want_ascending(from, "people", out.people, [](const auto& it) { return it.id; });
     want_distinct(from, "people", out.people, [](const auto& it) { return it.name; });
     want_distinct(from, "people", out.people, [](const auto& it) { return it.key; });
+    want_posts(from, out.header, out.people);
     want_ascending(from, "desks", out.desks, [](const auto& it) { return it.keys.id; });
     want_distinct(from, "desks", out.desks, [](const auto& it) { return it.name; });
     return out;

@@ -296,6 +296,12 @@ void check_together(ObjectReader& from, const Mesh& mesh) {
     if (bureau == nodes.end() || bureau->second->kind == NodeKind::desk || bureau->second->kind == NodeKind::vault)
       from.wrong("nodes", "a desk that no bureau serves");
   }
+  // Headquarters is where a policy comes from: one that leaves it no node is nobody's last word.
+  const auto is_open_hq = [&](const MeshNode& node) {
+    const auto is_about = [&](const MeshStop& stop) { return std::ranges::binary_search(stop.whom.nodes, node.keys.id); };
+    return node.kind == NodeKind::hq && std::ranges::none_of(mesh.stops, is_about);
+  };
+  if (std::ranges::none_of(mesh.nodes, is_open_hq)) from.wrong("nodes", "no node of headquarters, or none that is not stopped");
   for (const MeshLibrary& library : mesh.libraries) {
     bool home = false;
     for (const Member& member : library.members) {

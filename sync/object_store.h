@@ -69,6 +69,8 @@ class Authoriser {
   virtual bool knows(const NodeId& peer) const = 0;                               ///< it may have the authority's documents
   virtual bool shares(const NodeId& peer, const LibraryId& library) const = 0;    ///< this node and the peer both hold it, and the peer is not suspended
   virtual std::vector<LibraryId> shared_libraries(const NodeId& peer) const = 0;  ///< ascending
+  /// The peer was refused what it asked for of a library that is not shared with it.
+  virtual void note_refused(const NodeId& peer, const LibraryId& library) = 0;
 };
 
 }  // namespace dozo::sync

@@ -240,8 +240,14 @@ bool Sync::Body::hear(const NodeId& from, Peer& peer, LibraryStates&& it) {
   return true;
 }
 
+bool Sync::Body::serves(const NodeId& peer, const LibraryId& library) {
+  const bool out = authoriser_.shares(peer, library);
+  if (!out) authoriser_.note_refused(peer, library);
+  return out;
+}
+
 bool Sync::Body::hear(const NodeId& from, Peer&, LibraryWanted&& it) {
-  if (!authoriser_.shares(from, it.library)) return false;
+  if (!serves(from, it.library)) return false;
   const Inventory& inventory = inventories_.of(it.library);
   if (it.feeds) {
     FeedHeads heads{it.library, {}};

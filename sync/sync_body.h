@@ -130,6 +130,8 @@ class Sync::Body {
   bool hear(const NodeId& from, Peer& peer, DocumentsWanted&& it);
   bool hear(const NodeId& from, Peer& peer, DocumentsGiven&& it);
   bool hear(const NodeId& from, Peer& peer, LibraryStates&& it);
+  /// Whether the peer may be given of the library what it asks for.
+  bool serves(const NodeId& peer, const LibraryId& library);
   bool hear(const NodeId& from, Peer& peer, LibraryWanted&& it);
   bool hear(const NodeId& from, Peer& peer, FeedHeads&& it);
   bool hear(const NodeId& from, Peer& peer, EntriesWanted&& it);

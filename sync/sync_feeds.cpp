@@ -97,7 +97,7 @@ void Sync::Body::give_up_entries(Pull& pull) {
 }
 
 bool Sync::Body::hear(const NodeId& from, Peer&, EntriesWanted&& it) {
-  if (!authoriser_.shares(from, it.point.feed.library)) return false;
+  if (!serves(from, it.point.feed.library)) return false;
   EntriesGiven given{it.point, it.from, {}, {}, {}};
   if (auto batch = store_.entries(it.point, it.from, entries_bytes_most)) {
     std::size_t bytes = 0;

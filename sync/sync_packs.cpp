@@ -63,7 +63,7 @@ void Sync::Body::take(const PacksDurable& it) {
 }
 
 bool Sync::Body::hear(const NodeId& from, Peer&, SliceWanted&& it) {
-  if (!authoriser_.shares(from, it.object.library) || it.offset % slice_bytes_most != 0) return false;
+  if (!serves(from, it.object.library) || it.offset % slice_bytes_most != 0) return false;
   const auto size = store_.size(it.object);
   if (!size || it.offset >= *size) {
     send(from, ObjectUnavailable{it.object});

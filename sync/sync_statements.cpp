@@ -42,7 +42,7 @@ void Sync::Body::ask_for_statements() {
 }
 
 bool Sync::Body::hear(const NodeId& from, Peer&, StatementWanted&& it) {
-  if (!authoriser_.shares(from, it.library)) return false;
+  if (!serves(from, it.library)) return false;
   auto statement = store_.statement(it.library, it.signer, it.subject);
   if (statement && statement->bytes.size() <= statement_bytes_most) send(from, *statement);
   return true;

@@ -53,6 +53,9 @@ struct Feed {
 
 class Store : public ObjectStore, public Authoriser {
  public:
+  void note_refused(const NodeId&, const LibraryId&) override { ++refused; }
+  std::uint64_t refused = 0;
+
   // ---- what the test puts in
   std::map<std::string, std::uint64_t> documents{{"root", 1}, {"snapshot", 1}, {"freshness", 1}};
   std::set<std::string> suspended;

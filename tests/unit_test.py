@@ -88,6 +88,14 @@ nodes = ["sapporo"]
     done = save(realm, "sapporo", "too early")
     need(done.returncode != 0 and b"headquarters has not listed it yet" in done.stderr, f"what would not count elsewhere is not saved: {done.stderr}")
 
+    # ---- what was refused stands in the node's log: by which version and rule, and without names
+    def logged():
+        realm.ask("sapporo", "status")  # it writes its log when it has something to do
+        return [line for line in realm.log("sapporo").read_text(encoding="utf-8").splitlines() if " refused: " in line]
+    realm.until(WITHIN_S, "the log says it", lambda: any("write in library" in it for it in logged()) and any("a session of person" in it for it in logged()))
+    need(any("write in library" in it and "policy 2: as no permit fits" in it for it in logged()), f"with version and rule: {logged()}")
+    need(not any(name in line.split("refused: ")[1] for line in logged() for name in ("abe", "works", "note", "clerk")), f"without names: {logged()}")
+
     # ---- headquarters' node has it by itself; a publication without any other change lists it
     realm.until(WITHIN_S, "it is at headquarters", lambda: realm.ask("hq", "unit", "show", "north")["version"] == 1)
     need(realm.ask("hq", "unit", "show", "north")["listed"] == 0, "not listed yet")
@@ -114,6 +122,8 @@ nodes = ["sapporo"]
     realm.until(WITHIN_S, "osaka has it listed", lambda: realm.ask("osaka", "unit", "show", "north")["listed"] == 2)
     need(realm.shown("osaka") == realm.shown("sapporo") != {}, "abe's work stays")
     need(save(realm, "sapporo", "by baba").returncode == 0, "baba writes")
+
+    realm.until(WITHIN_S, "the log says why", lambda: any("by what its unit has signed since" in it for it in logged()))
 
     # ---- the same once more is no mistake
     realm.dozo("--home", "sapporo", "unit", "offer", "draft.json")

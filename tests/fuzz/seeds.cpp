@@ -81,7 +81,7 @@ void add_policy(Seeds& to) {
   const policy::OrgDocument org{{realm.id, 1, policy::test::begin_s, policy::test::begin_s + 3600},
                                 "kinki",
                                 {{"kinki-clerk", "係員", "kinki", {"clerk"}}},
-                                {{counted<PersonId>(0xc1), "kinki-abe", "阿部", signing_key().public_key(), {{"kinki-clerk", 0, policy::test::begin_s}}}},
+                                {{counted<PersonId>(0xc1), "kinki-abe", "阿部", signing_key().public_key(), {{"kinki-clerk", 0, policy::test::begin_s + 60}}}},
                                 {desk}};
   to["org"].push_back(policy::format(org));
   to["sealed_org"].push_back(policy::format(policy::seal_org(org, sealed.generation, *keys.find(policy::directory_library, sealed.generation))));
