@@ -48,7 +48,7 @@ sync::DocumentVersions Objects::versions(Now) const {
     crypto::Sha256 suspensions;
     for (const policy::Held& held : trust.unlisted()) suspensions.update(held.sha256.view());
     versions_ = sync::DocumentVersions{trust.root().version, trust.version().value, trust.freshness() != nullptr ? trust.freshness()->header.version : 0,
-                                       suspensions.finish()};
+                                       trust.current() != nullptr ? trust.current()->snapshot_sha256 : Digest{}, suspensions.finish()};
   }
   return *versions_;
 }

@@ -129,6 +129,9 @@ Result<Offer> Trust::State::take_freshness(const Envelope& envelope, Held offere
   const Freshness it = TRY(parse_freshness(envelope.payload));
   if (it.header.realm != realm) return fail(Fault::not_authentic, "freshness: of another realm");
   offered.version = it.header.version;
+  // Of whatever age: one that names another policy of the version in force was signed by who shows two.
+  if (set && !changed.contains(SigningRole::snapshot) && it.snapshot.version == set->version.value && it.snapshot.sha256 != set->snapshot_sha256)
+    return fork(freshness_held ? *freshness_held : held.at("snapshot"), offered, "two policies of version " + number(set->version.value));
   if (freshness && it.header.version <= freshness->header.version) {
     if (it.header.version < freshness->header.version) return fail(Fault::stale, "freshness: older than the one in force");
     if (it.snapshot == freshness->snapshot) return offer_of(Outcome::known, offered, "this freshness is in force");
@@ -138,8 +141,6 @@ Result<Offer> Trust::State::take_freshness(const Envelope& envelope, Held offere
     if (it.snapshot.version < set->version.value)
       return fail(Fault::stale, "freshness: names policy " + number(it.snapshot.version) + ", and " + number(set->version.value) + " is in force");
     if (it.snapshot.version == set->version.value) {
-      if (it.snapshot.sha256 != set->snapshot_sha256)
-        return fork(freshness_held ? *freshness_held : held.at("snapshot"), offered, "two policies of version " + number(set->version.value));
       freshness = it;
       freshness_held = offered;
       believe_time(it, set->mesh);

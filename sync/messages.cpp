@@ -8,7 +8,7 @@ using archive::capped;
 
 template <class A>
 void serialize(A& archive, DocumentVersions& it) {
-  archive(it.root, it.policy, it.freshness, it.suspensions);
+  archive(it.root, it.policy, it.freshness, it.policy_sha256, it.suspensions);
 }
 template <class A>
 void serialize(A& archive, State& it) {

@@ -14,7 +14,7 @@
 
 namespace dozo::sync {
 
-inline constexpr std::uint8_t protocol_version = 2;
+inline constexpr std::uint8_t protocol_version = 3;
 inline constexpr std::size_t control_bytes_most = 1U << 20;
 inline constexpr std::size_t slice_bytes_most = 64U << 10;
 inline constexpr std::size_t bulk_bytes_most = slice_bytes_most + 256;
@@ -43,7 +43,8 @@ enum class Channel : std::uint8_t { control, bulk };
 /// How far the authority's documents are known.
 struct DocumentVersions {
   std::uint64_t root{}, policy{}, freshness{};
-  Digest suspensions;  ///< over what no snapshot lists: suspensions, then documents of units (policy::Trust::unlisted)
+  Digest policy_sha256;  ///< of the snapshot of that policy: two of one version are two faces of headquarters
+  Digest suspensions;    ///< over what no snapshot lists: suspensions, then documents of units (policy::Trust::unlisted)
   bool operator==(const DocumentVersions&) const = default;
 };
 

@@ -63,6 +63,7 @@ struct Peer {
   };
   std::map<LibraryId, Looked> looked;
   std::optional<std::pair<Digest, Digest>> suspensions_asked;  ///< ours, theirs
+  std::optional<std::pair<Digest, Digest>> other_face_asked;   ///< of policies of one version: ours, theirs
   std::int64_t suspensions_again_ms = 0;                       ///< not asked before: what came last could not be kept
   std::map<FeedId, PeerFeed> feeds;
   std::size_t entries_asked{}, entries_bytes{};  ///< under way; in the last answer

@@ -54,6 +54,13 @@ void Sync::Body::ask_for_documents() {
   const DocumentVersions ours = store_.versions(now_);
   each_up([&](const NodeId& id, Peer& peer) {
     if (!peer.theirs || !authoriser_.knows(id) || peer.control_paused_until_ms > now_.steady_ms) return;
+    // Two policies of one version: its freshness, which names the other, is the proof.
+    const std::pair faces{ours.policy_sha256, peer.theirs->documents.policy_sha256};
+    if (ours.policy != 0 && peer.theirs->documents.policy == ours.policy && faces.first != faces.second && peer.other_face_asked != faces &&
+        asks[id].wants.size() < documents_most) {
+      peer.other_face_asked = faces;
+      asks[id].wants.push_back({"freshness", 1, true, std::nullopt, 0});
+    }
     const Digest& theirs = peer.theirs->documents.suspensions;
     const std::pair asked{ours.suspensions, theirs};
     if (theirs == ours.suspensions || peer.suspensions_asked == asked || peer.suspensions_again_ms > now_.steady_ms) return;

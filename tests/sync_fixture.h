@@ -55,6 +55,7 @@ class Store : public ObjectStore, public Authoriser {
  public:
   void note_refused(const NodeId&, const LibraryId&) override { ++refused; }
   std::uint64_t refused = 0;
+  Digest policy_sha256;
 
   // ---- what the test puts in
   std::map<std::string, std::uint64_t> documents{{"root", 1}, {"snapshot", 1}, {"freshness", 1}};
@@ -110,7 +111,7 @@ class Store : public ObjectStore, public Authoriser {
   DocumentVersions versions(Now) const override {
     std::string all;
     for (const std::string& one : suspended) all += one + "\n";
-    return {documents.at("root"), documents.at("snapshot"), documents.at("freshness"), crypto::sha256(view_of(all))};
+    return {documents.at("root"), documents.at("snapshot"), documents.at("freshness"), policy_sha256, crypto::sha256(view_of(all))};
   }
   std::vector<DocumentWant> wants() const override {
     ++calls["wants"];

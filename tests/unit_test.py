@@ -120,6 +120,7 @@ nodes = ["sapporo"]
     realm.until(WITHIN_S, "headquarters has it", lambda: realm.ask("hq", "unit", "show", "north")["version"] == 2)
     realm.publish()
     realm.until(WITHIN_S, "osaka has it listed", lambda: realm.ask("osaka", "unit", "show", "north")["listed"] == 2)
+    realm.until(WITHIN_S, "sapporo has it listed", lambda: realm.ask("sapporo", "unit", "show", "north")["listed"] == 2)
     need(realm.shown("osaka") == realm.shown("sapporo") != {}, "abe's work stays")
     need(save(realm, "sapporo", "by baba").returncode == 0, "baba writes")
 

@@ -56,6 +56,30 @@ Authority::Authority(const std::string& title_tag, std::int64_t now_s)
   first_root_ = must(policy::sign_with(draft, std::span(&signer, 1)), "sign a root");
   realm_ = must(policy::realm_of(first_root_), "read its root");
   root_ = must(policy::parse_root(must(policy::read_envelope(first_root_), "read its root").payload), "read its root");
+  roots_.push_back(first_root_);
+}
+
+Bytes Authority::rotate(const std::set<SigningRole>& roles, std::int64_t now_s) {
+  policy::RootPlan plan;
+  plan.name = "realm";
+  plan.issued_s = now_s;
+  plan.expires_s = now_s + std::int64_t{10} * 365 * 24 * 60 * 60;
+  const crypto::SigningKey before = signing_.at(SigningRole::root).copy();
+  for (const SigningRole role : roles) signing_.insert_or_assign(role, crypto::SigningKey::generate());
+  for (const auto& [role, key] : signing_) plan.roles[role] = {{key.public_key()}, 1};
+  plan.admission = admission_.public_key();
+  plan.recovery = recovery_.public_key();
+  const Bytes draft = must(policy::draft_root(plan, &root_, realm_), "draft a root");
+  const std::array<const crypto::SigningKey*, 2> signers{&before, &signing_.at(SigningRole::root)};
+  roots_.push_back(must(policy::sign_with(draft, std::span(signers).first(roles.contains(SigningRole::root) ? 2 : 1)), "sign a root"));
+  root_ = must(policy::parse_root(must(policy::read_envelope(roots_.back()), "read its root").payload), "read its root");
+  return roots_.back();
+}
+
+void Authority::restore(const Folder& it) {
+  published_ = it.published;
+  version_ = it.version;
+  mesh_ = it.mesh;
 }
 
 void Authority::admit(const std::string& name, const crypto::NodePublic& keys) { names_.nodes[name] = keys; }
@@ -84,7 +108,9 @@ std::vector<Bytes> Authority::publish(const Plan& plan, const policy::Changes& c
 }
 
 std::vector<Bytes> Authority::envelopes() const {
-  std::vector<Bytes> out{first_root_, published_.at("freshness"), published_.at("snapshot")};
+  std::vector<Bytes> out = roots_;
+  out.push_back(published_.at("freshness"));
+  out.push_back(published_.at("snapshot"));
   for (const auto& [name, envelope] : published_) {
     if (name != "freshness" && name != "snapshot") out.push_back(envelope);
   }

@@ -40,6 +40,23 @@ class Authority {
   /// program on a fault: the plan is the simulator's own.
   std::vector<Bytes> publish(const Plan& plan, const policy::Changes& changes, std::int64_t now_s, const Plan* secretly = nullptr);
 
+  /// The next root, in which these roles have new keys, signed by the root keys before and after. What those have signed is signed anew by the next
+  /// publication.
+  Bytes rotate(const std::set<policy::SigningRole>& roles, std::int64_t now_s);
+  /// A copy of the key that this role has now: whoever steals it keeps it.
+  crypto::SigningKey stolen(policy::SigningRole role) const { return signing_.at(role).copy(); }
+  const std::vector<Bytes>& roots() const { return roots_; }
+  const policy::Publication& published() const { return published_; }
+  const policy::Publication& published_at(PolicyVersion version) const { return all_.at(version.value); }
+  /// What an image of headquarters' folder holds, and going back to it: what was published since is forgotten there.
+  struct Folder {
+    policy::Publication published;
+    PolicyVersion version;
+    policy::Mesh mesh;
+  };
+  Folder folder() const { return {published_, version_, mesh_}; }
+  void restore(const Folder& it);
+
   const Bytes& first_root() const { return first_root_; }
   const RealmId& realm() const { return realm_; }
   LibraryId library(const std::string& name) const { return names_.libraries.at(name); }
@@ -67,6 +84,7 @@ class Authority {
   crypto::SealKey admission_, recovery_;
   policy::Root root_;
   Bytes first_root_;
+  std::vector<Bytes> roots_;  ///< all, the first first
   RealmId realm_;
   PolicyVersion version_;
   policy::Publication published_;
