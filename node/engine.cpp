@@ -70,7 +70,6 @@ void Engine::on(const Input& input, Now now) {
   std::visit(Overloaded{[&](const sync::LinkUp& up) {
                           it.up_.insert(up.peer);
                           it.introductions_.erase(up.peer);
-                          it.introduce_due_ = true;
                           it.tell_sync(up, now);
                         },
                         [&](const sync::LinkDown& down) {

@@ -199,6 +199,7 @@ bool Fetch::begin_one(const NodeId& id, Peer& peer, Now now) {
 }
 
 void Fetch::pump(Now now, bool begin, const Ask& ask) {
+  if (objects_.empty()) return;
   for (auto& [id, peer] : peers_) {
     if (peer.paused_until_ms > now.steady_ms) continue;
     while (peer.asks < asks_most && peer.on_its_way_bytes + slice_bytes_most + ask_bytes <= peer.credit_bytes + ask_bytes * asks_most) {

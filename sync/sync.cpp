@@ -29,10 +29,17 @@ std::vector<Output> Sync::Body::on(const Input& input, Now now) {
   now_ = now;
   std::visit([&](const auto& it) { take(it); }, input);
   if (flush_due_ms_ && *flush_due_ms_ <= now_.steady_ms) flush();
-  each_up([&](const NodeId& id, Peer& peer) {
-    if (peer.state_due_ms <= now_.steady_ms) send_state(id, peer);
-  });
-  compare_when_due();
+  if (peers_due_ms_ <= now_.steady_ms) {
+    each_up([&](const NodeId& id, Peer& peer) {
+      if (peer.state_due_ms <= now_.steady_ms) send_state(id, peer);
+    });
+    compare_when_due();
+    peers_due_ms_ = std::numeric_limits<std::int64_t>::max();
+    each_up([&](const NodeId&, const Peer& peer) {
+      due(peer.state_due_ms);
+      if (peer.compare_due_ms) due(*peer.compare_due_ms);
+    });
+  }
   housekeep();
   ask_for_documents();
   ask_for_entries();
@@ -74,6 +81,7 @@ void Sync::Body::take(const LinkUp& it) {
   Peer& peer = peers_[it.peer];
   peer.status.up = true;
   peer.state_due_ms = now_.steady_ms;
+  due(peer.state_due_ms);
   fetch_.add_peer(it.peer);
   for (const LibraryId& library : authoriser_.shared_libraries(it.peer)) look_[library] = true;
 }
@@ -134,11 +142,13 @@ void Sync::Body::take(const SendRefused& it) {
   // Which message it was is not known: whatever was asked may not have been.
   const std::int64_t again_ms = now_.steady_ms + refused_again_ms;
   peer->state_due_ms = peer->control_paused_until_ms = again_ms;
+  due(again_ms);
   peer->sent.reset();
   peer->looked.clear();
   peer->suspensions_asked.reset();
   peer->statements_due.merge([&] {
     std::map<StatementKey, std::uint64_t> again;
+    statements_busy_ = true;
     for (const auto& [key, until_ms] : peer->statements_asked) again.emplace(key, std::numeric_limits<std::uint64_t>::max());
     return again;
   }());
@@ -166,7 +176,8 @@ State Sync::Body::state_for(const NodeId& peer) { return {store_.realm(), store_
 
 void Sync::Body::send_state(const NodeId& id, Peer& peer) {
   peer.state_due_ms = now_.steady_ms + state_every_ms;
-  documents_due_ = true;
+  due(peer.state_due_ms);
+  documents_due_of_.insert(id);
   if (!authoriser_.knows(id)) return;
   for (const LibraryId& library : authoriser_.shared_libraries(id)) look_.emplace(library, false);  // should a change not have been told
   peer.sent = state_for(id);
@@ -179,14 +190,16 @@ bool Sync::Body::hear(const NodeId& from, Peer& peer, State&& it) {
   if (it.realm != store_.realm() || !authoriser_.knows(from)) return false;
   const bool first = !peer.theirs;
   peer.theirs = it;
-  documents_due_ = true;
+  documents_due_of_.insert(from);
   if (!differs(from, peer)) {
     peer.compare_due_ms.reset();
     peer.looked.clear();
   } else if (first) {
     peer.compare_due_ms = peer.compare_latest_due_ms = now_.steady_ms;
+    due(now_.steady_ms);
   } else if (!peer.compare_due_ms) {
     peer.compare_due_ms = now_.steady_ms + compare_grace_ms;
+    due(*peer.compare_due_ms);
     peer.compare_latest_due_ms = now_.steady_ms + compare_latest_ms;
   }
   return true;
@@ -307,6 +320,7 @@ void Sync::Body::documents_changed(bool offered) {
     for (const LibraryId& library : authoriser_.shared_libraries(id)) look_[library] = true;
     if (peer.theirs && !peer.compare_due_ms) {
       peer.compare_due_ms = now_.steady_ms + compare_grace_ms;
+      due(*peer.compare_due_ms);
       peer.compare_latest_due_ms = now_.steady_ms + compare_latest_ms;
     }
   });
@@ -380,13 +394,9 @@ void Sync::Body::housekeep() {
 std::optional<std::int64_t> Sync::Body::next_wake() {
   std::optional<std::int64_t> out = flush_due_ms_;
   const auto sooner = [&](std::int64_t at_ms) { out = out ? std::min(*out, at_ms) : at_ms; };
-  bool busy = !pulls_.empty();
+  bool busy = !pulls_.empty() || statements_busy_;
   for (const auto& [key, wanted] : documents_) busy = busy || wanted.peer;
-  each_up([&](const NodeId&, const Peer& peer) {
-    sooner(peer.state_due_ms);
-    if (peer.compare_due_ms) sooner(*peer.compare_due_ms);
-    busy = busy || !peer.statements_due.empty() || !peer.statements_asked.empty();
-  });
+  if (peers_due_ms_ != std::numeric_limits<std::int64_t>::max()) sooner(peers_due_ms_);
   if (busy) sooner(housekeeping_due_ms_);
   if (const auto fetch = fetch_.expire(now_)) sooner(*fetch);
   if (out) out = std::max(*out, now_.steady_ms + 1);

@@ -215,6 +215,11 @@ class Sync::Body {
   std::map<LibraryId, bool> look_;  ///< libraries that may miss packs which are not wanted of Fetch yet; true: it changed, and something may be urgent
   std::set<LibraryId> changed_;
   bool all_changed_{}, documents_due_{true};
+  std::set<NodeId> documents_due_of_;  ///< only these peers have said something new, or may be asked again
+  bool statements_busy_{};             ///< some peer may have statements to be asked for, or asked
+  /// No peer's state or comparison is due before: a thousand peers are not looked through at every message.
+  std::int64_t peers_due_ms_ = 0;
+  void due(std::int64_t at_ms) { peers_due_ms_ = std::min(peers_due_ms_, at_ms); }
   std::optional<std::int64_t> flush_due_ms_;
   std::int64_t last_flush_ms_ = std::numeric_limits<std::int64_t>::min() / 2;
   std::int64_t housekeeping_due_ms_ = 0;

@@ -16,13 +16,20 @@ bool Sync::Body::may_have(const Peer& peer, const DocumentWant& want) const {
 
 /// Each document of one peer at a time, and of the next one when that had it not.
 void Sync::Body::ask_for_documents() {
-  if (!std::exchange(documents_due_, false)) return;
+  if (!documents_due_ && documents_due_of_.empty()) return;
+  const bool all = std::exchange(documents_due_, false);
+  const std::set<NodeId> some = std::exchange(documents_due_of_, {});
+  const auto each_due = [&](const auto& work) {
+    if (all) return each_up(work);
+    for (const NodeId& id : some)
+      if (Peer* peer = up(id)) work(id, *peer);
+  };
   std::map<NodeId, DocumentsWanted> asks;
   std::set<std::tuple<std::string, std::uint64_t, Digest>> still;
   // Who goes by a newer policy than this node has what that is made of: those first.
   const std::uint64_t own_policy = store_.versions(now_).policy;
   std::vector<std::pair<const NodeId*, Peer*>> ahead, others;
-  each_up([&](const NodeId& id, Peer& peer) {
+  each_due([&](const NodeId& id, Peer& peer) {
     if (peer.theirs && peer.control_paused_until_ms <= now_.steady_ms) (peer.theirs->documents.policy > own_policy ? ahead : others).emplace_back(&id, &peer);
   });
   for (const DocumentWant& want : store_.wants()) {
@@ -52,7 +59,7 @@ void Sync::Body::ask_for_documents() {
                 [&](const auto& it) { return std::none_of(still.begin(), still.end(), [&](const auto& want) { return std::get<Digest>(want) == it.first; }); });
 
   const DocumentVersions ours = store_.versions(now_);
-  each_up([&](const NodeId& id, Peer& peer) {
+  each_due([&](const NodeId& id, Peer& peer) {
     if (!peer.theirs || !authoriser_.knows(id) || peer.control_paused_until_ms > now_.steady_ms) return;
     // Two policies of one version: its freshness, which names the other, is the proof.
     const std::pair faces{ours.policy_sha256, peer.theirs->documents.policy_sha256};
@@ -180,11 +187,12 @@ Sync::Body::Offers Sync::Body::offer(const std::vector<Bytes>& envelopes) {
 
 /// What it was asked for is here now, or did not fit, or it has it not: it is believed to have the rest as long as something comes.
 void Sync::Body::answered_documents(const NodeId& from, bool progress, const std::set<Digest>& grown) {
-  documents_due_ = true;
+  documents_due_of_.insert(from);
   const Peer* peer = up(from);
   for (auto& [key, wanted] : documents_) {
     if (wanted.peer != from) continue;
     wanted.peer.reset();
+    documents_due_ = true;  // others may have it
     if (progress || grown.contains(std::get<Digest>(key)) || peer == nullptr || !peer->theirs) continue;
     WantedDocument::Wait& wait = wanted.waits[from];
     wait.step_ms = wait.versions == peer->theirs->documents ? std::clamp(2 * wait.step_ms, answer_ms, look_again_most_ms) : answer_ms;

@@ -44,6 +44,7 @@ std::size_t asks_most(const Peer& peer) { return peer.entries_bytes <= entries_s
 
 /// Each feed of one peer at a time, the one of which least is asked, and there the furthest point first.
 void Sync::Body::ask_for_entries() {
+  if (pulls_.empty()) return;
   std::size_t free = 0;
   each_up([&](const NodeId&, const Peer& peer) {
     if (peer.control_paused_until_ms <= now_.steady_ms) free += asks_most(peer) - std::min(asks_most(peer), peer.entries_asked);

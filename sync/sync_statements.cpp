@@ -12,6 +12,7 @@ bool Sync::Body::hear(const NodeId& from, Peer& peer, StatementMarks&& it) {
   for (const StatementMark& mark : it.marks) {
     const StatementMark* ours = inventory.find(mark.signer, mark.subject);
     if (ours != nullptr && ours->number >= mark.number) continue;
+    statements_busy_ = true;
     if (peer.statements_due.size() < statements_due_most) peer.statements_due[{it.library, mark.signer, mark.subject}] = mark.number;
   }
   if (it.more) send(from, LibraryWanted{it.library, inventory.buckets, false, true, it.marks.back().signer, it.marks.back().subject});
@@ -23,8 +24,12 @@ bool Sync::Body::asked_elsewhere(const NodeId& id, const StatementKey& key) cons
 }
 
 void Sync::Body::ask_for_statements() {
+  if (!std::exchange(statements_busy_, false)) return;
   each_up([&](const NodeId& id, Peer& peer) {
-    if (peer.control_paused_until_ms > now_.steady_ms) return;
+    if (peer.control_paused_until_ms > now_.steady_ms) {
+      statements_busy_ = statements_busy_ || !peer.statements_due.empty() || !peer.statements_asked.empty();
+      return;
+    }
     for (auto at = peer.statements_due.begin(); at != peer.statements_due.end() && peer.statements_asked.size() < statement_asks_most;) {
       const StatementKey& key = at->first;
       const auto& [library, signer, subject] = key;
@@ -38,6 +43,7 @@ void Sync::Body::ask_for_statements() {
         at = peer.statements_due.erase(at);
       }
     }
+    statements_busy_ = statements_busy_ || !peer.statements_due.empty() || !peer.statements_asked.empty();
   });
 }
 
