@@ -93,7 +93,8 @@ Result<Realm::Taken> Realm::offer(ByteView envelope, std::int64_t wall_ms) {
       take_in_force();
       // Each snapshot vouches for the one before it: those that this node did not see in force are fetched, or nobody could go back beyond them.
       if (before.value != 0) {
-        // Whoever stole the online keys may have run the number up as far as numbers go: that must not be counted through. The oldest leads down the whole chain.
+        // Whoever stole the online keys may have run the number up as far as numbers go: that must not be counted through. The oldest leads down the whole
+        // chain.
         constexpr std::uint64_t between_most = 1'000;
         const std::uint64_t newest = trust_.version().value;
         if (newest > before.value + 1) need({before.value + 1});

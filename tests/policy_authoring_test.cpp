@@ -310,3 +310,65 @@ TEST_CASE_FIXTURE(Fixture, "authoring: an admit raises a cut that is there, once
   CHECK(admits[0].up_to.sequence.value == 4);
   CHECK(admits[0].up_to.root.hex() == root);
 }
+
+TEST_CASE_FIXTURE(
+    Seeded, "authoring: April, 500 people of 2,000 move among 5,000 libraries: one publication, one document to sign, and each right changes on its day") {
+  constexpr std::size_t bureaus = 12, libraries = 5'000, people = 2'000, moving = 500;
+  const auto country_of = [&](bool moved) {
+    std::string out = "realm = \"realm\"\n[[node]]\nname = \"head\"\nkind = \"hq\"\nzone = \"tokyo\"\n";
+    for (std::size_t i = 0; i < bureaus; ++i) {
+      const std::string n = std::to_string(i);
+      out += "[[node]]\nname = \"b" + n + "\"\nkind = \"bureau\"\nzone = \"z" + n + "\"\n[[org]]\nid = \"o" + n + "\"\ntitle = \"o\"\n[[post]]\nid = \"p" + n +
+             "\"\ntitle = \"p\"\norg = \"o" + n + "\"\nroles = [\"clerk\"]\n";
+    }
+    std::vector<std::string> of(bureaus);
+    for (std::size_t i = 0; i < libraries; ++i) {
+      const std::string n = std::to_string(i), home = std::to_string(i % bureaus);
+      out += "[[library]]\nname = \"l" + n + "\"\ntitle = \"l" + n + "\"\nhome = \"b" + home + "\"\nmembers.b" + home +
+             " = { holding = \"full\", write = true }\nmembers.head = { holding = \"full\" }\n";
+      of[i % bureaus] += (of[i % bureaus].empty() ? "\"l" : ", \"l") + n + "\"";
+    }
+    for (std::size_t i = 0; i < bureaus; ++i)
+      out += "[[permit]]\nid = \"r" + std::to_string(i) + "\"\norgs = [\"o" + std::to_string(i) +
+             "\"]\nroles = [\"clerk\"]\nactions = [\"read\", \"write\"]\nlibraries = [" + of[i] + "]\n";
+    for (std::size_t i = 0; i < people; ++i) {
+      const std::string n = std::to_string(i), before = "p" + std::to_string(i % bureaus), after = "p" + std::to_string((i + 1) % bureaus);
+      out += "[[person]]\nname = \"q" + n + "\"\nshown = \"q\"\n";
+      out += moved && i < moving ? "posts = [{ post = \"" + before + "\", until = 2027-04-01 }, { post = \"" + after + "\", from = 2027-04-01 }]\n"
+                                 : "posts = [{ post = \"" + before + "\" }]\n";
+    }
+    return out;
+  };
+  Headquarters hq(3, 2);
+  hq.publish(country_of(false));
+  Node node(hq, "head");
+  node.hear(hq.last);
+  node.hear(hq.last);
+  REQUIRE(node.version() == 1);
+  hq.now_s += day_s;
+  const Draft draft = *policy::draft(hq.root, hq.realm, hq.compile(country_of(true)), &hq.last, {}, hq.admission, hq.now_s);
+  CHECK(draft.to_sign == std::vector<std::string>{"directory"});
+  hq.publish(country_of(true));
+  node.now_s = hq.now_s;
+  node.hear(hq.last);
+  node.hear(hq.last);
+  REQUIRE(node.version() == 2);
+  const KeyRing ring = *open_grants(hq.nodes.at("head").seal, *node.trust.current()->grants, node.trust.current()->epochs);
+  const Policy policy({2}, node.trust.current()->mesh, *open_directory(node.trust.current()->directory, ring));
+  constexpr std::int64_t april_s = 1'806'505'200;  // 2027-04-01 in Japan
+  const auto may = [&](std::size_t who, std::size_t library, std::int64_t at_s) {
+    return policy
+        .decide({hq.person("q" + std::to_string(who)), "clerk", "", hq.id("b" + std::to_string(library % bureaus)), Action::write,
+                 hq.library("l" + std::to_string(library)), 0, at_s * 1000, std::nullopt})
+        .allowed;
+  };
+  for (std::size_t who = 0; who < 700; who += 7) {
+    CAPTURE(who);
+    for (std::size_t library = who % bureaus; library < libraries; library += 97 * bureaus) {
+      CHECK(may(who, library, april_s - 1));
+      CHECK(may(who, library, april_s) == (who >= moving));
+      CHECK_FALSE(may(who, library + 1, april_s - 1));
+      CHECK(may(who, library + 1, april_s) == (who < moving));
+    }
+  }
+}

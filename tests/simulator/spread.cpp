@@ -63,7 +63,8 @@ int main(int count, char** arguments) {
   const std::int64_t suspension_ms =
       reached(stage, [&](const Process& it) { return it.engine->realm().stopped(stage.now_of(it).wall_ms).nodes.contains(whom.nodes.front()); });
   fmt::print(
-      "{{\"scenario\":\"spread\",\"nodes\":{},\"loss_percent\":{},\"policy_seconds\":{:.3f},\"suspension_seconds\":{:.3f},\"policy_messages\":{},\"suspension_messages\":{},"
+      "{{\"scenario\":\"spread\",\"nodes\":{},\"loss_percent\":{},\"policy_seconds\":{:.3f},\"suspension_seconds\":{:.3f},\"policy_messages\":{},\"suspension_"
+      "messages\":{},"
       "\"suspension_bytes\":{},\"took_seconds\":{:.1f}}}\n",
       nodes, loss, static_cast<double>(policy_ms) / 1000, static_cast<double>(suspension_ms) / 1000, policy_messages,
       stage.messages() - messages_before - policy_messages, stage.bytes() - bytes_before,
