@@ -203,6 +203,8 @@ class Drafting {
         epochs_.libraries.push_back(std::move(first));
         continue;
       }
+      // Of a slice: its node has none before this, so that who had its key is not known.
+      const bool is_slice_back = !is_library && id != directory_library && holders(before_->mesh, id).empty();
       const bool is_back =
           is_library && std::none_of(before_->mesh.libraries.begin(), before_->mesh.libraries.end(), [&](const MeshLibrary& it) { return it.id == id; });
       const Holders now = holders(mesh_, id);
@@ -213,7 +215,7 @@ class Drafting {
       }
       if (!left.empty()) {
         TRY(new_epoch(*at, "because its key was left with " + left));
-      } else if (is_back) {
+      } else if (is_back || is_slice_back) {
         TRY(new_epoch(*at, "because it was taken out before, and who had its key is not known"));
       } else if (changes_.new_sealing) {
         TRY(new_epoch(*at, "because root has another admission or recovery key"));
@@ -322,7 +324,6 @@ class Drafting {
       const LibraryId under = slice_library(realm_, node.name);
       const Epoch generation = epochs_.find(under)->epochs.back().epoch;
       Directory next = slice_of(directory, libraries);
-      std::uint64_t version = 1;
       if (previous_ != nullptr && previous_->contains(name)) {
         const SealedSlice old = TRY(parse_sealed_slice(TRY(published(*previous_, name)).payload));
         next.header = old.header;
@@ -330,9 +331,9 @@ class Drafting {
           keep(name);
           continue;
         }
-        version = old.header.version + 1;
       }
-      next.header = header(version);
+      next.header = header(out_.version.value);  // the policy's: one that was away for some publications does not begin anew
+      TRY(parse_slice(format(next)));
       TRY(within(name, check_slice(whole, Policy(out_.version, mesh, next), libraries)));
       TRY(put(DocumentType::slice, name, format(seal_slice(next, node.name, generation, *keys_.find(under, generation))),
               "the people, posts and rules of its libraries"));

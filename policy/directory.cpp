@@ -202,7 +202,6 @@ void check_together(ObjectReader& from, const Directory& it) {
   want_ascending(from, "people", it.people, [](const auto& one) { return one.id; });
   want_distinct(from, "people", it.people, [](const auto& one) { return one.name; });
   want_distinct(from, "people", it.people, [](const auto& one) { return one.key; });
-  want_posts(from, it.header, it.people);
   std::set<std::string> rules;
   for (const auto* list : {&it.permits, &it.forbids})
     for (const Rule& rule : *list)
@@ -237,8 +236,12 @@ Bytes format(const SealedDirectory& it) {
   return write_json(std::move(out));
 }
 
-Result<Directory> parse_directory(ByteView plain) {
-  return read_document<Directory>(DocumentType::directory, plain, [](ObjectReader& from) {
+namespace {
+
+enum class Whole : std::uint8_t { all, part };
+
+Result<Directory> parse(ByteView plain, Whole whole) {
+  return read_document<Directory>(DocumentType::directory, plain, [&](ObjectReader& from) {
     Directory out;
     out.header = read_header(from);
     from.each_object("libraries", 10'000, [&](ObjectReader& it) {
@@ -258,10 +261,16 @@ Result<Directory> parse_directory(ByteView plain) {
     from.each_object("permits", 10'000, [&](ObjectReader& it) { out.permits.push_back(read_rule(it)); });
     from.each_object("forbids", 10'000, [&](ObjectReader& it) { out.forbids.push_back(read_rule(it)); });
     from.each_object("tests", 10'000, [&](ObjectReader& it) { out.tests.push_back(read_test(it)); });
+    if (whole == Whole::all) want_posts(from, out.header, out.people);
     if (!from.failed()) check_together(from, out);
     return out;
   });
 }
+
+}  // namespace
+
+Result<Directory> parse_directory(ByteView plain) { return parse(plain, Whole::all); }
+Result<Directory> parse_slice(ByteView plain) { return parse(plain, Whole::part); }
 
 Bytes format(const Directory& it) {
   Json::Object out;

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 10> type_names{"root", "mesh", "directory
 constexpr std::array<std::string_view, signing_role_count> role_names{"root", "policy", "key-authority", "snapshot", "freshness", "emergency"};
 constexpr std::size_t kib = 1024;
 constexpr std::array<std::size_t, 10> payload_most{64 * kib,       16 * 1024 * kib, 24 * 1024 * kib, 16 * 1024 * kib, 4 * 1024 * kib,
-                                                   4 * 1024 * kib, 16 * kib,        64 * kib,        4 * 1024 * kib,  24 * 1024 * kib};
+                                                   4 * 1024 * kib, 16 * kib,        64 * kib,        2 * 1024 * kib,  24 * 1024 * kib};
 constexpr std::size_t sealed_key_most = 512;
 
 template <std::size_t size>

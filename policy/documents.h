@@ -395,6 +395,8 @@ Result<Root> parse_root(ByteView payload);
 Result<Mesh> parse_mesh(ByteView payload);
 Result<SealedDirectory> parse_sealed_directory(ByteView payload);
 Result<Directory> parse_directory(ByteView plain);
+/// A part of one: people stand in it whose last post is over, as a unit may still name them.
+Result<Directory> parse_slice(ByteView plain);
 Result<Epochs> parse_epochs(ByteView payload);
 Result<Grants> parse_grants(ByteView payload);
 Result<Snapshot> parse_snapshot(ByteView payload);

@@ -137,7 +137,7 @@ Result<Directory> open_slice(const SealedSlice& sealed, const KeyRing& keys) {
   const auto plain = directory_key(slice_use, *key, sealed.header.realm, sealed.generation)
                          .open(sealed.sealed, named_associated(sealed.header, sealed.generation, sealed.node));
   if (!plain) return fail(Fault::not_authentic, name + ": does not open under the key of its generation");
-  Directory out = TRY(parse_directory(*plain));
+  Directory out = TRY(parse_slice(*plain));
   if (out.header != sealed.header) return fail(Fault::malformed, name + ": inside and outside disagree");
   return out;
 }

@@ -332,13 +332,15 @@ Result<void> check_grants(const DraftFile& draft, const Mesh& mesh) {
 }
 
 /// A slice is sealed, and says nothing by itself: that it is what follows from mesh, directory and units is found here.
-Result<void> check_slices(const DraftFile& draft, const Policy& whole) {
+Result<void> check_slices(const DraftFile& draft, const Policy& whole, std::int64_t now_ms) {
   for (const MeshNode& node : whole.mesh().nodes) {
     const std::vector<LibraryId> libraries = sliced_libraries(whole.mesh(), node.keys.id);
     const auto at = draft.documents.find(slice_name(node.name));
     if (!node.is_sliced || libraries.empty()) continue;
     if (at == draft.documents.end()) return fail(Fault::malformed, "the draft has no " + slice_name(node.name));
     const SealedSlice sealed = TRY(parse_sealed_slice(TRY(read_envelope(at->second)).payload));
+    if (sealed.header.version > draft.version.value) return fail(Fault::not_authentic, at->first + ": too high a version");
+    TRY(check_dates(at->first, sealed.header.issued_s, 0, now_ms));
     Directory slice = slice_of(*whole.directory(), libraries);
     slice.header = sealed.header;
     if (sealed.node != node.name || sealed.header.realm != draft.realm || TRY(open_slice(sealed, draft.directory_keys)) != slice)
@@ -412,7 +414,7 @@ Result<std::vector<std::string>> describe_publication(const DraftFile& draft, co
     out.push_back("beware: HQ's machine is believed about the time until " + day_of(next.mesh.hq_time_most_s));
   TRY(check_grants(draft, next.mesh));
   const Policy before = TRY(old.policy({draft.version.value - 1})), after = TRY(next.policy(draft.version));
-  TRY(check_slices(draft, after));
+  TRY(check_slices(draft, after, now_ms));
   TRY(check_epochs(draft, roots, after, now_ms, out));
   std::size_t grants = 0;
   for (const auto& [name, bytes] : draft.documents) {

@@ -233,7 +233,7 @@ Result<Offer> Trust::State::take_document(const Envelope& envelope, Held offered
   }
   Offer out = offer_of(staged_or_known(offered), offered, offered.name + " " + number(header.version) + " waits for its snapshot");
   if (parsed.size() >= 2 * staged_per_name_most) parsed.clear();
-  if (needs(offered.name, offered.name)) parsed.insert_or_assign(offered.sha256, std::move(document));
+  if (needs(offered.name, {})) parsed.insert_or_assign(offered.sha256, std::move(document));
   stage(std::move(offered));
   return commit_if_complete(std::move(out), wall_ms);
 }
@@ -260,7 +260,6 @@ Result<Offer> Trust::State::take_org(const Envelope& envelope, Held offered, std
   offered.version = it.header.version;
   if (is_listed) {
     Offer out = offer_of(staged_or_known(offered), offered, name + " " + number(offered.version) + " waits for its set");
-    parsed.insert_or_assign(offered.sha256, std::move(it));
     stage(std::move(offered));
     return commit_if_complete(std::move(out), wall_ms);
   }
@@ -277,7 +276,15 @@ Result<Offer> Trust::State::take_org(const Envelope& envelope, Held offered, std
   const std::int64_t now = now_s(wall_ms);
   if (it.header.expires_s <= now) return fail(Fault::stale, name + ": it has expired");
   if (it.header.issued_s > now + day_s) return fail(Fault::stale, name + ": it is dated ahead of the time here");
-  if (check_org) TRY(check_org(it));
+  // Of numbers that run away each would be kept and passed on: headquarters lists what goes on.
+  const auto listed = set->snapshot.documents.find(name);
+  if (offered.version > (listed == set->snapshot.documents.end() ? 0 : listed->second.version) + orgs_ahead_most)
+    return fail(Fault::denied, name + ": version " + number(offered.version) + " is too far beyond the one that headquarters lists");
+  if (check_org) {
+    // Whatever is wrong inside is the unit's: whoever passed it on need not be able to read it.
+    auto checked = check_org(it);
+    if (!checked) return fail(checked.error().fault == Fault::not_found ? Fault::stale : Fault::denied, checked.error().text);
+  }
   Offer out = offer_of(Outcome::advanced, offered, name + " " + number(offered.version) + " is taken in; headquarters will list it");
   orgs_ahead.insert_or_assign(name, std::pair(std::move(offered), std::move(it)));
   return out;

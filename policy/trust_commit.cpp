@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "policy/slice.h"
 #include "policy/trust_state.h"
 
 namespace dozo::policy {
@@ -63,18 +64,23 @@ void Trust::State::stage(Held offered) {
 
 std::string Trust::State::own_slice(const Mesh& mesh) const {
   const auto at = self ? std::ranges::find(mesh.nodes, *self, [](const MeshNode& it) { return it.keys.id; }) : mesh.nodes.end();
-  return at != mesh.nodes.end() && at->is_sliced ? slice_name(at->name) : std::string();
+  return at != mesh.nodes.end() && at->is_sliced && !sliced_libraries(mesh, at->keys.id).empty() ? slice_name(at->name) : std::string();
 }
 
 std::string Trust::State::own_slice(const Snapshot& snapshot) const {
   const Digest& sha256 = snapshot.documents.at("mesh").sha256;
   if (set && set->snapshot.documents.at("mesh").sha256 == sha256) return own_slice(set->mesh);
+  if (const auto known = own_slices.find(sha256); known != own_slices.end()) return known->second;
+  // What has the hash may be anything: whoever signs snapshots says under which name.
   const auto known = parsed.find(sha256);
-  if (known != parsed.end()) return own_slice(std::get<Mesh>(known->second));
+  const Mesh* here = known == parsed.end() ? nullptr : std::get_if<Mesh>(&known->second);
+  if (here != nullptr) return own_slices[sha256] = own_slice(*here);
   const Held* mesh = find("mesh", sha256);
   const auto envelope = mesh != nullptr ? read_envelope(mesh->envelope) : Result<Envelope>(fail(Fault::not_found, ""));
   const auto read = envelope ? parse_mesh(envelope->payload) : Result<Mesh>(fail(Fault::not_found, ""));
-  return read ? own_slice(*read) : std::string();
+  if (!read) return {};
+  if (own_slices.size() >= staged_per_name_most) own_slices.clear();
+  return own_slices[sha256] = own_slice(*read);
 }
 
 Result<void> Trust::State::check_snapshot(const Snapshot& snapshot) const {
@@ -83,6 +89,7 @@ Result<void> Trust::State::check_snapshot(const Snapshot& snapshot) const {
     const std::uint64_t floor = floor_of(name);
     if (floor == 0) continue;
     const auto theirs = snapshot.documents.find(name);
+    if (theirs == snapshot.documents.end() && is_slice_name(name)) continue;  // its node has none any more: who needs it asks for it with the mesh (check_set)
     if (theirs == snapshot.documents.end()) return fail(Fault::stale, "snapshot: " + name + " has disappeared");
     if (theirs->second.version < floor)
       return fail(Fault::stale, "snapshot: " + name + " goes back from version " + std::to_string(floor) + " to " + std::to_string(theirs->second.version));

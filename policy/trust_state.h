@@ -11,6 +11,7 @@ inline constexpr std::size_t staged_freshness_most = 4;
 inline constexpr std::size_t staged_per_name_most = 8;
 inline constexpr std::size_t staged_bytes_most = 64U << 20;
 inline constexpr std::size_t forks_most = 16;
+inline constexpr std::uint64_t orgs_ahead_most = 64;  ///< versions beyond the one that is listed
 
 using ParsedDocument = std::variant<Mesh, SealedDirectory, Epochs, Grants, SealedOrg, SealedSlice>;
 /// What a verified document that a snapshot names says.
@@ -86,6 +87,7 @@ struct Trust::State {
   /// The document with this node's slice, by the mesh that the snapshot names; empty: it has none, or that mesh is not here yet.
   std::string own_slice(const Snapshot& snapshot) const;
   std::string own_slice(const Mesh& mesh) const;
+  mutable std::map<Digest, std::string> own_slices;  ///< by the mesh's hash, so that a large one is read once
   void stage(Held held);
   /// Of one that is to be staged: `known` where these very bytes are staged already.
   Outcome staged_or_known(const Held& offered) const;

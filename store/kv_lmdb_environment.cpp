@@ -27,6 +27,8 @@ std::unexpected<Error> lmdb_failure(int code, std::string_view name, std::string
     case MDB_INVALID: return fail(Fault::unsupported, text + "not a store that this version reads, or damaged where it begins (dozo fsck)");
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
+    case MDB_PAGE_FULL:    // "internal error": never of a store whose pages are what they were
+    case MDB_CURSOR_FULL:  // likewise
     case MDB_PANIC:
     case MDB_BAD_DBI:
     case MDB_BAD_TXN:  // what was found before was bad enough to end the transaction

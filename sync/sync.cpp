@@ -146,6 +146,7 @@ void Sync::Body::take(const SendRefused& it) {
   peer->sent.reset();
   peer->looked.clear();
   peer->suspensions_asked.reset();
+  peer->other_face_asked.reset();
   peer->statements_due.merge([&] {
     std::map<StatementKey, std::uint64_t> again;
     statements_busy_ = true;

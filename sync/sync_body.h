@@ -62,9 +62,10 @@ struct Peer {
     std::int64_t again_ms{}, step_ms{};
   };
   std::map<LibraryId, Looked> looked;
-  std::optional<std::pair<Digest, Digest>> suspensions_asked;  ///< ours, theirs
-  std::optional<std::pair<Digest, Digest>> other_face_asked;   ///< of policies of one version: ours, theirs
-  std::int64_t suspensions_again_ms = 0;                       ///< not asked before: what came last could not be kept
+  /// Ours, theirs, and by which policy and root: with others what was refused may count.
+  std::optional<std::tuple<Digest, Digest, std::uint64_t, std::uint64_t>> suspensions_asked;
+  std::optional<std::pair<Digest, Digest>> other_face_asked;  ///< of policies of one version: ours, theirs
+  std::int64_t suspensions_again_ms = 0;                      ///< not asked before: what came last could not be kept
   std::map<FeedId, PeerFeed> feeds;
   std::size_t entries_asked{}, entries_bytes{};  ///< under way; in the last answer
   std::map<StatementKey, std::uint64_t> statements_due;

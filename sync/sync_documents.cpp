@@ -64,12 +64,12 @@ void Sync::Body::ask_for_documents() {
     // Two policies of one version: its freshness, which names the other, is the proof.
     const std::pair faces{ours.policy_sha256, peer.theirs->documents.policy_sha256};
     if (ours.policy != 0 && peer.theirs->documents.policy == ours.policy && faces.first != faces.second && peer.other_face_asked != faces &&
-        asks[id].wants.size() < documents_most) {
+        asks[id].wants.size() < documents_most && std::ranges::find(asks[id].wants, "freshness", &DocumentWant::name) == asks[id].wants.end()) {
       peer.other_face_asked = faces;
       asks[id].wants.push_back({"freshness", 1, true, std::nullopt, 0});
     }
     const Digest& theirs = peer.theirs->documents.suspensions;
-    const std::pair asked{ours.suspensions, theirs};
+    const std::tuple asked{ours.suspensions, theirs, ours.policy, ours.root};
     if (theirs == ours.suspensions || peer.suspensions_asked == asked || peer.suspensions_again_ms > now_.steady_ms) return;
     peer.suspensions_asked = asked;
     asks[id].suspensions = true;

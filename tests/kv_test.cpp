@@ -12,6 +12,7 @@
 #include <random>
 #include <thread>
 
+#include "store/kv_lmdb_environment.h"
 #include "tests/kv_fixture.h"
 
 using namespace dozo;
@@ -537,4 +538,15 @@ TEST_CASE("kv on LMDB: a cursor may be dropped after its transaction") {
   writing.reset();
   reading.reset();
   CHECK(body.kv->stats().value().readers == 0);
+}
+
+// A store whose writes were torn was called busy for want of a name (status 7, "try again"): LMDB says "page has no more space" of a damaged one at its start.
+TEST_CASE("kv on LMDB: what LMDB calls an internal error is damage, and says what to run") {
+  for (const int code : {MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PAGE_FULL, MDB_CURSOR_FULL, MDB_BAD_TXN}) {
+    const std::unexpected<Error> failed = store::lmdb_failure(code, "truth", "open a table");
+    const Error& error = failed.error();
+    CHECK(error.fault == Fault::corrupt);
+    CHECK(error.text.ends_with("run dozo fsck"));
+  }
+  CHECK(store::lmdb_failure(MDB_READERS_FULL, "truth", "read").error().fault == Fault::unavailable);
 }

@@ -202,7 +202,9 @@ TEST_CASE_FIXTURE(Delegated, "delegation: with other keys the unit begins anew, 
   const Bytes stolen = north.signs(hq, north.says(hq, json_most(), {"thief"}));
   Node node = client();
   REQUIRE(refresh(node));
-  CHECK(node.take(stolen) == Outcome::advanced);
+  CHECK(node.refused(stolen) == Fault::denied);  // not before headquarters lists it, which its people would have to do
+  CHECK(node.refused(north.signs(hq, north.says(hq, 65, {"thief"}))) == Fault::denied);
+  CHECK(node.take(north.signs(hq, north.says(hq, 64, {"thief"}))) == Outcome::advanced);
   list({stolen});
   REQUIRE(refresh(node));
   Unit renewed("north");
@@ -283,4 +285,17 @@ TEST_CASE_FIXTURE(Delegated, "delegation: mistakes in the source are said before
   says(good + "[[role]]\nid = \"editor\"\ntitle = \"x\"\nmost = 3\n", "its posts are headquarters' to give");
   says(replaced(good, north.keys.front().public_key().hex(), std::string(64, '0')), "not a public key");
   says(replaced(good, north.keys.front().public_key().hex(), "abc"), "64 characters");
+}
+
+TEST_CASE_FIXTURE(Delegated, "delegation: what is wrong inside is the unit's, and not laid at the door of who passed it on") {
+  Node node = client();
+  REQUIRE(refresh(node));
+  node.trust.set_check_org(
+      [&](const SealedOrg& org) -> Result<void> { return TRY(open_org(org, *open_epochs_with_admission(hq.admission, epochs_of(hq.last)))), Result<void>(); });
+  SealedOrg junk{{hq.realm, 1, hq.now_s, hq.now_s + day_s}, "north", {1}, Bytes(200, 7)};
+  const auto offered = [&] { return node.refused(*add_signature(unsigned_envelope(DocumentType::org, "org/north", format(junk)), north.keys.front())); };
+  CHECK(offered() == Fault::denied);
+  junk.generation.value = 9;  // of a policy that is still to come here
+  CHECK(offered() == Fault::stale);
+  CHECK(node.trust.orgs_ahead().empty());
 }

@@ -96,7 +96,7 @@ actions = ["administer"]
 id = "kato-writes"
 person = "kato"
 role = "site"
-node = "lonely"
+node = "sapporo"
 action = "write"
 library = "shared"
 time = 2026-07-01
@@ -192,11 +192,11 @@ TEST_CASE_FIXTURE(Sliced, "slice: it changes with what it is about, gets a new k
   REQUIRE(refresh(node));
   const Publication then = hq.last;
   const auto version = [&] { return parse_sealed_slice(read_envelope(hq.last.at("slice/lonely"))->payload)->header.version; };
-  CHECK(version() == 1);
+  CHECK(version() == 2);  // that of the policy which made it
   publish(replaced(contracting(), "shown = \"密\"", "shown = \"密偵\""));
-  CHECK(version() == 1);  // nothing of its
+  CHECK(version() == 2);  // nothing of its
   publish(replaced(contracting(), "shown = \"加藤\"", "shown = \"加藤次郎\""));
-  CHECK(version() == 2);
+  CHECK(version() == 4);
   REQUIRE(refresh(node));
   CHECK(seen_by(node, "lonely").person_by_name("kato")->shown == "加藤次郎");
   // The node is replaced under its name: another key, another epoch of the slice, and what was before is opened with it.
@@ -303,6 +303,9 @@ TEST_CASE_FIXTURE(Sliced, "slice: a custodian signs none that does not follow fr
   CHECK(said([](DraftFile&) {}) == "good");
   CHECK(said(with([](Directory&) {})) == "good");
   const std::string why = "slice/lonely: not what follows from the draft's directory";
+  CHECK(said(with([](Directory& it) { it.header.version = json_most(); })) == "slice/lonely: too high a version");
+  CHECK(said(with([](Directory& it) { it.header.issued_s += 30 * day_s, it.header.expires_s += 30 * day_s; })).find("ahead of this machine's clock") !=
+        std::string::npos);
   CHECK(said(with([](Directory& it) { it.people.pop_back(); })) == why);
   CHECK(said(with([](Directory& it) { it.forbids.clear(); })) == why);
   CHECK(said([](DraftFile& it) { it.documents.erase("slice/lonely"); }) == "the draft has no slice/lonely");
@@ -311,6 +314,82 @@ TEST_CASE_FIXTURE(Sliced, "slice: a custodian signs none that does not follow fr
           other.node = "sapporo";
           it.documents["slice/sapporo"] = unsigned_envelope(DocumentType::slice, "slice/sapporo", format(other));
         }) == "slice/sapporo: for a node that has none");
+}
+
+TEST_CASE_FIXTURE(Sliced, "slice: one that goes, and comes back for another node of its name, stops nobody, and is closed to who had it before") {
+  Node bureau(hq, "sapporo"), contractor(hq, "lonely");
+  REQUIRE(refresh(bureau));
+  REQUIRE(refresh(contractor));
+  const std::string member = "members.lonely = { holding = \"full\", write = true }\n";
+  const std::string without = replaced(contracting(), member, "");
+  publish(without);
+  CHECK_FALSE(hq.last.contains("slice/lonely"));
+  CHECK(refresh(bureau));  // each had the policy before, in which it was
+  CHECK(refresh(contractor));
+  CHECK(contractor.version() == snapshot_of(hq.last).header.version);
+  const KeyRing before = *open_grants(hq.nodes.at("lonely").seal, grants_of(hq.last, hq.id("lonely")), epochs_of(hq.last));
+  hq.nodes.erase("lonely");
+  publish(contracting());
+  CHECK(refresh(bureau));
+  Node next(hq, "lonely");
+  CHECK(refresh(next));
+  REQUIRE(next.trust.current()->slice);
+  CHECK(next.trust.current()->slice->generation.value == 2);
+  CHECK(open_slice(*next.trust.current()->slice, granted("lonely")));
+  // Publications go on.
+  publish(replaced(contracting(), "shown = \"加藤\"", "shown = \"加藤次郎\""));
+  CHECK(refresh(bureau));
+  CHECK(refresh(next));
+}
+
+TEST_CASE_FIXTURE(Sliced, "slice: a bureau that has none yet, or keeps blind alone, takes policies all the same") {
+  const std::string blind = replaced(contracting(), "members.lonely = { holding = \"full\", write = true }\n", "members.lonely = { holding = \"blind\" }\n");
+  publish(blind);
+  Node node(hq, "lonely");
+  CHECK(refresh(node));
+  CHECK(node.version() == snapshot_of(hq.last).header.version);
+}
+
+TEST_CASE_FIXTURE(Sliced, "slice: who is named by a unit, and whose post there has ended, makes none that cannot be opened") {
+  Unit builder("builder");
+  const std::string toml = replaced(
+      contracting(), "[[permit]]\nid = \"on-site\"",
+      "[[delegation]]\norg = \"builder\"\nroles = [\"site\"]\nkeys = [\"" + builder.keys.front().public_key().hex() + "\"]\n[[permit]]\nid = \"on-site\"");
+  publish(toml);
+  OrgDocument says = builder.says(hq, 1, {"ueda"});
+  says.posts.front().roles = {"site"};
+  says.people.front().tenures.front().until_s = hq.now_s + 10;
+  Changes changes;
+  changes.orgs = {builder.signs(hq, says)};
+  publish(toml, changes);  // a minute later: it is over
+  Node node(hq, "lonely");
+  REQUIRE(refresh(node));
+  CHECK(names_in(seen_by(node, "lonely")) == std::vector<std::string>{"builder-ueda", "kato", "mori"});
+  publish(replaced(toml, "shown = \"加藤\"", "shown = \"加藤次郎\""));
+  CHECK(refresh(node));
+}
+
+TEST_CASE_FIXTURE(Sliced, "slice: a thief of the online keys who lists another document as the mesh crashes nobody") {
+  Node node(hq, "lonely");
+  REQUIRE(refresh(node));
+  for (const char* other : {"epochs", "slice/lonely", "directory"}) {
+    Publication next = hq.last;
+    next = hq.listed(next, snapshot_of(hq.last).header.version + 1, freshness_of(hq.last).header.version + 1);
+    Snapshot snapshot = snapshot_of(next);
+    snapshot.documents.at("mesh") = snapshot.documents.at(other);
+    next["snapshot"] = hq.sign(snapshot);
+    const Bytes& bytes = next["snapshot"];
+    next["freshness"] = hq.sign(Freshness{{hq.realm, freshness_of(hq.last).header.version + 1, hq.now_s, hq.now_s + day_s},
+                                          hq.now_s,
+                                          {snapshot.header.version, bytes.size(), crypto::sha256(bytes)}});
+    Node fresh(hq, "lonely");  // to which all of them are new, and staged as what they are
+    for (Node* one : {&node, &fresh}) {
+      for (int round = 0; round < 2; ++round) one->hear(next);
+      (void)one->trust.wants();
+    }
+    CHECK(fresh.version() == 0);
+    CHECK(node.version() == snapshot_of(hq.last).header.version);
+  }
 }
 
 TEST_CASE_FIXTURE(Sliced, "slice: only bureaus have one, and a name too long is a mistake") {

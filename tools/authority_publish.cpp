@@ -208,6 +208,12 @@ Result<policy::Source> good_source(const AuthorityDirectory& directory, std::int
 Result<void> finish_publication(AuthorityDirectory& directory, const policy::Published& out, std::int64_t now_s) {
   policy::Trust trust = TRY(policy::Trust::begin(directory.realm().first_root, std::nullopt));
   for (const Bytes& root : directory.roots()) TRY(trust.offer(root, now_s * 1000));
+  // As a node judges it that has the one before, where that is still vouched for by today's keys.
+  if (const auto previous = TRY(directory.newest())) {
+    const std::int64_t then_ms = TRY(policy::parse_snapshot(TRY(payload_of(*previous, "snapshot")))).header.issued_s * 1000;
+    for (int round = 0; round < 2; ++round)
+      for (const auto& [name, bytes] : *previous) (void)trust.offer(bytes, then_ms);
+  }
   for (const char* first : {"freshness", "snapshot"}) TRY(trust.offer(out.documents.at(first), now_s * 1000));
   for (const auto& [name, bytes] : out.documents)
     if (name != "freshness" && name != "snapshot") TRY(within(name, trust.offer(bytes, now_s * 1000)));
@@ -428,6 +434,21 @@ Result<policy::Published> publish_mesh_alone(AuthorityDirectory& directory, cons
   draft.documents = *previous;
   draft.documents.erase("snapshot");
   draft.documents.erase("freshness");
+  // What units have signed can be left out here, and not judged: it is sealed.
+  for (const policy::Delegation& old : before.delegations) {
+    const policy::Delegation* now = mesh.delegation(old.org);
+    if (now == nullptr || now->keys != old.keys) {
+      draft.documents.erase(policy::org_name(old.org));
+    } else if (*now != old && draft.documents.contains(policy::org_name(old.org))) {
+      return fail(Fault::denied,
+                  "what is delegated to the unit " + old.org + " cannot be changed without the key authority: take it away, or give it other keys");
+    }
+  }
+  for (const policy::MeshNode& it : mesh.nodes) {
+    const auto old = std::ranges::find_if(before.nodes, [&](const policy::MeshNode& node) { return node.keys.id == it.keys.id; });
+    if (it.is_sliced != (old != before.nodes.end() && old->is_sliced))
+      return fail(Fault::denied, "whether " + it.name + " has a slice cannot be changed without the key authority: its key is new");
+  }
   draft.documents["mesh"] = policy::unsigned_envelope(policy::DocumentType::mesh, "mesh", payload);
 
   const Signers signers = TRY(open_signers(directory, {SigningRole::policy, SigningRole::snapshot, SigningRole::freshness}, folders, secret));
