@@ -260,16 +260,18 @@ void Realm::add_people(const policy::Stopped& whom, std::int64_t wall_ms, std::s
   to.insert(whom.people.begin(), whom.people.end());
   const auto policy = policies_.newest();
   if ((whom.orgs.empty() && whom.roles.empty()) || !policy || policy->directory() == nullptr) return;
-  // Whom a unit newly names at its own nodes is meant too.
-  const auto live = this->live();
-  for (const auto& source : std::set{policy, live->directory() != nullptr ? live : policy})
-    for (const policy::Person& person : source->directory()->people) {
-      const auto held = source->capacities(person.id, trusted_ms(wall_ms));
+  const auto add_from = [&](const policy::Policy& of) {
+    for (const policy::Person& person : of.directory()->people) {
+      const auto held = of.capacities(person.id, trusted_ms(wall_ms));
       const bool is_meant = std::any_of(held.begin(), held.end(), [&](const policy::Policy::Capacity& it) {
-        return source->is_within(it.org, whom.orgs) || std::binary_search(whom.roles.begin(), whom.roles.end(), it.role);
+        return of.is_within(it.org, whom.orgs) || std::binary_search(whom.roles.begin(), whom.roles.end(), it.role);
       });
       if (is_meant) to.insert(person.id);
     }
+  };
+  add_from(*policy);
+  // Whom a unit newly names at its own nodes is meant too.
+  if (const auto at_work = live(); at_work != policy && at_work->directory() != nullptr) add_from(*at_work);
 }
 
 const std::vector<policy::Stop>& Realm::stops_at(std::int64_t wall_ms) const {

@@ -119,6 +119,21 @@ struct Sliced : Repository {
   Policy whole() const { return Policy({1}, mesh_of(hq.last), *open_directory(directory_of(hq.last), keys())); }
   KeyRing keys() const { return *open_epochs_with_admission(hq.admission, epochs_of(hq.last)); }
   KeyRing granted(const std::string& node) const { return *open_grants(hq.nodes.at(node).seal, grants_of(hq.last, hq.id(node)), epochs_of(hq.last)); }
+  /// The contractor's unit signs for itself, and names one more person, whose post ends then (0: does not end). What was published.
+  std::string publish_with_builder(std::int64_t until_s) {
+    Unit builder("builder");
+    std::string toml = replaced(
+        contracting(), "[[permit]]\nid = \"on-site\"",
+        "[[delegation]]\norg = \"builder\"\nroles = [\"site\"]\nkeys = [\"" + builder.keys.front().public_key().hex() + "\"]\n[[permit]]\nid = \"on-site\"");
+    publish(toml);
+    OrgDocument says = builder.says(hq, 1, {"ueda"});
+    says.posts.front().roles = {"site"};
+    says.people.front().tenures.front().until_s = until_s;
+    Changes changes;
+    changes.orgs = {builder.signs(hq, says)};
+    publish(toml, changes);
+    return toml;
+  }
   /// As that node opens the policy that is in force at it.
   Policy seen_by(const Node& node, const std::string& name) const {
     const DocumentSet& set = *node.trust.current();
@@ -261,16 +276,7 @@ TEST_CASE_FIXTURE(Sliced, "slice: without it, with another's, or under a key tha
 }
 
 TEST_CASE_FIXTURE(Sliced, "slice: what a unit says stands in it too, and is there after a restart") {
-  Unit builder("builder");
-  const std::string toml = replaced(
-      contracting(), "[[permit]]\nid = \"on-site\"",
-      "[[delegation]]\norg = \"builder\"\nroles = [\"site\"]\nkeys = [\"" + builder.keys.front().public_key().hex() + "\"]\n[[permit]]\nid = \"on-site\"");
-  publish(toml);
-  OrgDocument says = builder.says(hq, 1, {"ueda"});
-  says.posts.front().roles = {"site"};
-  Changes changes;
-  changes.orgs = {builder.signs(hq, says)};
-  publish(toml, changes);
+  publish_with_builder(0);
   Node node(hq, "lonely");
   REQUIRE(refresh(node));
   std::vector<Bytes> kept;
@@ -351,17 +357,7 @@ TEST_CASE_FIXTURE(Sliced, "slice: a bureau that has none yet, or keeps blind alo
 }
 
 TEST_CASE_FIXTURE(Sliced, "slice: who is named by a unit, and whose post there has ended, makes none that cannot be opened") {
-  Unit builder("builder");
-  const std::string toml = replaced(
-      contracting(), "[[permit]]\nid = \"on-site\"",
-      "[[delegation]]\norg = \"builder\"\nroles = [\"site\"]\nkeys = [\"" + builder.keys.front().public_key().hex() + "\"]\n[[permit]]\nid = \"on-site\"");
-  publish(toml);
-  OrgDocument says = builder.says(hq, 1, {"ueda"});
-  says.posts.front().roles = {"site"};
-  says.people.front().tenures.front().until_s = hq.now_s + 10;
-  Changes changes;
-  changes.orgs = {builder.signs(hq, says)};
-  publish(toml, changes);  // a minute later: it is over
+  const std::string toml = publish_with_builder(hq.now_s + 70);  // it is over when the slice is made
   Node node(hq, "lonely");
   REQUIRE(refresh(node));
   CHECK(names_in(seen_by(node, "lonely")) == std::vector<std::string>{"builder-ueda", "kato", "mori"});

@@ -50,7 +50,7 @@ class Stage {
   void cut_off(Process& it);  ///< from all
   void link(Process& a, Process& b);
   void link_all();
-  /// From now on `from` gives `to` no documents of the authority, and says that it has none newer than the first.
+  /// From now on `from` answers `to` without any document of the authority.
   void mute(Process& from, Process& to) { mute_.insert({from.index, to.index}); }
   /// A message that `from` did not mean to send.
   void say(Process& from, Process& to, const sync::Message& message) { send(from.index, to.index, sync::Channel::control, sync::encode(message)); }
