@@ -12,7 +12,7 @@
 
 using namespace dozo;
 using namespace dozo::simulator;
-using policy::DocumentType, policy::Outcome, policy::SigningRole;
+using policy::DocumentType, policy::SigningRole;
 
 namespace {
 
