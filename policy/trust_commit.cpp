@@ -71,6 +71,7 @@ std::string Trust::State::own_slice(const Snapshot& snapshot) const {
   const Digest& sha256 = snapshot.documents.at("mesh").sha256;
   if (set && set->snapshot.documents.at("mesh").sha256 == sha256) return own_slice(set->mesh);
   if (const auto known = own_slices.find(sha256); known != own_slices.end()) return known->second;
+  if (own_slices.size() >= staged_per_name_most) own_slices.clear();
   // What has the hash may be anything: whoever signs snapshots says under which name.
   const auto known = parsed.find(sha256);
   const Mesh* here = known == parsed.end() ? nullptr : std::get_if<Mesh>(&known->second);
@@ -79,7 +80,6 @@ std::string Trust::State::own_slice(const Snapshot& snapshot) const {
   const auto envelope = mesh != nullptr ? read_envelope(mesh->envelope) : Result<Envelope>(fail(Fault::not_found, ""));
   const auto read = envelope ? parse_mesh(envelope->payload) : Result<Mesh>(fail(Fault::not_found, ""));
   if (!read) return {};
-  if (own_slices.size() >= staged_per_name_most) own_slices.clear();
   return own_slices[sha256] = own_slice(*read);
 }
 
@@ -119,7 +119,7 @@ struct Into {
 Result<DocumentSet> Trust::State::assemble(const Digest& sha256, const Snapshot& snapshot) {
   DocumentSet out{PolicyVersion{snapshot.header.version}, sha256, snapshot, {}, {}, {}, {}, {}, {}, set && changed.contains(SigningRole::snapshot)};
   for (const auto& [name, listing] : snapshot.documents) {  // by name: the mesh before what it delegates
-    if (!needs(name, own_slice(out.mesh))) continue;
+    if (!needs(name, is_slice_name(name) ? own_slice(out.mesh) : std::string())) continue;
     const Held& it = *find(name, listing.sha256);
     if (it.version != listing.version || it.envelope.size() != listing.length) return fail(Fault::not_authentic, name + ": version or length is not as listed");
     // What is staged was verified under this root: a new one drops it. What is carried over may be signed by keys that a root has dropped.
